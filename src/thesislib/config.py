@@ -1,0 +1,208 @@
+"""Where things lie, and the frozen settings of a run: presets, overrides, JSON, hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from thesislib.errors import ThesisError
+
+PROFILES = ("small", "gpu", "paper")
+
+
+def repo_root() -> Path | None:
+    """The checkout this package is imported from, or ``None`` for an installed wheel."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def _root(variable: str, folder: str) -> Path:
+    if value := os.environ.get(variable):
+        return Path(value).expanduser().resolve()
+    # Never the working directory: papermill runs in the caller's folder, nbval in the notebook's.
+    return (repo_root() or Path.home() / ".thesislib") / folder
+
+
+def data_root() -> Path:
+    """Folder of the data sets: ``$THESISLIB_DATA`` or ``data/`` in the checkout."""
+    return _root("THESISLIB_DATA", "data")
+
+
+def runs_root() -> Path:
+    """Folder of the runs: ``$THESISLIB_RUNS`` or ``runs/`` in the checkout."""
+    return _root("THESISLIB_RUNS", "runs")
+
+
+def results_root() -> Path:
+    """Folder of the ledger: ``$THESISLIB_RESULTS`` or ``results/`` in the checkout."""
+    return _root("THESISLIB_RESULTS", "results")
+
+
+def choose(kind: str, name: str, options: typing.Iterable[str]) -> str:
+    """Returns ``name`` if it is one of ``options``; else one sentence with the nearest name.
+
+    Raises:
+        ThesisError: ``name`` is unknown.
+    """
+    options = list(options)
+    if name in options:
+        return name
+    near = difflib.get_close_matches(str(name), options, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(options)}."
+    raise ThesisError(f"There is no {kind} {name!r}: {hint}")
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Augmentation of one clip; every random operation states its scope.
+
+    A *clip* scope draws once for all frames of the clip, a *frame* scope anew for each frame.
+    Crop and flip are always per clip: the thesis applies them "in a consistent way" (2.3.5).
+    """
+
+    crop: str = "resized"  # resized (area and aspect drawn), random (fixed size), centre
+    crop_area: tuple[float, float] = (0.5, 1.0)  # share of the frame's area, for "resized"
+    crop_aspect: tuple[float, float] = (0.75, 4 / 3)  # width / height, for "resized"
+    crop_size: int = 0  # pixels, for "random" and "centre"; 0: the largest square
+    flip: float = 0.5  # probability of a mirror image
+    grey: float = 0.0  # probability of grey
+    grey_scope: str = "frame"
+    grey_kind: str = "luma"  # luma, or channel: one random channel copied (as released)
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # brightness, contrast,
+    #   saturation: factor in 1 +- value; hue: shift in +- value turns
+    jitter_p: float = 1.0  # probability that the jitter is applied at all
+    jitter_scope: str = "frame"
+    interpolation: str = "bilinear"  # or nearest (as released)
+    normalise: bool = True  # ImageNet mean and standard deviation
+
+    def __post_init__(self) -> None:
+        choose("crop", self.crop, ("resized", "random", "centre"))
+        for name in ("grey_scope", "jitter_scope"):
+            choose(f"scope for {name}", getattr(self, name), ("frame", "clip"))
+        choose("grey kind", self.grey_kind, ("luma", "channel"))
+        choose("interpolation", self.interpolation, ("bilinear", "nearest"))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What every training run has. Methods add their own fields."""
+
+    dataset: str = "synthetic"
+    profile: str = "small"
+    seed: int = 0
+    epochs: int = 10
+    batch_size: int = 16  # clips per device; gradients add over devices
+    lr: float = 1e-3
+    weight_decay: float = 1e-5
+    schedule: str = "constant"  # constant, plateau, steps, cosine
+    milestones: tuple[int, ...] = ()  # epochs at which "steps" multiplies lr by 0.1
+    patience: int = 10  # epochs without a better validation loss before "plateau" does
+    warmup: int = 0  # optimiser steps of linear warm-up
+    accumulate: int = 1  # batches per optimiser step
+    precision: str = "no"  # no (float32) or bf16
+    num_workers: int = 1
+    cache: bool = False  # keep decoded frames in memory: for small data sets
+    num_seq: int = 8  # blocks N
+    seq_len: int = 5  # frames per block T
+    stride: int = 3  # raw frames from one frame to the next
+    size: int = 128  # pixels, side of the square input
+    short: str = "drop"  # videos shorter than the clip: drop, or pad with the last frame
+    augment: Augment = Augment()
+    val_every: int = 1  # epochs
+    keep_every: int = 0  # keep a copy of the weights every so many epochs; 0: only the last
+
+    def __post_init__(self) -> None:
+        choose("profile", self.profile, PROFILES)
+        choose("schedule", self.schedule, ("constant", "plateau", "steps", "cosine"))
+        choose("precision", self.precision, ("no", "bf16"))
+        choose("policy for short videos", self.short, ("drop", "pad"))
+        for name in ("epochs", "batch_size", "num_seq", "seq_len", "stride", "size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ThesisError(f"{name} must be at least 1, not {getattr(self, name)}.")
+
+    def override(self, values: Mapping[str, Any]) -> Self:
+        """A copy with some fields changed; text values are parsed to the field's type.
+
+        Nested fields are reached with a dot: ``{"augment.flip": "0"}``.
+
+        Raises:
+            ThesisError: An unknown name (with the nearest known one) or a value that does not fit.
+        """
+        config = self
+        for key, value in values.items():
+            config = _replace(config, key.split("."), value, key)
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`."""
+        return cls().override(dict(values))
+
+    def hash(self) -> str:
+        """Eight hex digits of everything that decides the numbers of a run.
+
+        The number of workers is left out: the random draws do not depend on it.
+        """
+        values = {k: v for k, v in self.to_dict().items() if k not in ("num_workers", "cache")}
+        text = json.dumps(values, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _replace(config: Any, path: list[str], value: Any, full: str) -> Any:
+    names = [f.name for f in dataclasses.fields(config)]
+    name = choose(f"setting of {type(config).__name__}", path[0], names)
+    hint = typing.get_type_hints(type(config))[name]
+    if len(path) > 1:
+        new = _replace(getattr(config, name), path[1:], value, full)
+    elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        new = getattr(config, name)
+        for key, item in value.items():
+            new = _replace(new, [key], item, f"{full}.{key}")
+    else:
+        new = _parse(hint, value, full)
+    return dataclasses.replace(config, **{name: new})
+
+
+def _parse(hint: Any, value: Any, name: str) -> Any:
+    """``value`` as the type ``hint``; text comes from the command line."""
+    try:
+        if isinstance(value, hint if isinstance(hint, type) else ()) and hint is not int:
+            return value
+        origin = typing.get_origin(hint)
+        if origin in (types.UnionType, typing.Union):
+            if value is None or value == "none":
+                return None
+            inner = [a for a in typing.get_args(hint) if a is not type(None)]
+            return _parse(inner[0], value, name)
+        if origin is tuple:
+            items = value.split(",") if isinstance(value, str) else list(value)
+            items = [i for i in items if i != ""]
+            kinds = typing.get_args(hint)
+            if len(kinds) == 2 and kinds[1] is Ellipsis:
+                kinds = (kinds[0],) * len(items)
+            if len(kinds) != len(items):
+                raise ValueError(f"{len(kinds)} values expected")
+            return tuple(_parse(k, i, name) for k, i in zip(kinds, items, strict=True))
+        if hint is bool:
+            return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
+        if hint is int:
+            if isinstance(value, bool) or float(value) != int(float(value)):
+                raise ValueError("a whole number expected")
+            return int(float(value))
+        return hint(value)
+    except (ValueError, KeyError, TypeError):
+        kind = getattr(hint, "__name__", str(hint))
+        raise ThesisError(f"{name}={value!r} does not fit: {kind} expected.") from None
