@@ -1,0 +1,98 @@
+"""Reads the authors' published checkpoints: their names to ours, loudly.
+
+Every tensor of the file is either mapped or named as unused, and every tensor of our model is
+either filled or named as missing; a load that leaves something missing is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thesislib.errors import ThesisError
+
+# (pattern in the authors' name, replacement); the first that matches wins.
+DPC_NAMES = (
+    (r"^agg\.cell_list\.0\.", "aggregator."),
+    (r"^agg\.ConvGRUCell_00\.", "aggregator."),  # the same tensors under a second name
+    (r"^network_pred\.(0|2)\.", r"predictors.0.\1."),
+    (r"^final_bn\.", "norm."),
+    (r"^final_fc\.1\.", "linear."),
+    (r"^backbone\.", "backbone."),
+)
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did with every tensor."""
+
+    mapped: tuple[str, ...]
+    unused: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in one of the authors' files. Nothing in the file is executed.
+
+    Raises:
+        ThesisError: No such file, or not a checkpoint of tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ThesisError(f"There is no checkpoint {path}: give the path of a downloaded file.")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        state = content.get("state_dict", content)
+        return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    except Exception as error:
+        raise ThesisError(
+            f"{path} is not a checkpoint that can be read safely: download it again, or convert it "
+            f"to a plain state dict ({type(error).__name__})."
+        ) from None
+
+
+def translate(
+    state: Mapping[str, Tensor], names: tuple[tuple[str, str], ...], model: nn.Module
+) -> tuple[dict[str, Tensor], LoadReport]:
+    """The authors' ``state`` in our names, and what happened to every tensor.
+
+    A time axis of length one is removed where our layer is 2-D, and second names of one tensor
+    are merged.
+    """
+    own = model.state_dict()
+    result: dict[str, Tensor] = {}
+    unused = []
+    for key, value in state.items():
+        key = key.removeprefix("module.")
+        new = next((re.sub(p, r, key) for p, r in names if re.search(p, key)), key)
+        if new in own and value.ndim == own[new].ndim + 1 and value.shape[2] == 1:
+            value = value.squeeze(2)
+        if new in own and own[new].shape == value.shape:
+            result[new] = value
+        else:
+            unused.append(key)
+    missing = tuple(k for k in own if k not in result)
+    return result, LoadReport(tuple(result), tuple(unused), missing)
+
+
+def load_dpc(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Fills a :class:`~thesislib.methods.dpc.DPC` or its classifier from the authors' tensors.
+
+    Raises:
+        ThesisError: Tensors of the model are not in ``state``; nothing is changed then.
+    """
+    translated, report = translate(state, DPC_NAMES, model)
+    missing = [name for name in report.missing if not name.endswith("num_batches_tracked")]
+    if missing:
+        raise ThesisError(
+            f"The checkpoint does not fit: {len(missing)} tensors are missing, the first is "
+            f"{missing[0]}; check network, width and running_stats against the file."
+        )
+    model.load_state_dict({**model.state_dict(), **translated})
+    return report
