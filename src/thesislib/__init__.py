@@ -1,0 +1,8 @@
+"""A thesis you can run: self-supervised video representation learning in seven methods.
+
+Importing the package is cheap on purpose: nothing heavy is loaded here, so that
+``thesislib --help`` answers at once. Import what you need from the rooms, for example
+``from thesislib.methods.dpc import DPC``.
+"""
+
+__version__ = "0.1.0"
