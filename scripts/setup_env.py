@@ -11,18 +11,19 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any, Dict, Iterator, List, NoReturn, Optional
 
 MINIMUM = (3, 11)
 EXTRAS = "board,models,book,dev"
 
 
-def stop(sentence):
+def stop(sentence: str) -> NoReturn:
     """End with one sentence on stderr and exit code 1."""
     sys.stderr.write("make setup: " + sentence + "\n")
     raise SystemExit(1)
 
 
-def wanted_state(root, venv):
+def wanted_state(root: str, venv: str) -> Dict[str, Any]:
     """What the environment should have been built from, as a small dict.
 
     Only the tables of pyproject.toml that change an installation count: editing a lint rule
@@ -44,17 +45,18 @@ def wanted_state(root, venv):
     }
 
 
-def read_stamp(path):
+def read_stamp(path: str) -> Optional[Dict[str, Any]]:
     """The state the environment was built from, or None if it was never finished."""
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            found = json.load(file)
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 @contextlib.contextmanager
-def only_one(lock_path):
+def only_one(lock_path: str) -> Iterator[None]:
     """Hold a lock while setting up, so that two make calls do not install at once."""
     try:
         import fcntl
@@ -70,14 +72,14 @@ def only_one(lock_path):
         yield
 
 
-def venv_python(venv):
+def venv_python(venv: str) -> str:
     """Path of the environment's interpreter on this platform."""
     if os.name == "nt":
         return os.path.join(venv, "Scripts", "python.exe")
     return os.path.join(venv, "bin", "python")
 
 
-def call(arguments, root, log, sentence):
+def call(arguments: List[str], root: str, log: str, sentence: str) -> None:
     """Run a command, its output into the log; on failure show the log's end and stop."""
     with open(log, "a", encoding="utf-8") as file:
         file.write("$ " + " ".join(arguments) + "\n")
@@ -89,12 +91,12 @@ def call(arguments, root, log, sentence):
         stop(sentence + "; the whole log is in " + log)
 
 
-def install(root, venv, state, stamp):
+def install(root: str, venv: str, state: Dict[str, Any], stamp: str) -> None:
     """Build the environment and write the stamp last, so that a killed set-up starts over."""
     old = read_stamp(stamp)
     python = venv_python(venv)
     # A folder that was moved or whose Python changed has scripts that point nowhere.
-    moved = old is not None and (old["venv"], old["python"]) != (venv, state["python"])
+    moved = old is not None and (old.get("venv"), old.get("python")) != (venv, state["python"])
     usable = os.path.exists(python) and not moved
     if os.path.exists(stamp):
         os.remove(stamp)
@@ -122,7 +124,7 @@ def install(root, venv, state, stamp):
     os.remove(log)
 
 
-def main():
+def main() -> None:
     """Set up `.venv` beside this folder's pyproject.toml unless it is up to date."""
     if sys.version_info < MINIMUM:
         stop(
