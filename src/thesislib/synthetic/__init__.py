@@ -1,0 +1,11 @@
+"""The simulated studio: short videos of acting figures, with ground truth for everything."""
+
+from thesislib.synthetic.actions import ACTIONS, PAIRS
+from thesislib.synthetic.render import ClipSpec, clip_spec, joints_2d, render_clip
+from thesislib.synthetic.studio import Recipe, prepare
+from thesislib.synthetic.world import World
+
+__all__ = [
+    "ACTIONS", "PAIRS", "ClipSpec", "Recipe", "World", "clip_spec", "joints_2d", "prepare",
+    "render_clip",
+]  # fmt: skip

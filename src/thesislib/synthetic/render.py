@@ -1,0 +1,176 @@
+"""From a clip's specification to its pixels: deterministic from (seed, video index) alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from thesislib.synthetic.actions import Take, joints_of, perform, seat, wander
+from thesislib.synthetic.drawing import Painter, project, turned
+from thesislib.synthetic.figure import Array, Body, random_body
+from thesislib.synthetic.props import Prop, bystander, carried
+from thesislib.synthetic.scenes import Image, Outfit, backdrop, colour, random_outfit
+from thesislib.synthetic.world import World
+
+# First words of the seeds, so that no two kinds of draws share a stream.
+PLAN, GROUP, VIDEO, TAKE, NOISE = range(5)
+MARGIN = 1.3  # side of the backdrop over the side of the frame: room for pans
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """All that decides the pixels of one video, and its ground truth."""
+
+    index: int  # number of the video in the data set
+    action: str
+    split: str
+    group: int  # number of the actor and scene
+    seed: int
+    size: int  # pixels, side of the frame
+    frames: int
+    world: World
+    tempo: float
+    amplitude: float
+    phase: float
+    mirror: bool
+    yaw: float  # degrees; 0 faces the camera
+    elevation: float  # degrees
+
+
+def clip_spec(
+    index: int, action: str, split: str, group: int, *, seed: int, world: World, size: int,
+    frames: int,
+) -> ClipSpec:  # fmt: skip
+    """Draws how one video is performed and seen."""
+    rng = np.random.default_rng([seed, VIDEO, index])
+    return ClipSpec(
+        index, action, split, group, seed, size, frames, world,
+        tempo=float(rng.uniform(*world.tempo)),
+        amplitude=float(rng.uniform(*world.amplitude)),
+        phase=float(rng.uniform()),
+        mirror=bool(rng.random() < world.mirror),
+        yaw=float(rng.uniform(-world.yaw, world.yaw)),
+        elevation=float(rng.uniform(*world.elevation)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Actor:
+    """What the videos of one group share: body, clothes, backdrop, stature in the frame."""
+
+    body: Body
+    outfit: Outfit
+    height: float  # stature as a fraction of the frame
+    scene: np.random.Generator
+
+
+def actor_of(seed: int, group: int, world: World) -> Actor:
+    """The actor of a group."""
+    rng, scene = np.random.default_rng([seed, GROUP, group]).spawn(2)
+    body = random_body(rng, world.body)
+    return Actor(body, random_outfit(rng, world.clothes), float(rng.uniform(*world.height)), scene)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A clip in three dimensions, seen from its viewpoint."""
+
+    joints: Array  # (T, 17, 3) statures; x right, y up, z to the camera
+    way: Array  # (T, 3): travel of figure and prop over the floor
+    prop: Prop | None  # in the actor's own frame of reference
+    camera: Array  # (T, 2, 3): from projected statures to pixels of a frame of side 1
+
+
+def performance(spec: ClipSpec, actor: Actor) -> Performance:
+    """Joints, prop and camera path of a clip."""
+    w = spec.world
+    rng = np.random.default_rng([spec.seed, TAKE, spec.index])
+    take = Take(spec.frames, spec.tempo, spec.amplitude, spec.phase, actor.body, rng)
+    motion = perform(spec.action, take)
+    joints = joints_of(motion, actor.body, wander(take, w.style, w.tremor))
+    prop = motion.prop
+    if motion.carry is not None:
+        prop = carried(joints, *motion.carry)
+    elif prop is None and rng.random() < w.props:
+        prop = bystander(rng, spec.frames, seat(actor.body), joints)
+    way = np.zeros((spec.frames, 3)) if motion.travel is None else motion.travel
+    yaw = np.radians(spec.yaw)
+    camera, drift = camera_path(rng, spec, actor.height)
+    return Performance(
+        turned(joints, yaw, spec.mirror), turned(way, yaw, spec.mirror) + drift, prop, camera
+    )
+
+
+def camera_path(rng: np.random.Generator, spec: ClipSpec, height: float) -> tuple[Array, Array]:
+    """The camera ``(T, 2, 3)`` for a frame of side 1, and the drift of the actor ``(T, 3)``."""
+    w, t = spec.world, np.linspace(-0.5, 0.5, spec.frames)
+    zoom = height * (1 + rng.uniform(-w.zoom, w.zoom) * t)
+    x = 0.5 + rng.uniform(-w.place, w.place) + rng.uniform(-w.pan, w.pan) * t
+    floor = 0.5 + 0.5 * min(height * 1.18, 0.94) + rng.uniform(-0.02, 0.02)
+    y = floor + 0.5 * rng.uniform(-w.pan, w.pan) * t
+    shake = cv2.GaussianBlur(rng.normal(size=(spec.frames, 2)), (1, 0), 1.5, sigmaY=1.5) * 2.3
+    camera = np.zeros((spec.frames, 2, 3))
+    camera[:, 0, 0] = camera[:, 1, 1] = zoom
+    camera[:, 0, 2], camera[:, 1, 2] = x + w.shake * shake[:, 0], y + w.shake * shake[:, 1]
+    drift = np.zeros((spec.frames, 3))
+    drift[:, 0] = rng.uniform(-w.drift, w.drift) / height * t
+    return camera, drift
+
+
+def joints_2d(spec: ClipSpec) -> Array:
+    """Ground truth: where the joints are in the frame, ``(T, 17, 2)`` pixels (x, y)."""
+    p = performance(spec, actor_of(spec.seed, spec.group, spec.world))
+    flat, _ = project(p.joints + p.way[:, None], np.radians(spec.elevation))
+    pixels = flat @ p.camera[:, :, :2].transpose(0, 2, 1) + p.camera[:, None, :, 2]
+    return np.asarray(pixels * spec.size)
+
+
+def render_clip(spec: ClipSpec) -> Image:
+    """The frames of a clip, ``(T, size, size, 3)`` uint8 RGB."""
+    cv2.setNumThreads(1)
+    w = spec.world
+    actor = actor_of(spec.seed, spec.group, w)
+    show = performance(spec, actor)
+    finer = 2 if spec.size <= 96 else 1
+    side = spec.size * finer
+    room = backdrop(actor.scene, round(side * MARGIN), w.loudness)
+
+    camera = show.camera * side
+    painter = Painter(spec.frames, np.radians(spec.elevation), camera, side * actor.height)
+    rng = np.random.default_rng([spec.seed, NOISE, spec.index])
+    painter.figure(show.joints + show.way[:, None], actor.body, actor.outfit)
+    if show.prop is not None:
+        paint = colour(rng.uniform(), rng.uniform(0.1, 0.8) * w.clothes, rng.uniform(0.45, 0.85))
+        painter.prop(show.prop, np.radians(spec.yaw), spec.mirror, show.way, paint)
+
+    out = np.empty((spec.frames, spec.size, spec.size, 3), np.uint8)
+    start = camera[:, :, 2].mean(axis=0)
+    middle = camera[:, 0, 0].mean()
+    for t, order in enumerate(painter.orders()):
+        canvas = film(room, camera[t], start, middle, side)
+        painter.paint(canvas, t, order)
+        out[t] = canvas if finer == 1 else cv2.resize(
+            canvas, (spec.size, spec.size), interpolation=cv2.INTER_AREA
+        )  # fmt: skip
+    return expose(out, rng, w)
+
+
+def film(room: Image, camera: Array, start: Array, middle: float, side: int) -> Image:
+    """The part of the backdrop that the camera sees: it moves with the stage."""
+    k = camera[0, 0] / middle
+    offset = camera[:, 2] - k * (start + room.shape[0] / 2 - side / 2)
+    matrix = np.array([[k, 0, offset[0]], [0, k, offset[1]]])
+    return np.asarray(
+        cv2.warpAffine(room, matrix, (side, side), borderMode=cv2.BORDER_REFLECT), np.uint8
+    )
+
+
+def expose(frames: Image, rng: np.random.Generator, world: World) -> Image:
+    """Light and sensor noise."""
+    gain = 1 + rng.uniform(-world.light, world.light)
+    lit = frames.astype(np.float32) * np.float32(gain)
+    if world.noise > 0:
+        lit += rng.standard_normal(frames.shape, np.float32) * np.float32(world.noise)
+    return np.clip(lit + 0.5, 0, 255).astype(np.uint8)
