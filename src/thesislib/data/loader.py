@@ -1,0 +1,104 @@
+"""Batches in an order that can be restarted: a sampler of ``(epoch, index)`` keys, a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+Key = tuple[int, int]
+
+
+class EpochSampler(Sampler[Key]):
+    """Yields ``(epoch, index)`` keys; the order of an epoch depends on seed and epoch alone.
+
+    Args:
+        length: Number of items.
+        shuffle: Draw the order, or keep it.
+        seed: Of the order.
+        epoch_of: Asked for the epoch at the start of every pass, instead of :meth:`set_epoch`.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        shuffle: bool,
+        seed: int = 0,
+        epoch_of: Callable[[], int] | None = None,
+    ) -> None:
+        self.length = length
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch_of = epoch_of
+        self.epoch = 0
+        self.skip = 0
+
+    def set_epoch(self, epoch: int, skip: int = 0) -> None:
+        """Chooses the epoch of the next pass.
+
+        Args:
+            epoch: From 0.
+            skip: Leave out so many first items, to go on within an epoch.
+        """
+        self.epoch, self.skip = epoch, skip
+
+    def __len__(self) -> int:
+        return max(self.length - self.skip, 0)
+
+    def __iter__(self) -> Iterator[Key]:
+        epoch = self.epoch_of() if self.epoch_of is not None else self.epoch
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
+        for index in order[self.skip :].tolist():
+            yield epoch, index
+
+
+def make_loader(
+    dataset: Dataset[Any],
+    batch_size: int,
+    *,
+    shuffle: bool,
+    num_workers: int = 0,
+    seed: int = 0,
+    drop_last: bool | None = None,
+    epoch_of: Callable[[], int] | None = None,
+    context: str | None = None,
+    pin_memory: bool = False,
+) -> DataLoader[Any]:
+    """A loader whose ``sampler`` takes :meth:`EpochSampler.set_epoch`.
+
+    Args:
+        dataset: Clips or windows.
+        batch_size: Lowered to the size of the data set, so that a tiny one gives one batch.
+        shuffle: Draw the order anew each epoch.
+        num_workers: Processes that decode; they live as long as the loader. 0: none.
+        seed: Of the order.
+        drop_last: Leave out the last, smaller batch; default: when shuffling.
+        epoch_of: See :class:`EpochSampler`.
+        context: ``fork`` or ``spawn``; default: the platform's.
+        pin_memory: For copies to a GPU.
+    """
+    length = len(dataset)  # type: ignore[arg-type]  # torch's Dataset does not declare it
+    return DataLoader(
+        dataset,
+        batch_size=min(batch_size, length),
+        sampler=EpochSampler(length, shuffle, seed, epoch_of),
+        num_workers=num_workers,
+        drop_last=shuffle if drop_last is None else drop_last,
+        persistent_workers=num_workers > 0,
+        worker_init_fn=_start_worker,
+        multiprocessing_context=context if num_workers else None,
+        prefetch_factor=2 if num_workers else None,
+        pin_memory=pin_memory,
+    )
+
+
+def _start_worker(worker: int) -> None:
+    """One thread a worker: a forked thread pool hangs, and the workers are the parallelism."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

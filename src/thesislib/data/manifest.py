@@ -1,0 +1,250 @@
+"""The list of videos of a data set: one csv, read and written in one place.
+
+A data set is a folder ``<data_root>/<name>/`` with ``manifest.csv`` (one row a video, the header is
+the field names of :class:`Video`) and ``dataset.json`` (where it came from, under which licence,
+with which options, and how many files were skipped for which reason).
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thesislib.config import data_root
+from thesislib.errors import ThesisError
+
+SPLITS = ("train", "val", "test")
+MANIFEST_FILE = "manifest.csv"
+INFO_FILE = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Video:
+    """One row of a manifest.
+
+    Attributes:
+        path: Posix path, relative to the manifest's root, or absolute (a user's own files).
+        label: Class name; empty = no label.
+        split: ``train``, ``val`` or ``test``.
+        group: Videos of one group (one actor and scene, one film part) never cross a split.
+        n_frames: Frames that decode.
+        fps: Nominal frames a second. For a variable rate read the reader's time stamps.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    path: str
+    label: str
+    split: str
+    group: str
+    n_frames: int
+    fps: float
+    width: int
+    height: int
+
+
+FIELDS = tuple(f.name for f in dataclasses.fields(Video))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The videos of a data set, in a fixed order.
+
+    Attributes:
+        name: Name of the data set.
+        root: Folder that relative paths start from.
+        videos: The rows.
+        info: Plain JSON: licence, recipe, options, skipped files with reasons.
+        class_names: Set by :meth:`select`, so that a subset keeps the class numbers of the whole.
+    """
+
+    name: str
+    root: Path
+    videos: tuple[Video, ...]
+    info: dict[str, Any] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Sorted class names; the place in this tuple is the class number everywhere."""
+        if self.class_names is not None:
+            return self.class_names
+        return tuple(sorted({v.label for v in self.videos if v.label}))
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the rows, 64 hex digits. It names the data that a run has seen."""
+        return hashlib.sha256(_rows_as_text(self.videos).encode()).hexdigest()
+
+    def file(self, video: Video) -> Path:
+        """Where the video lies on this machine."""
+        return self.root / video.path
+
+    def select(
+        self, split: str | None = None, per_class: int | None = None, seed: int = 0
+    ) -> Manifest:
+        """A subset that keeps the order of rows and the class numbers.
+
+        Args:
+            split: Keep this split only.
+            per_class: Keep at most so many videos of each class, drawn by ``seed``.
+            seed: The draw does not depend on the order of classes or on other classes.
+
+        Raises:
+            ThesisError: Nothing is left, or there is no such split.
+        """
+        if split is not None and split not in SPLITS:
+            raise ThesisError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
+        keep = [v for v in self.videos if split is None or v.split == split]
+        if per_class is not None:
+            keep = _balanced(keep, per_class, seed)
+        if not keep:
+            what = f"split {split!r}" if split else "this selection"
+            raise ThesisError(
+                f"The data set {self.name!r} has no video in {what}: "
+                f"run `thesislib doctor {self.name}` to see what each split holds."
+            )
+        return dataclasses.replace(self, videos=tuple(keep), class_names=self.classes)
+
+
+def _balanced(videos: list[Video], per_class: int, seed: int) -> list[Video]:
+    members: dict[str, list[int]] = {}
+    for i, video in enumerate(videos):
+        members.setdefault(video.label, []).append(i)
+    chosen: set[int] = set()
+    for label, indices in members.items():
+        rng = np.random.default_rng([seed, *label.encode()])
+        chosen.update(indices[i] for i in rng.permutation(len(indices))[:per_class])
+    return [v for i, v in enumerate(videos) if i in chosen]
+
+
+def _rows_as_text(videos: Iterable[Video]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for v in videos:
+        writer.writerow(
+            [v.path, v.label, v.split, v.group, v.n_frames, f"{v.fps:.6g}", v.width, v.height]
+        )
+    return text.getvalue()
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Writes a text file so that a kill at any moment leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes private files; a data set is to be shared
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_manifest(manifest: Manifest) -> Path:
+    """Writes ``manifest.csv`` and ``dataset.json`` to the manifest's root.
+
+    ``manifest.csv`` is replaced last: where it exists, the data set is whole.
+
+    Returns:
+        The path of the csv.
+
+    Raises:
+        ThesisError: A row has an unknown split, or two rows have the same path.
+    """
+    seen: set[str] = set()
+    for video in manifest.videos:
+        if video.split not in SPLITS:
+            raise ThesisError(f"{video.path} has the unknown split {video.split!r}.")
+        if video.path in seen:
+            raise ThesisError(f"{video.path} is listed twice in the data set {manifest.name!r}.")
+        seen.add(video.path)
+    info = {**manifest.info, "name": manifest.name, "fingerprint": manifest.fingerprint}
+    text = json.dumps(info, indent=2, sort_keys=True, ensure_ascii=False)
+    write_atomic(manifest.root / INFO_FILE, text + "\n")
+    path = manifest.root / MANIFEST_FILE
+    write_atomic(path, _rows_as_text(manifest.videos))
+    return path
+
+
+def read_manifest(name_or_path: str | Path, root: str | Path | None = None) -> Manifest:
+    """Reads a data set by its name, its folder, or its ``manifest.csv``.
+
+    Args:
+        name_or_path: ``"synthetic"``, or the path of the folder or of the csv.
+        root: Folder that holds the data sets; default :func:`thesislib.config.data_root`.
+
+    Raises:
+        ThesisError: It is not there (the remedy is named), or a row cannot be read.
+    """
+    base = Path(root).expanduser() if root is not None else data_root()
+    candidates = [base / name_or_path, Path(name_or_path).expanduser()]
+    for folder in candidates:
+        folder = folder.parent if folder.name == MANIFEST_FILE else folder
+        if (folder / MANIFEST_FILE).is_file():
+            folder = folder.resolve()
+            info = _read_info(folder / INFO_FILE)
+            return Manifest(
+                name=str(info.get("name", folder.name)),
+                root=folder,
+                videos=tuple(_read_rows(folder / MANIFEST_FILE)),
+                info=info,
+            )
+    name = Path(name_or_path).name
+    raise ThesisError(
+        f"There is no data set {str(name_or_path)!r} in {base}: "
+        f"run `thesislib prepare {name}` first, or name the folder with --root."
+    )
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ThesisError(f"{path} is not valid JSON: prepare the data set again.") from None
+    return info if isinstance(info, dict) else {}
+
+
+def _read_rows(path: Path) -> list[Video]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        missing = set(FIELDS) - set(reader.fieldnames or ())
+        if missing:
+            raise ThesisError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
+        return [_parse_row(path, reader.line_num, row) for row in reader]
+
+
+def _parse_row(path: Path, line: int, row: Mapping[str, str]) -> Video:
+    try:
+        return Video(
+            path=row["path"],
+            label=row["label"],
+            split=row["split"],
+            group=row["group"],
+            n_frames=int(row["n_frames"]),
+            fps=float(row["fps"]),
+            width=int(row["width"]),
+            height=int(row["height"]),
+        )
+    except (TypeError, ValueError):
+        raise ThesisError(f"{path}, line {line}, cannot be read: prepare the data again.") from None

@@ -1,0 +1,241 @@
+"""Augmentation of a clip: the same code for every frame, with the scope of each draw explicit.
+
+Frames stay uint8 until the last step, as in the published pipeline, which worked on pictures. What
+is computed, in this order:
+
+* **crop** and resize, one box for the clip. "bilinear" widens its filter when it shrinks (as PIL
+  does), "nearest" takes the pixel under the centre of each new pixel.
+* **flip** of the whole clip.
+* **grey**: luminance 0.299 R + 0.587 G + 0.114 B, or one randomly chosen channel copied to the
+  others (what the released code does under that name).
+* **jitter**: brightness ``f x``, contrast ``f x + (1 - f) m`` (m: mean luminance of the frame,
+  rounded), saturation ``f x + (1 - f) luminance(x)``, hue: shift of H in 8-bit HSV. Each result is
+  rounded and clipped to 0..255. The order of the four is drawn anew with the factors.
+* to float32, channels first, scaled to 0..1 and normalised by ImageNet's mean and deviation.
+
+Every draw comes from the generator that the caller passes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from thesislib.config import Augment
+from thesislib.errors import ThesisError
+
+Frames = NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # top, left, height, width
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+LUMA = np.array([0.299, 0.587, 0.114])
+CROP_TRIES = 10
+OPERATIONS = ("brightness", "contrast", "saturation", "hue")
+
+
+class Transform:
+    """From decoded frames to a network's input.
+
+    Args:
+        augment: What is drawn, how strongly, and per clip or per frame.
+        size: Side of the square output in pixels.
+        train: ``False`` takes the centre crop and leaves colours alone.
+    """
+
+    def __init__(self, augment: Augment, size: int, train: bool) -> None:
+        self.augment = augment
+        self.size = size
+        self.train = train
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if augment.normalise else ((0.0,) * 3, (1.0,) * 3)
+        self._scale = 1 / (255 * np.array(std))
+        self._shift = -np.array(mean) / np.array(std)
+
+    def __call__(self, frames: Frames, rng: np.random.Generator) -> Tensor:
+        """One clip.
+
+        Args:
+            frames: (L, H, W, 3) uint8 RGB.
+            rng: The source of all randomness.
+
+        Returns:
+            (3, L, size, size) float32.
+        """
+        return self.to_tensor(self.augment_frames(frames, rng))
+
+    def augment_frames(self, frames: Frames, rng: np.random.Generator) -> Frames:
+        """All steps but the last: (L, H, W, 3) to (L, size, size, 3), both uint8 RGB."""
+        options, length = self.augment, len(frames)
+        height, width = frames.shape[1:3]
+        top, left, h, w = draw_crop(height, width, options, rng, self.train)
+        frames = resize(frames[:, top : top + h, left : left + w], self.size, options.interpolation)
+        if not self.train:
+            return frames
+        if rng.random() < options.flip:
+            frames = np.ascontiguousarray(frames[:, :, ::-1])
+        if options.grey > 0:
+            frames = grey(frames, options, rng)
+        if any(options.jitter) and rng.random() < options.jitter_p:
+            draws = length if options.jitter_scope == "frame" else 1
+            factors, order = draw_jitter(options.jitter, draws, rng)
+            frames = jitter(
+                frames, np.broadcast_to(factors, (length, 4)), np.broadcast_to(order, (length, 4))
+            )
+        return frames
+
+    def to_tensor(self, frames: Frames) -> Tensor:
+        """(L, H, W, 3) uint8 to (3, L, H, W) float32, scaled and normalised."""
+        out = np.empty((3, *frames.shape[:3]), dtype=np.float32)
+        for c in range(3):
+            np.multiply(frames[..., c], np.float32(self._scale[c]), out=out[c])
+            out[c] += np.float32(self._shift[c])
+        return torch.from_numpy(out)
+
+
+def denormalise(video: Tensor, normalised: bool = True) -> Frames:
+    """The inverse of the last step, for looking at.
+
+    Args:
+        video: (..., 3, T, H, W) float, e.g. a clip (3, L, H, W) or blocks (N, 3, T, H, W).
+        normalised: Whether ImageNet's mean and deviation were applied.
+
+    Returns:
+        (..., T, H, W, 3) uint8 RGB.
+    """
+    x = video.detach().cpu().float().movedim(-4, -1)
+    if normalised:
+        x = x * torch.tensor(IMAGENET_STD) + torch.tensor(IMAGENET_MEAN)
+    array: Frames = (x * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    return array
+
+
+def draw_crop(
+    height: int, width: int, augment: Augment, rng: np.random.Generator, train: bool
+) -> Box:
+    """One box for the whole clip.
+
+    "resized" draws a share of the area and an aspect ratio (swapped with probability 1/2), up to
+    ten times until it fits, then falls back to the largest square at the centre. "random" draws
+    the place of a square, "centre" and test time take the middle one.
+
+    Returns:
+        (top, left, height, width) in pixels, inside the frame.
+    """
+    side = min(height, width)
+    if train and augment.crop == "resized":
+        for _ in range(CROP_TRIES):
+            area = height * width * rng.uniform(*augment.crop_area)
+            aspect = rng.uniform(*augment.crop_aspect)
+            w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if rng.random() < 0.5:
+                w, h = h, w
+            if 0 < w <= width and 0 < h <= height:
+                return (
+                    int(rng.integers(height - h + 1)),
+                    int(rng.integers(width - w + 1)),
+                    int(h),
+                    int(w),
+                )
+    elif augment.crop_size:
+        side = min(side, augment.crop_size)
+    if train and augment.crop == "random":
+        top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        return int(top), int(left), side, side
+    return (height - side) // 2, (width - side) // 2, side, side
+
+
+def resize(frames: Frames, size: int, interpolation: str = "bilinear") -> Frames:
+    """(L, H, W, 3) uint8 to (L, size, size, 3) uint8; the aspect ratio is not kept."""
+    height, width = frames.shape[1:3]
+    if (height, width) == (size, size):
+        return np.ascontiguousarray(frames)
+    if interpolation == "nearest":
+        rows = ((np.arange(size) + 0.5) * height / size).astype(np.int64)
+        columns = ((np.arange(size) + 0.5) * width / size).astype(np.int64)
+        return np.ascontiguousarray(frames[:, rows[:, None], columns])
+    x = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)  # (L, 3, H, W)
+    x = functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
+    array: Frames = x.permute(0, 2, 3, 1).contiguous().numpy()
+    return array
+
+
+def grey(frames: Frames, augment: Augment, rng: np.random.Generator) -> Frames:
+    """Turns some frames grey, or all, as ``augment.grey*`` says; returns a new array."""
+    length = len(frames)
+    draws = length if augment.grey_scope == "frame" else 1
+    chosen = np.broadcast_to(rng.random(draws) < augment.grey, length)
+    channels = np.broadcast_to(rng.integers(3, size=draws), length)
+    out = frames.copy()
+    for i in np.flatnonzero(chosen):
+        if augment.grey_kind == "channel":
+            plane = frames[i, :, :, channels[i]]
+        else:
+            plane = cv2.cvtColor(frames[i], cv2.COLOR_RGB2GRAY)
+        out[i] = cv2.merge([plane] * 3)
+    return out
+
+
+def draw_jitter(
+    ranges: tuple[float, float, float, float], draws: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Factors and order of the four colour operations.
+
+    Args:
+        ranges: Half-ranges of brightness, contrast, saturation (factor in 1 +- r, at least 0) and
+            hue (shift in +- r turns, at most 1/2).
+        draws: How many times to draw.
+
+    Returns:
+        factors (draws, 4) and order (draws, 4): order[i, k] is the operation done as the k-th.
+    """
+    if ranges[3] > 0.5 or min(ranges) < 0:
+        raise ThesisError(f"jitter={ranges} is out of range: hue is at most 0.5, none negative.")
+    half = np.array(ranges)
+    factors = rng.uniform(-1, 1, size=(draws, 4)) * half + np.array([1.0, 1.0, 1.0, 0.0])
+    factors[:, :3] = np.maximum(factors[:, :3], 0)
+    order = rng.permuted(np.tile(np.arange(4), (draws, 1)), axis=1)
+    return factors, order
+
+
+def jitter(frames: Frames, factors: NDArray[Any], order: NDArray[Any]) -> Frames:
+    """Brightness, contrast, saturation and hue, frame by frame in its own order.
+
+    Args:
+        frames: (L, H, W, 3) uint8 RGB.
+        factors: (L, 4) as :func:`draw_jitter` gives them.
+        order: (L, 4) likewise.
+
+    Returns:
+        (L, H, W, 3) uint8 RGB.
+    """
+    # Saturation mixes the channels of a pixel linearly: one 3x3 matrix a frame.
+    amount = factors[:, 2, None, None]
+    colour = amount * np.eye(3) + (1 - amount) * LUMA
+    shift = np.round(factors[:, 3] * 256).astype(np.int64) % 256
+    active = np.column_stack([factors[:, :3] != 1, shift != 0])
+    out = np.empty_like(frames)
+    for i, frame in enumerate(frames):
+        for k in order[i]:
+            if not active[i, k]:
+                continue
+            f = float(factors[i, k])
+            if k == 0:
+                frame = cv2.convertScaleAbs(frame, alpha=f)
+            elif k == 1:
+                mean = round(float(np.dot(LUMA, cv2.mean(frame)[:3])))
+                frame = cv2.addWeighted(frame, f, frame, 0.0, (1 - f) * mean)
+            elif k == 2:
+                frame = cv2.transform(frame, colour[i])
+            else:
+                hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV_FULL)
+                hsv[..., 0] += np.uint8(shift[i])  # wraps round the circle of hues
+                frame = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+        out[i] = frame
+    return out
