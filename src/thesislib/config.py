@@ -61,6 +61,13 @@ def choose(kind: str, name: str, options: typing.Iterable[str]) -> str:
     raise ThesisError(f"There is no {kind} {name!r}: {hint}")
 
 
+def _tuples(config: Any) -> None:
+    """JSON has lists where our settings have tuples."""
+    for field in dataclasses.fields(config):
+        if isinstance(value := getattr(config, field.name), list):
+            object.__setattr__(config, field.name, tuple(value))
+
+
 @dataclass(frozen=True)
 class Augment:
     """Augmentation of one clip; every random operation states its scope.
@@ -85,6 +92,7 @@ class Augment:
     normalise: bool = True  # ImageNet mean and standard deviation
 
     def __post_init__(self) -> None:
+        _tuples(self)
         choose("crop", self.crop, ("resized", "random", "centre"))
         for name in ("grey_scope", "jitter_scope"):
             choose(f"scope for {name}", getattr(self, name), ("frame", "clip"))
@@ -121,6 +129,9 @@ class RunConfig:
     keep_every: int = 0  # keep a copy of the weights every so many epochs; 0: only the last
 
     def __post_init__(self) -> None:
+        _tuples(self)
+        if isinstance(self.augment, Mapping):  # from a model folder's config.json
+            object.__setattr__(self, "augment", Augment(**self.augment))
         choose("profile", self.profile, PROFILES)
         choose("schedule", self.schedule, ("constant", "plateau", "steps", "cosine"))
         choose("precision", self.precision, ("no", "bf16"))

@@ -97,5 +97,5 @@ def contrastive_accuracy(scores: Tensor, kinds: Tensor) -> dict[str, Tensor]:
     for name, code in (("temporal", TEMPORAL), ("spatial", SPATIAL), ("easy", EASY)):
         mine = kinds == code
         wins = ~(better & mine).any(1)
-        result[f"top1_{name}"] = wins.float().mean() if mine.any() else scores.new_tensor(torch.nan)
+        result[f"top1_{name}"] = torch.where(mine.any(), wins.float().mean(), torch.nan)
     return result

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from thesislib.config import Augment, RunConfig, choose
 from thesislib.errors import ThesisError
-from thesislib.losses import contrastive_accuracy, dense_nce, pair_kinds
+from thesislib.losses import contrastive_accuracy, count_pairs, dense_nce, pair_kinds
+from thesislib.methods import count
 from thesislib.nn.convgru import ConvGRU
 from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D
 
@@ -95,7 +96,7 @@ class DPCConfig(RunConfig):
         return presets[choose("preset", name, presets)]
 
 
-class DPC(nn.Module, PyTorchModelHubMixin, coders={DPCConfig: (DPCConfig.to_dict, DPCConfig.from_dict)}):
+class DPC(nn.Module, PyTorchModelHubMixin):
     """Dense Predictive Coding: pre-training model.
 
     Shapes (N blocks of T frames, P predicted steps): video ``(B, N, 3, T, H, W)``; features
@@ -162,7 +163,7 @@ class DPC(nn.Module, PyTorchModelHubMixin, coders={DPCConfig: (DPCConfig.to_dict
         return head
 
 
-class DPCClassifier(nn.Module, PyTorchModelHubMixin, coders={DPCConfig: (DPCConfig.to_dict, DPCConfig.from_dict)}):
+class DPCClassifier(nn.Module, PyTorchModelHubMixin):
     """Encoder, ConvGRU over all blocks, spatial mean, batch norm, dropout, linear (thesis 2.4)."""
 
     def __init__(self, config: DPCConfig, classes: int, dropout: float = 0.5):
@@ -212,13 +213,37 @@ def predictor(dim: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def parts(config: DPCConfig) -> dict[str, nn.Module]:
-    """The named parts of the model, for ``thesislib info dpc``."""
-    model = DPC(config)
-    return {"encoder": model.backbone, "ConvGRU": model.aggregator, "predictor": model.predictors}
-
-
 def input_shape(config: DPCConfig) -> tuple[int, ...]:
     """Shape of one training batch, ``(B, N, 3, T, H, W)``."""
-    c: Any = config
-    return (c.batch_size, c.num_seq, 3, c.seq_len, c.size, c.size)
+    size, blocks = config.size, (config.num_seq, 3, config.seq_len)
+    return (config.batch_size, *blocks, size, size)
+
+
+def summary(model: DPC) -> dict[str, Any]:
+    """Parameter counts, shapes and numbers of negatives, for ``thesislib info dpc``."""
+    config = model.config
+    encoder, predictors = count(model.backbone), count(model.predictors)
+    batch, blocks, *_ = video = input_shape(config)
+    # Sizes come from running an empty clip through the encoder, not from a formula.
+    with torch.device("meta"):
+        clip = torch.empty(1, *video[2:])
+        shape = ResNet2D3D(config.network, config.width, True, config.stem_pool)(clip).shape[1:]
+    height, width = shape[2:] if config.dense else (1, 1)
+    return {
+        "parameters": {
+            "encoder": encoder,
+            "ConvGRU": count(model.aggregator),
+            "predictor": predictors,
+            "in all": count(model),
+            "encoder and predictor": encoder + predictors,
+        },
+        "shapes": {
+            "input (B, N, 3, T, H, W)": str(video),
+            "block features (B*N, D, T', H', W')": str((batch * blocks, *shape)),
+            "scores": str((batch * config.pred_step * height * width,) * 2),
+        },
+        "pairs of one prediction": count_pairs(batch, config.pred_step, height, width),
+    }
+
+
+CONFIG, MODEL = DPCConfig, DPC

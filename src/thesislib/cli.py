@@ -1,0 +1,264 @@
+"""The ``thesislib`` command: the calls of the notebooks, from a terminal.
+
+Results go to standard output, progress to standard error. Exit codes: 0, 1 for a named problem,
+2 for a wrong call. Heavy modules load inside the command that needs them, so that ``--help`` is
+quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from thesislib.config import PROFILES, choose
+from thesislib.errors import ThesisError
+
+METHODS = ("dpc",)
+PRESETS = (*PROFILES, "as_released")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        result = args.run(args)
+    except ThesisError as error:
+        print(f"thesislib: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("thesislib: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    if result is not None:
+        print(json.dumps(result, indent=1, default=str) if args.json else _text(result))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="thesislib", description=__doc__.split("\n")[0])
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], Any], text: str) -> Any:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--json", action="store_true", help="print the result as JSON")
+        command.set_defaults(run=run)
+        return command
+
+    prepare = add("prepare", _prepare, "make a data set: videos on disk and a manifest")
+    prepare.add_argument("name", help="synthetic, big_buck_bunny, folder, ucf101, hmdb51 ...")
+    prepare.add_argument("path", nargs="?", help="folder: your videos, or a csv of path,label")
+    prepare.add_argument("--name", dest="as_name", help="name of the new data set")
+    prepare.add_argument("--root", type=Path, help="folder of the data sets")
+    prepare.add_argument("--clips", type=int, help="synthetic: number of videos")
+    prepare.add_argument("--size", type=int, help="synthetic, big_buck_bunny: pixels")
+    prepare.add_argument("--seed", type=int, default=0)
+    prepare.add_argument("--jobs", type=int, help="processes; default: one a core")
+    prepare.add_argument("--force", action="store_true", help="synthetic: replace what is there")
+
+    show = add("show", _show, "write a contact sheet of a data set")
+    show.add_argument("dataset")
+    show.add_argument("--out", type=Path, help="picture file; default: <dataset>.png")
+    show.add_argument("--per-class", type=int, default=1)
+
+    doctor = add("doctor", _doctor, "health report of a data set")
+    doctor.add_argument("dataset")
+
+    info = add("info", _info, "parameters, operations, shapes and settings of a method")
+    info.add_argument("method", choices=METHODS)
+    info.add_argument("--preset", default="paper", choices=PRESETS)
+    _settings(info)
+
+    train = add("train", _train, "pre-train one method, without labels")
+    _run_options(train)
+    train.add_argument("--tensorboard", action="store_true", help="also write event files")
+    evaluate = add("eval", _eval, "pre-train (or find) a model and run every protocol on it")
+    _run_options(evaluate)
+    evaluate.add_argument("--tune", action="append", default=[], metavar="KEY=VALUE")
+    evaluate.add_argument("--stages", type=int, default=0, help="intermediate checkpoints")
+
+    baselines = add("baselines", _baselines, "what colour, pixels and chance reach on a data set")
+    baselines.add_argument("dataset")
+    baselines.add_argument("--seed", type=int, default=0)
+    baselines.add_argument("--supervised", action="store_true", help="train the two networks too")
+
+    reproduce = add("reproduce", _reproduce, "run chapters' notebooks into runs/ by papermill")
+    reproduce.add_argument("chapters", nargs="+", help="02, or 02_dpc")
+    reproduce.add_argument("--profile", default="small", choices=PROFILES)
+    reproduce.add_argument("--dataset", default="synthetic")
+    reproduce.add_argument("--seed", type=int, default=0)
+    reproduce.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE")
+
+    report = add("report", _report, "ledger, tables and claims")
+    report.add_argument("what", choices=("table", "claims", "status", "promote"))
+    report.add_argument("item", nargs="*", help="table: its number; promote: run folders")
+    report.add_argument("--profile", default="small", choices=PROFILES)
+    report.add_argument("--dataset", default="synthetic")
+    report.add_argument("--format", default="markdown", choices=("markdown", "csv", "latex"))
+    report.add_argument("--dirty", action="store_true", help="promote a run of uncommitted code")
+    return top
+
+
+def _settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+
+
+def _run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("method", choices=METHODS)
+    command.add_argument("--row", help="row of the chapter's tables; default: the headline")
+    command.add_argument("--profile", default="small", choices=PROFILES)
+    command.add_argument("--dataset", default="synthetic")
+    command.add_argument("--seed", type=int, default=0)
+    _settings(command)
+
+
+def pairs(items: Sequence[str]) -> dict[str, str]:
+    """``["a=1"]`` as ``{"a": "1"}``."""
+    for item in items:
+        if "=" not in item:
+            raise ThesisError(f"{item!r} is no setting: write it as key=value.")
+    return dict(item.split("=", 1) for item in items)
+
+
+def _text(result: Any) -> str:
+    if isinstance(result, str):
+        return result
+    lines = []
+    for key, value in result.items():
+        if isinstance(value, dict):
+            lines.append(f"{key}:")
+            lines += [f"  {k:<28} {_value(v)}" for k, v in value.items()]
+        elif isinstance(value, list):
+            lines += [f"{key}:", *(f"  {item}" for item in value)]
+        else:
+            lines.append(f"{key:<30} {_value(value)}")
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _prepare(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.data import recipes
+
+    return recipes.prepare(
+        args.name,
+        path=args.path,
+        name=args.as_name,
+        root=args.root,
+        clips=args.clips,
+        size=args.size,
+        seed=args.seed,
+        jobs=args.jobs,
+        force=args.force,
+    )
+
+
+def _show(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.data.manifest import read_manifest
+    from thesislib.viz import write_contact_sheet
+
+    out = args.out or Path(f"{args.dataset}.png")
+    write_contact_sheet(read_manifest(args.dataset), out, per_class=args.per_class)
+    return {"picture": str(out)}
+
+
+def _doctor(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.data.doctor import doctor
+    from thesislib.data.manifest import read_manifest
+
+    return doctor(read_manifest(args.dataset))
+
+
+def _info(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.methods import describe
+
+    return describe(args.method, args.preset, pairs(args.set))
+
+
+def _row(args: argparse.Namespace) -> str:
+    from thesislib.experiments import HEADLINE, ROWS
+
+    row = args.row or HEADLINE[args.method]
+    return choose("row", row if "/" in row else f"{args.method}/{row}", ROWS)
+
+
+def _train(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.experiments import pretrain
+
+    _, run, result = pretrain(
+        _row(args),
+        args.profile,
+        args.dataset,
+        args.seed,
+        pairs(args.set),
+        log=_say,
+        tensorboard=args.tensorboard,
+    )
+    return {"run": str(run.path), "metrics": result["metrics"]}
+
+
+def _eval(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.experiments import run_row
+
+    result = run_row(
+        _row(args),
+        args.profile,
+        args.dataset,
+        args.seed,
+        pairs(args.set),
+        tune=pairs(args.tune),
+        stages=args.stages,
+        log=_say,
+    )
+    return {"run": result["run"], "metrics": result["metrics"], "videos": result["videos"]}
+
+
+def _baselines(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.data.manifest import read_manifest
+    from thesislib.evaluation.baselines import baselines
+
+    manifest = read_manifest(args.dataset)
+    return {"top1": baselines(manifest, seed=args.seed, supervised=args.supervised, log=_say)}
+
+
+def _reproduce(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.reproduce import reproduce
+
+    values = {"profile": args.profile, "dataset": args.dataset, "seed": args.seed}
+    values |= pairs(args.parameter)
+    return {chapter: str(reproduce(chapter, values)) for chapter in args.chapters}
+
+
+def _report(args: argparse.Namespace) -> Any:
+    from thesislib import report
+
+    if args.what == "promote":
+        if not args.item:
+            raise ThesisError("Name the run folders to promote.")
+        return {item: str(report.promote(item, dirty=args.dirty)) for item in args.item}
+    if args.what == "table":
+        if len(args.item) != 1:
+            raise ThesisError("Name one table, for instance: thesislib report table 2.1")
+        return report.render_table(args.item[0], args.profile, args.dataset, args.format)
+    if args.what == "claims":
+        return {c["id"]: c for c in report.claims_table(args.profile, args.dataset)}
+    return {str(i): row for i, row in enumerate(report.status())}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
