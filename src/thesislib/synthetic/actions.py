@@ -199,7 +199,7 @@ def shove(take: Take, u: Array) -> Motion:
     crate = np.stack([0 * u, 0 * u, near], axis=1)
     grip = np.stack([0 * u, 0 * u + 0.55, near + 0.01], axis=1)
     side = np.array([0.1, 0, 0])
-    travel = np.stack([0 * u, 0 * u, 0.5 * a * (u - 0.5) - 0.12], axis=1)
+    travel = np.stack([0 * u, 0 * u, 0.6 * a * (u - 0.5) - 0.12], axis=1)
     return Motion(
         angles, False, {"l": grip + side, "r": grip - side}, Prop("crate", path=crate),
         travel=travel,

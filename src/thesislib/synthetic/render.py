@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -135,7 +136,7 @@ def render_clip(spec: ClipSpec) -> Image:
     show = performance(spec, actor)
     finer = 2 if spec.size <= 96 else 1
     side = spec.size * finer
-    room = backdrop(actor.scene, round(side * MARGIN), w.loudness)
+    room = backdrop(actor.scene, round(spec.size * MARGIN), w.loudness)
 
     camera = show.camera * side
     painter = Painter(spec.frames, np.radians(spec.elevation), camera, side * actor.height)
@@ -146,21 +147,25 @@ def render_clip(spec: ClipSpec) -> Image:
         painter.prop(show.prop, np.radians(spec.yaw), spec.mirror, show.way, paint)
 
     out = np.empty((spec.frames, spec.size, spec.size, 3), np.uint8)
-    start = camera[:, :, 2].mean(axis=0)
-    middle = camera[:, 0, 0].mean()
+    around = camera.mean(axis=0)
     for t, order in enumerate(painter.orders()):
-        canvas = film(room, camera[t], start, middle, side)
+        canvas = film(room, camera[t] / finer, around / finer, spec.size)
+        if finer > 1:
+            canvas = np.asarray(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_LINEAR))
         painter.paint(canvas, t, order)
-        out[t] = canvas if finer == 1 else cv2.resize(
-            canvas, (spec.size, spec.size), interpolation=cv2.INTER_AREA
-        )  # fmt: skip
+        if finer > 1:
+            canvas = cv2.resize(canvas, (spec.size,) * 2, interpolation=cv2.INTER_AREA)  # type: ignore
+        out[t] = canvas
     return expose(out, rng, w)
 
 
-def film(room: Image, camera: Array, start: Array, middle: float, side: int) -> Image:
-    """The part of the backdrop that the camera sees: it moves with the stage."""
-    k = camera[0, 0] / middle
-    offset = camera[:, 2] - k * (start + room.shape[0] / 2 - side / 2)
+def film(room: Image, camera: Array, around: Array, side: int) -> Image:
+    """The part of the backdrop that the camera sees: it moves with the stage.
+
+    ``around`` is the mean camera, which sees the middle of the backdrop.
+    """
+    k = camera[0, 0] / around[0, 0]
+    offset = camera[:, 2] - k * (around[:, 2] + (room.shape[0] - side) / 2)
     matrix = np.array([[k, 0, offset[0]], [0, k, offset[1]]])
     return np.asarray(
         cv2.warpAffine(room, matrix, (side, side), borderMode=cv2.BORDER_REFLECT), np.uint8
@@ -170,7 +175,22 @@ def film(room: Image, camera: Array, start: Array, middle: float, side: int) -> 
 def expose(frames: Image, rng: np.random.Generator, world: World) -> Image:
     """Light and sensor noise."""
     gain = 1 + rng.uniform(-world.light, world.light)
-    lit = frames.astype(np.float32) * np.float32(gain)
-    if world.noise > 0:
-        lit += rng.standard_normal(frames.shape, np.float32) * np.float32(world.noise)
-    return np.clip(lit + 0.5, 0, 255).astype(np.uint8)
+    table = np.clip(np.arange(256) * gain + 0.5, 0, 255).astype(np.uint8)
+    pixels = frames[0].size
+    more, less = grain(world.noise, max(1 << 20, 4 * pixels))
+    for t, start in enumerate(rng.integers(len(more) - pixels, size=len(frames))):
+        lit = cv2.LUT(frames[t], table).reshape(-1)
+        lit = cv2.subtract(cv2.add(lit, more[start : start + pixels]), less[start : start + pixels])
+        frames[t] = lit.reshape(frames[t].shape)
+    return frames
+
+
+@functools.lru_cache(maxsize=2)
+def grain(sigma: float, length: int) -> tuple[Image, Image]:
+    """A long strip of Gaussian noise, its positive and its negative part, uint8.
+
+    Every frame takes a piece from a random place: drawing fresh noise for each would take longer
+    than everything else together.
+    """
+    noise = np.rint(np.random.default_rng(NOISE).normal(0, sigma, length)).clip(-255, 255)
+    return np.maximum(noise, 0).astype(np.uint8), np.maximum(-noise, 0).astype(np.uint8)
