@@ -29,7 +29,8 @@ from thesislib.errors import ThesisError, VideoError
 Frames = NDArray[np.uint8]
 BACKENDS = ("auto", "decord", "pyav")
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .mpe .wmv .flv .3gp .ogv .ts .mts .m2ts".split()
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe"}
+    | {".wmv", ".flv", ".3gp", ".ogv", ".ts", ".mts", ".m2ts"}
 )
 
 
@@ -125,9 +126,11 @@ def probe(path: str | Path, full: bool = False) -> VideoInfo:
         raise VideoError(path, f"truncated: {found} of {declared} frames decode")
     if width < 1 or height < 1:
         raise VideoError(path, "no picture size in its header")
-    duration = table.duration
-    fps = found / duration if duration > 0 else table.nominal_fps
-    return VideoInfo(found, fps, width, height, duration)
+    if table.pts is None:
+        fps = table.nominal_fps
+        return VideoInfo(found, fps, width, height, found / fps if fps else 0.0)
+    fps = table.count / table.duration if table.duration > 0 else table.nominal_fps
+    return VideoInfo(found, fps, width, height, table.duration)
 
 
 @contextlib.contextmanager

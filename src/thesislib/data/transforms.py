@@ -191,6 +191,7 @@ def draw_jitter(
         ranges: Half-ranges of brightness, contrast, saturation (factor in 1 +- r, at least 0) and
             hue (shift in +- r turns, at most 1/2).
         draws: How many times to draw.
+        rng: The source of all randomness.
 
     Returns:
         factors (draws, 4) and order (draws, 4): order[i, k] is the operation done as the k-th.

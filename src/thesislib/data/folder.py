@@ -1,0 +1,298 @@
+"""A user's own videos as a data set: ``<class>/<video>``, a flat folder, or a csv."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import shutil
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thesislib.config import data_root
+from thesislib.data.checking import check_files
+from thesislib.data.manifest import (
+    INFO_FILE,
+    MANIFEST_FILE,
+    SPLITS,
+    Manifest,
+    Video,
+    read_manifest,
+    write_manifest,
+)
+from thesislib.data.reader import VIDEO_SUFFIXES, VideoInfo
+from thesislib.data.splits import draw_splits, group_of
+from thesislib.errors import ThesisError
+
+NOTES_FILE = "checked.jsonl"
+SHOWN = 30  # skipped files named on the screen; all are named in dataset.json
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that may be a video.
+
+    Attributes:
+        path: Absolute.
+        name: As the user knows it: relative to the folder or to the csv.
+        label: Class name or "".
+        split: ``train``, ``val``, ``test``, or "" to be drawn.
+        group: Or "" to be found from the name.
+    """
+
+    path: Path
+    name: str
+    label: str = ""
+    split: str = ""
+    group: str = ""
+
+
+def prepare_folder(
+    path: str | Path,
+    name: str,
+    *,
+    root: str | Path | None = None,
+    full_check: bool = True,
+    val: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    copy: bool = False,
+    jobs: int | None = None,
+    progress: bool = True,
+    force: bool = False,
+) -> Manifest:
+    """Lists a user's videos, checks each one, and writes a manifest.
+
+    A folder of folders gives the class of each video by the name of the first folder; videos that
+    lie flat have no label. A csv has the columns ``path,label`` and may have ``split`` and
+    ``group``; its paths start at the csv's folder. Files that cannot be used are named with their
+    reason, left out and counted.
+
+    Args:
+        path: Folder or csv.
+        name: Name of the data set.
+        root: Folder of the data sets; default :func:`thesislib.config.data_root`.
+        full_check: Decode every frame once. It finds truncated files, which a look at the header
+            does not always do.
+        val: Share of the groups for validation.
+        test: Share of the groups for testing.
+        seed: Of the draw of splits.
+        copy: Copy the videos into the data set (paths relative to it); otherwise they stay where
+            they are and the manifest holds absolute paths.
+        jobs: Threads; default one a core.
+        progress: Show a bar on stderr.
+        force: Replace a data set of this name that came from elsewhere.
+
+    Returns:
+        The manifest, also written to ``<root>/<name>/``.
+
+    Raises:
+        ThesisError: Nothing usable is there, the csv cannot be read, or the name is taken.
+    """
+    source = Path(path).expanduser().resolve()
+    candidates, ignored = find_candidates(source)
+    return write_checked(
+        candidates,
+        name,
+        root=root,
+        info={"recipe": "folder", "source": str(source), "other_files": ignored},
+        full_check=full_check,
+        val=val,
+        test=test,
+        seed=seed,
+        copy=copy,
+        jobs=jobs,
+        progress=progress,
+        force=force,
+    )
+
+
+def write_checked(
+    candidates: list[Candidate],
+    name: str,
+    *,
+    root: str | Path | None,
+    info: dict[str, Any],
+    full_check: bool,
+    val: float,
+    test: float,
+    seed: int,
+    copy: bool = False,
+    jobs: int | None = None,
+    progress: bool = True,
+    force: bool = False,
+) -> Manifest:
+    """Checks candidates, draws the missing splits, writes the manifest, says what was left out.
+
+    The arguments are those of :func:`prepare_folder`; ``info`` goes to ``dataset.json``.
+    """
+    target = _target(name, root, info, force)
+    files = [c.path for c in candidates]
+    notes = target / NOTES_FILE
+    findings = check_files(files, notes, full=full_check, jobs=jobs, progress=progress)
+    good = [
+        (c, finding)
+        for c, finding in zip(candidates, findings, strict=True)
+        if isinstance(finding, VideoInfo)
+    ]
+    skipped = [
+        {"path": c.name, "reason": finding}
+        for c, finding in zip(candidates, findings, strict=True)
+        if isinstance(finding, str)
+    ]
+    _say_skipped(name, len(good), skipped)
+    if not good:
+        raise ThesisError(
+            f"None of the {len(candidates)} files of {info.get('source', name)} is a usable video: "
+            "see the reasons above, or name another folder."
+        )
+    groups = [c.group or group_of(c.name) for c, _ in good]
+    splits = _splits(good, groups, val, test, seed)
+    videos = [
+        Video(
+            path=_copied(c, target) if copy else c.path.as_posix(),
+            label=c.label,
+            split=split,
+            group=group,
+            n_frames=found.n_frames,
+            fps=round(found.fps, 4),
+            width=found.width,
+            height=found.height,
+        )
+        for (c, found), group, split in zip(good, groups, splits, strict=True)
+    ]
+    options = {"full_check": full_check, "val": val, "test": test, "seed": seed, "copy": copy}
+    counts = dict(sorted(Counter(s["reason"].split(":")[0] for s in skipped).items()))
+    manifest = Manifest(
+        name=name,
+        root=target,
+        videos=tuple(sorted(videos, key=lambda v: v.path)),
+        info={
+            "licence": "not stated: these are your own files",
+            "options": options,
+            "skipped": skipped,
+            "skipped_reasons": counts,
+            "paths": "relative to this folder" if copy else "absolute",
+            **info,
+        },
+    )
+    write_manifest(manifest)
+    return manifest
+
+
+def _splits(
+    good: list[tuple[Candidate, VideoInfo]], groups: list[str], val: float, test: float, seed: int
+) -> list[str]:
+    """A split for each video: its own if it has one, else its group's."""
+    fixed = {g: c.split for (c, _), g in zip(good, groups, strict=True) if c.split}
+    members = [(g, c.label) for (c, _), g in zip(good, groups, strict=True)]
+    drawn = draw_splits(members, val=val, test=test, seed=seed, fixed=fixed)
+    return [c.split or drawn[g] for (c, _), g in zip(good, groups, strict=True)]
+
+
+def find_candidates(source: Path) -> tuple[list[Candidate], int]:
+    """Files that may be videos, sorted by name, and the number of other files.
+
+    Raises:
+        ThesisError: There is no such folder or csv, or no video file in it.
+    """
+    if source.is_file() and source.suffix.lower() == ".csv":
+        return _from_csv(source), 0
+    if not source.is_dir():
+        raise ThesisError(f"{source} is neither a folder nor a csv of path,label.")
+    found: list[Candidate] = []
+    others = 0
+    for directory, folders, names in os.walk(source, followlinks=True):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for file_name in sorted(names):
+            file = Path(directory) / file_name
+            if file_name.startswith("."):
+                continue
+            if file.suffix.lower() not in VIDEO_SUFFIXES:
+                others += 1
+                continue
+            relative = file.relative_to(source)
+            label = relative.parts[0] if len(relative.parts) > 1 else ""
+            found.append(Candidate(file, relative.as_posix(), label))
+    if not found:
+        raise ThesisError(
+            f"There is no video file in {source}: it looks for names that end in "
+            f"{', '.join(sorted(VIDEO_SUFFIXES)[:6])}, ..."
+        )
+    return sorted(found, key=lambda c: c.name), others
+
+
+def _from_csv(source: Path) -> list[Candidate]:
+    with source.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        columns = reader.fieldnames or []
+        if "path" not in columns:
+            raise ThesisError(
+                f"{source} has no column 'path': its first line must be path,label[,split][,group]."
+            )
+        found: dict[str, Candidate] = {}
+        for row in reader:
+            name = (row["path"] or "").strip()
+            split = (row.get("split") or "").strip().lower()
+            split = {"valid": "val", "validation": "val", "training": "train"}.get(split, split)
+            if split and split not in SPLITS:
+                raise ThesisError(
+                    f"{source}, line {reader.line_num}: the split {split!r} is none of "
+                    f"{', '.join(SPLITS)}."
+                )
+            if not name:
+                continue
+            if name in found:
+                raise ThesisError(f"{source}, line {reader.line_num}: {name} is listed twice.")
+            label, group = ((row.get(key) or "").strip() for key in ("label", "group"))
+            # Not resolved: a link to a video keeps the name it has in the csv.
+            file_path = Path(os.path.abspath(source.parent / Path(name).expanduser()))
+            found[name] = Candidate(file_path, name, label, split, group)
+    if not found:
+        raise ThesisError(f"{source} lists no video.")
+    return sorted(found.values(), key=lambda c: c.name)
+
+
+def _target(name: str, root: str | Path | None, info: dict[str, Any], force: bool) -> Path:
+    """Folder of the new data set; refuses a name that another source has taken."""
+    if not name or name != Path(name).name or name.startswith("."):
+        raise ThesisError(
+            f"{name!r} cannot be the name of a data set: use letters, digits, - and _."
+        )
+    target = (Path(root).expanduser() if root is not None else data_root()).resolve() / name
+    taken = (target / MANIFEST_FILE).is_file() or (target / INFO_FILE).is_file()
+    if taken and not force:
+        before = read_manifest(target).info if (target / MANIFEST_FILE).is_file() else {}
+        same = all(before.get(key) == info.get(key) for key in ("recipe", "source"))
+        if before and not same:
+            raise ThesisError(
+                f"The name {name!r} is taken by a data set from {before.get('source', target)}: "
+                "choose another --name, or give --force to replace its manifest."
+            )
+    return target
+
+
+def _copied(candidate: Candidate, target: Path) -> str:
+    """Copies a video into the data set; returns its path relative to it."""
+    relative = Path(candidate.name)
+    if relative.is_absolute() or ".." in relative.parts:
+        mark = hashlib.sha256(candidate.name.encode()).hexdigest()[:8]
+        relative = Path(f"{mark}-{relative.name}")
+    goal = target / "videos" / relative
+    if not goal.is_file() or goal.stat().st_size != candidate.path.stat().st_size:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        partial = goal.with_name(f".{goal.name}.part")
+        shutil.copyfile(candidate.path, partial)
+        os.replace(partial, goal)
+    return (Path("videos") / relative).as_posix()
+
+
+def _say_skipped(name: str, good: int, skipped: list[dict[str, str]]) -> None:
+    lines = [f"{name}: {good} videos can be used, {len(skipped)} skipped"]
+    lines += [f"  {s['path']}: {s['reason']}" for s in skipped[:SHOWN]]
+    if len(skipped) > SHOWN:
+        lines.append(f"  ... and {len(skipped) - SHOWN} more, all named in {INFO_FILE}")
+    sys.stderr.write("\n".join(lines) + "\n")
