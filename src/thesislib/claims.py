@@ -1,0 +1,234 @@
+"""What the thesis asserts, each claim a comparison of ledger rows with an honest verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thesislib import intervals, published
+from thesislib.ledger import Ledger
+
+HOLDS = "holds"
+UNCLEAR = "unclear"
+FAILS = "does not hold here"
+NOT_RUN = "not run"
+MIN_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One assertion of the thesis, held against our runs."""
+
+    id: str
+    chapter: int
+    statement: str  # in our words
+    thesis: str  # the thesis's figures, from its tables
+    table: str  # where they stand, e.g. "Table 2.1"
+    comparison: str  # what is compared, e.g. "dpc/5pred3 - dpc/random, finetune_top1"
+    verdict: str = NOT_RUN
+    ours: str = ""  # our figures as text
+    n: int = 0  # seeds
+    numbers: dict[str, Any] = field(default_factory=dict)  # behind ``ours``, for machines
+
+
+@dataclass(frozen=True)
+class _Greater:
+    """Row ``better`` beats row ``worse``."""
+
+    id: str
+    statement: str
+    table: str
+    better: str
+    worse: str
+    metric: str = "finetune_top1"
+
+
+@dataclass(frozen=True)
+class _Rises:
+    """Two metrics rise together over the checkpoints of one row."""
+
+    id: str
+    statement: str
+    table: str
+    row: str
+    x: str
+    y: tuple[str, ...]  # the first one that was measured counts
+
+
+_CLAIMS: tuple[_Greater | _Rises, ...] = (
+    _Greater(
+        "dpc-pretraining",
+        "Pre-training with DPC beats random initialisation after the same fine-tuning.",
+        "2.1",
+        "dpc/5pred3",
+        "dpc/random",
+    ),
+    _Greater(
+        "dpc-dense",
+        "Predicting the dense feature map beats predicting one pooled vector.",
+        "2.1",
+        "dpc/5pred3",
+        "dpc/pooled",
+    ),
+    _Greater(
+        "dpc-sequential",
+        "Predicting the steps one after the other beats predicting them in parallel.",
+        "2.1",
+        "dpc/5pred3",
+        "dpc/parallel",
+    ),
+    _Greater(
+        "dpc-more-data",
+        "A larger, more varied pre-training set gives a better representation.",
+        "2.2",
+        "dpc/5pred3-more-data",
+        "dpc/5pred3",
+    ),
+    _Rises(
+        "dpc-pretext-downstream",
+        "A higher pretext accuracy comes with a higher downstream accuracy.",
+        "2.3",
+        "dpc/5pred3",
+        "pretext_top1",
+        ("finetune_top1", "probe_top1"),
+    ),
+    _Greater(
+        "dpc-longer-is-harder",
+        "Predicting four steps from four is a harder pretext task than three from five.",
+        "2.3",
+        "dpc/5pred3",
+        "dpc/4pred4",
+        "pretext_top1",
+    ),
+    _Greater(
+        "dpc-curriculum",
+        "The curriculum from 5pred3 to 4pred4 beats 4pred4 from scratch.",
+        "2.3",
+        "dpc/5pred3+4pred4",
+        "dpc/4pred4",
+    ),
+    _Greater(
+        "dpc-further",
+        "The curriculum that predicts further beats 5pred3 alone.",
+        "2.3",
+        "dpc/5pred3+4pred4",
+        "dpc/5pred3",
+    ),
+)
+
+
+def claims(
+    ledger: Ledger | None = None,
+    profile: str = "small",
+    dataset: str = "synthetic",
+    chapter: int | None = None,
+) -> list[Claim]:
+    """Every claim with its verdict.
+
+    ``holds``: each 95 % interval that can be formed (t over seeds; bootstrap over seeds and test
+    videos) excludes zero on the thesis's side. ``does not hold here``: each excludes it on the
+    other side. ``unclear``: anything else, and always below three seeds. ``not run``: no seed has
+    both rows.
+
+    Args:
+        ledger: Results; by default those of this checkout.
+        profile: Of the runs.
+        dataset: Of the runs.
+        chapter: Only this one.
+    """
+    ledger = Ledger.load() if ledger is None else ledger
+    found = [
+        _greater(c, ledger, profile, dataset)
+        if isinstance(c, _Greater)
+        else _rises(c, ledger, profile, dataset)
+        for c in _CLAIMS
+    ]
+    return [c for c in found if chapter in (None, c.chapter)]
+
+
+def verdict(n: int, found: list[intervals.Interval]) -> str:
+    """The word for n seeds and the intervals of a difference (thesis's side positive)."""
+    if n == 0:
+        return NOT_RUN
+    if n < MIN_SEEDS or not found:
+        return UNCLEAR
+    if all(low > 0 for low, _ in found):
+        return HOLDS
+    if all(high < 0 for _, high in found):
+        return FAILS
+    return UNCLEAR
+
+
+def _greater(c: _Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
+    table = published.table(c.table)
+    better, worse = (table.cell(row, c.metric) for row in (c.better, c.worse))
+    r = ledger.compare(c.better, c.worse, c.metric, profile, dataset)
+    known = [i for i in (r["t_interval"], r["bootstrap"]) if i is not None]
+    ours = ""
+    if r["n"]:
+        ours = f"{_percent(r['mean_a'])} against {_percent(r['mean_b'])}"
+        ours += f", difference {_percent(r['difference'], sign=True)}"
+    for name, interval in (("seeds", r["t_interval"]), ("seeds and videos", r["bootstrap"])):
+        if interval is not None:
+            low, high = (_percent(v, sign=True) for v in interval)
+            ours += f"; 95 % over {name}: {low} to {high}"
+    return Claim(
+        id=c.id,
+        chapter=table.chapter,
+        statement=c.statement,
+        thesis=f"{better.text} against {worse.text}",
+        table=f"Table {c.table}",
+        comparison=f"{c.better} - {c.worse}, {c.metric}",
+        verdict=verdict(r["n"], known),
+        ours=ours,
+        n=r["n"],
+        numbers=dict(r),
+    )
+
+
+def _rises(c: _Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:
+    figure = published.figure(c.table)
+    entries = ledger.select(c.row, profile, dataset)
+    metric, groups = "", {}
+    for metric in c.y:
+        groups = {seed: _points(e.checkpoints, c.x, metric) for seed, e in entries.items()}
+        groups = {seed: (x, y) for seed, (x, y) in groups.items() if x.size > 2}
+        if groups:
+            break
+    numbers: dict[str, Any] = {"seeds": list(groups), "y": metric}
+    ours, known = "", []
+    if groups:
+        rho, interval, p = intervals.rank_correlation(list(groups.values()))
+        known = [interval]
+        points = sum(x.size for x, _ in groups.values())
+        numbers |= {"spearman": rho, "interval": interval, "p": p, "points": points}
+        low, high = interval
+        ours = f"ρ = {rho:.2f} over {points} checkpoints, 95 % {low:.2f} to {high:.2f}, p = {p:.3f}"
+    x, y = figure.series["pretext_top1"], figure.series["finetune_top1"]
+    last = f"; {y[-1]} % at the last" if y[-1] is not None else ""
+    return Claim(
+        id=c.id,
+        chapter=figure.chapter,
+        statement=c.statement,
+        thesis=f"pretext {x[0]} to {x[-1]} % over {len(x)} checkpoints, downstream rises{last}",
+        table=f"Figure {c.table}",
+        comparison=f"Spearman of {c.x} and {metric} over the checkpoints of {c.row}",
+        verdict=verdict(len(groups), known),
+        ours=ours,
+        n=len(groups),
+        numbers=numbers,
+    )
+
+
+def _points(
+    checkpoints: list[dict[str, float]], x: str, y: str
+) -> tuple[intervals.Floats, intervals.Floats]:
+    both = [(c[x], c[y]) for c in checkpoints if x in c and y in c]
+    table = np.array(both, dtype=np.float64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _percent(value: float | None, *, sign: bool = False) -> str:
+    return "" if value is None else f"{100 * value:{'+' if sign else ''}.1f}"

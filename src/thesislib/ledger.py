@@ -1,0 +1,266 @@
+"""The ledger: results of finished runs on disk, their means over seeds and their comparisons.
+
+One JSON file a (table row, profile, data set, seed) lies in ``results/<method>/``. Only
+:func:`promote` writes there, and every number of the book is read from there or comes from the run
+at hand. :mod:`thesislib.report` makes tables of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from thesislib import intervals
+from thesislib.config import results_root
+from thesislib.errors import ThesisError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished run of a table row, as in its ``result.json``."""
+
+    row: str  # e.g. "dpc/5pred3"
+    method: str  # e.g. "dpc"
+    profile: str  # small, gpu, paper
+    dataset: str
+    seed: int
+    metrics: dict[str, float]  # accuracies are fractions in [0, 1]
+    hits: dict[str, str] = field(default_factory=dict)  # metric -> one "0" or "1" a test video
+    checkpoints: list[dict[str, float]] = field(default_factory=list)  # metrics by epoch
+    config: dict[str, Any] = field(default_factory=dict)
+    config_hash: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        """Name inside the method's folder of the ledger."""
+        row = self.row.replace("/", "__")
+        return f"{row}-{self.profile}-{self.dataset}-s{self.seed}.json"
+
+
+class Summary(TypedDict):
+    """A metric over seeds; ``None`` where there are too few of them."""
+
+    n: int
+    mean: float | None
+    sd: float | None  # sample standard deviation over seeds
+    half_width: float | None  # of the 95 % t interval over seeds
+    low: float | None
+    high: float | None
+    seeds: list[int]
+    values: list[float]
+    configs: int  # distinct settings among the seeds; more than one means they should not be mixed
+
+
+class Comparison(TypedDict):
+    """Row A minus row B over the seeds that both have."""
+
+    row_a: str
+    row_b: str
+    metric: str
+    n: int
+    seeds: list[int]
+    mean_a: float | None
+    mean_b: float | None
+    difference: float | None
+    t_interval: intervals.Interval | None  # over seeds
+    bootstrap: intervals.Interval | None  # over seeds and test videos, where hits are stored
+    videos: int  # test videos behind the bootstrap, 0 without
+
+
+def read_entry(path: Path) -> Entry:
+    """Reads and checks one ``result.json``.
+
+    Raises:
+        ThesisError: Not JSON, a field is missing, or a metric is not a finite number.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        known = {k: raw[k] for k in Entry.__dataclass_fields__ if k in raw}
+        entry = Entry(**known)
+        bad = [k for k, v in entry.metrics.items() if not math.isfinite(v)]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ThesisError(
+            f"{path} is not a result of a run ({error}): run the row again."
+        ) from None
+    if bad:
+        raise ThesisError(f"{path} holds no number for {', '.join(bad)}: the run went wrong.")
+    odd = [
+        name
+        for name in entry.hits
+        if set(entry.hits[name]) - {"0", "1"}
+        or not math.isclose(
+            entry.hits[name].count("1") / max(len(entry.hits[name]), 1),
+            entry.metrics.get(name, math.nan),
+            abs_tol=1e-4,
+        )
+    ]
+    if odd:
+        raise ThesisError(f"{path}: the hits of {', '.join(odd)} do not give its accuracy.")
+    return entry
+
+
+def promote(
+    run_dir: str | Path, results: str | Path | None = None, *, allow_dirty: bool = False
+) -> Path:
+    """Copies the result of a finished run into the ledger, all of it or nothing.
+
+    Args:
+        run_dir: A run folder, or the ``result.json`` in it.
+        results: Root of the ledger; by default :func:`thesislib.config.results_root`.
+        allow_dirty: Take a run of code that was not committed; the entry keeps that mark.
+
+    Returns:
+        The file of the ledger.
+
+    Raises:
+        ThesisError: The run is not finished, its result is damaged, or its code is not committed.
+    """
+    source = Path(run_dir)
+    source = source if source.suffix == ".json" else source / "result.json"
+    if not source.is_file():
+        raise ThesisError(
+            f"{source.parent} holds no finished run: start the same command again, it goes on "
+            "from the last checkpoint."
+        )
+    entry = read_entry(source)
+    if not allow_dirty and (entry.provenance.get("dirty") or not entry.provenance.get("commit")):
+        raise ThesisError(
+            f"{source.parent} ran on code that no commit holds: commit and run again, or promote "
+            "it with --allow-dirty."
+        )
+    target = Path(results or results_root()) / entry.method / entry.file_name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(json.loads(source.read_text(encoding="utf-8")), indent=1, sort_keys=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return target
+
+
+class Ledger:
+    """The promoted results, and on request the runs at hand.
+
+    Args:
+        entries: Results; of two with the same row, profile, data set and seed the later one counts.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries = {(e.row, e.profile, e.dataset, e.seed): e for e in entries}
+
+    @classmethod
+    def load(cls, results: str | Path | None = None) -> Ledger:
+        """Every result below ``results`` (default: the ledger of this checkout); none is fine."""
+        root = Path(results or results_root())
+        return cls(read_entry(path) for path in sorted(root.glob("*/*.json")))
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All results, ordered by row, profile, data set and seed."""
+        return [self._entries[key] for key in sorted(self._entries)]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def with_runs(self, run_dirs: Iterable[str | Path]) -> Ledger:
+        """This ledger and the finished runs in the given folders, e.g. those of a notebook."""
+        runs = [read_entry(Path(folder) / "result.json") for folder in run_dirs]
+        return Ledger([*self.entries, *runs])
+
+    def select(
+        self, row: str, profile: str = "small", dataset: str = "synthetic"
+    ) -> dict[int, Entry]:
+        """The results of a row by seed."""
+        return {
+            seed: entry
+            for (name, prof, data, seed), entry in sorted(self._entries.items())
+            if (name, prof, data) == (row, profile, dataset)
+        }
+
+    def summary(
+        self, row: str, metric: str, profile: str = "small", dataset: str = "synthetic"
+    ) -> Summary:
+        """Mean, spread and 95 % t interval of a metric over the seeds of a row."""
+        found = {
+            seed: entry
+            for seed, entry in self.select(row, profile, dataset).items()
+            if metric in entry.metrics
+        }
+        values = [float(entry.metrics[metric]) for entry in found.values()]
+        mean = float(np.mean(values)) if values else None
+        interval = intervals.t_interval(values)
+        settings = {_settings(entry) for entry in found.values()}
+        return Summary(
+            n=len(values),
+            mean=mean,
+            sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            half_width=None if interval is None else (interval[1] - interval[0]) / 2,
+            low=None if interval is None else interval[0],
+            high=None if interval is None else interval[1],
+            seeds=list(found),
+            values=values,
+            configs=len(settings),
+        )
+
+    def compare(
+        self,
+        row_a: str,
+        row_b: str,
+        metric: str,
+        profile: str = "small",
+        dataset: str = "synthetic",
+    ) -> Comparison:
+        """The paired difference A minus B over common seeds, with two 95 % intervals.
+
+        The t interval looks at the seeds alone. Where both rows kept their hits on the same test
+        videos, a bootstrap over seeds and videos stands beside it
+        (:func:`thesislib.intervals.hierarchical_bootstrap`).
+        """
+        a, b = self.select(row_a, profile, dataset), self.select(row_b, profile, dataset)
+        seeds = [s for s in a if s in b and metric in a[s].metrics and metric in b[s].metrics]
+        values_a = np.array([a[s].metrics[metric] for s in seeds], dtype=np.float64)
+        values_b = np.array([b[s].metrics[metric] for s in seeds], dtype=np.float64)
+        hits = _paired_hits([a[s] for s in seeds], [b[s] for s in seeds], metric)
+        return Comparison(
+            row_a=row_a,
+            row_b=row_b,
+            metric=metric,
+            n=len(seeds),
+            seeds=seeds,
+            mean_a=float(values_a.mean()) if seeds else None,
+            mean_b=float(values_b.mean()) if seeds else None,
+            difference=float((values_a - values_b).mean()) if seeds else None,
+            t_interval=intervals.t_interval(values_a - values_b),
+            bootstrap=None
+            if hits is None
+            else intervals.percentile_interval(intervals.hierarchical_bootstrap(hits)),
+            videos=0 if hits is None else hits.shape[1],
+        )
+
+
+def _settings(entry: Entry) -> str:
+    return json.dumps({k: v for k, v in entry.config.items() if k != "seed"}, sort_keys=True)
+
+
+def _paired_hits(a: Sequence[Entry], b: Sequence[Entry], metric: str) -> intervals.Floats | None:
+    """(S, V) hits of A minus hits of B, or ``None`` unless all were tested on the same videos."""
+    strings = [e.hits.get(metric, "") for e in [*a, *b]]
+    data = {e.provenance.get("data_fingerprint") for e in [*a, *b]}
+    if not strings or len({len(s) for s in strings}) != 1 or not strings[0] or len(data) > 1:
+        return None
+    table = np.array([[float(c) for c in s] for s in strings])
+    return table[: len(a)] - table[len(a) :]

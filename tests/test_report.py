@@ -1,0 +1,417 @@
+"""Ledger, intervals, claims and tables, against slow loops and hand-made values."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from thesislib import intervals, report
+from thesislib.claims import verdict
+from thesislib.errors import ThesisError
+from thesislib.ledger import Entry, Ledger, read_entry
+
+
+def entry(row: str, seed: int = 0, **metrics: float) -> Entry:
+    return Entry(
+        row=row,
+        method=row.split("/")[0],
+        profile="small",
+        dataset="synthetic",
+        seed=seed,
+        metrics=metrics,
+        config={"seed": seed, "epochs": 3},
+        provenance={
+            "commit": "0123456789abcdef",
+            "dirty": False,
+            "versions": {"torch": "2.13.0", "python": "3.11"},
+            "device": "cpu",
+            "threads": 2,
+            "wall_seconds": 90.0,
+            "data_fingerprint": "d",
+        },
+    )
+
+
+def with_hits(row: str, seed: int, bits: str, metric: str = "finetune_top1") -> Entry:
+    plain = entry(row, seed, **{metric: bits.count("1") / len(bits)})
+    plain.hits[metric] = bits
+    return plain
+
+
+def write_run(folder: Path, found: Entry, **changes: Any) -> Path:
+    folder.mkdir(parents=True)
+    raw = {name: getattr(found, name) for name in Entry.__dataclass_fields__} | changes
+    (folder / "result.json").write_text(json.dumps(raw))
+    return folder
+
+
+# -- intervals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    # Quantiles of Student's t at 0.975 from a printed table.
+    ("values", "quantile"),
+    [([1.0, 3.0], 12.706), ([1.0, 2.0, 4.0], 4.303), ([0.2, 0.4, 0.1, 0.9, 0.5], 2.776)],
+)
+def test_t_interval_equals_the_textbook(values: list[float], quantile: float) -> None:
+    n = len(values)
+    mean = sum(values) / n
+    sd = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
+    low, high = intervals.t_interval(values)
+    assert low == pytest.approx(mean - quantile * sd / math.sqrt(n), abs=1e-3 * sd)
+    assert high == pytest.approx(mean + quantile * sd / math.sqrt(n), abs=1e-3 * sd)
+    assert intervals.t_interval(values[:1]) is None
+
+
+def test_bootstrap_over_seeds_equals_enumeration() -> None:
+    # Same hits in every video: only the draw of two of three seeds is left, nine equal cases.
+    per_seed = np.array([0.0, 1.0, -1.0])
+    replicates = intervals.hierarchical_bootstrap(np.repeat(per_seed[:, None], 5, axis=1))
+    exact = [(a + b) / 2 for a, b in itertools.product(per_seed, repeat=2)]
+    for value in sorted(set(exact)):
+        share = np.mean(np.isclose(replicates, value))
+        assert share == pytest.approx(exact.count(value) / 9, abs=0.03)
+
+
+def test_bootstrap_interval_equals_a_slow_loop() -> None:
+    rng = np.random.default_rng(3)
+    table = rng.integers(-1, 2, size=(4, 60)).astype(float)
+    table[2] += 0.3
+    fast = intervals.percentile_interval(intervals.hierarchical_bootstrap(table, seed=1))
+    slow = []
+    seeds, videos = table.shape
+    for _ in range(3000):
+        drawn_seeds = rng.integers(seeds, size=seeds - 1)
+        drawn_videos = rng.integers(videos, size=videos)
+        by_seed = np.mean([np.mean(table[s]) for s in drawn_seeds])
+        by_video = np.mean([np.mean(table[:, v]) for v in drawn_videos])
+        slow.append(by_seed + by_video - table.mean())
+    low, high = np.quantile(slow, [0.025, 0.975])
+    assert fast == pytest.approx((low, high), abs=0.03)
+
+
+def test_bootstrap_is_the_same_every_time() -> None:
+    table = np.random.default_rng(0).integers(-1, 2, size=(3, 40)).astype(float)
+    first, second = (intervals.hierarchical_bootstrap(table) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, intervals.hierarchical_bootstrap(table, seed=1))
+
+
+def test_bootstrap_variance_is_unbiased_over_seeds() -> None:
+    values = np.array([0.1, 0.4, 0.2, 0.6])
+    spread = intervals.hierarchical_bootstrap(np.repeat(values[:, None], 3, axis=1)).var()
+    assert spread == pytest.approx(values.var(ddof=1) / 4, rel=0.1)
+
+
+def test_spearman_with_and_without_ties() -> None:
+    assert intervals.spearman([1, 2, 3, 4], [10, 20, 25, 90]) == pytest.approx(1)
+    assert intervals.spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert list(intervals.ranks([5.0, 1.0, 5.0, 2.0])) == [3.5, 1.0, 3.5, 2.0]
+    # Without ties: 1 - 6 sum d^2 / (n (n^2 - 1)).
+    x, y = [1, 2, 3, 4, 5], [2, 1, 4, 3, 5]
+    assert intervals.spearman(x, y) == pytest.approx(1 - 6 * 4 / (5 * 24))
+    assert intervals.spearman([1, 2, 3], [7, 7, 7]) == 0.0
+
+
+def test_rank_correlation_looks_inside_each_seed() -> None:
+    # Inside each seed the two fall together; only the seeds' levels rise together.
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    groups = [(x + 10 * s, -x + 10 * s) for s in range(3)]
+    rho, (low, high), p = intervals.rank_correlation(groups, replicates=300)
+    assert rho == pytest.approx(-1)
+    assert low <= high < 0
+    assert p > 0.9
+    rho, (low, _), p = intervals.rank_correlation([(x, x)] * 3, replicates=300)
+    assert rho == pytest.approx(1)
+    assert low > 0
+    assert 0 < p < 0.05
+
+
+# -- ledger --------------------------------------------------------------------------------------
+
+
+def test_summary_over_seeds() -> None:
+    ledger = Ledger(entry("dpc/pooled", s, finetune_top1=v) for s, v in enumerate([0.4, 0.5, 0.6]))
+    found = ledger.summary("dpc/pooled", "finetune_top1")
+    assert found["n"] == 3 and found["seeds"] == [0, 1, 2]
+    assert found["mean"] == pytest.approx(0.5)
+    assert found["sd"] == pytest.approx(0.1)
+    assert found["half_width"] == pytest.approx(4.303 * 0.1 / math.sqrt(3), rel=1e-3)
+    assert found["configs"] == 1  # the seed itself is no difference
+    json.dumps(found)
+
+
+def test_summary_of_nothing_and_of_one() -> None:
+    empty = Ledger().summary("dpc/pooled", "finetune_top1")
+    assert (empty["n"], empty["mean"], empty["half_width"]) == (0, None, None)
+    one = Ledger([entry("dpc/pooled", probe_top1=0.5)]).summary("dpc/pooled", "probe_top1")
+    assert (one["n"], one["mean"], one["half_width"]) == (1, 0.5, None)
+
+
+def test_summary_sees_mixed_settings() -> None:
+    a, b = entry("dpc/pooled", 0, probe_top1=0.5), entry("dpc/pooled", 1, probe_top1=0.5)
+    b.config["epochs"] = 9
+    assert Ledger([a, b]).summary("dpc/pooled", "probe_top1")["configs"] == 2
+
+
+def test_compare_pairs_common_seeds_only() -> None:
+    better = [entry("dpc/5pred3", s, finetune_top1=v) for s, v in [(0, 0.5), (1, 0.6), (2, 0.9)]]
+    worse = [entry("dpc/random", s, finetune_top1=v) for s, v in [(2, 0.5), (1, 0.5), (7, 0.0)]]
+    found = Ledger([*better, *worse]).compare("dpc/5pred3", "dpc/random", "finetune_top1")
+    assert found["seeds"] == [1, 2]
+    assert found["difference"] == pytest.approx((0.1 + 0.4) / 2)
+    assert found["mean_a"] == pytest.approx(0.75)
+    assert found["bootstrap"] is None and found["videos"] == 0
+    json.dumps(found)
+
+
+def test_compare_uses_hits_of_the_same_videos() -> None:
+    rng = np.random.default_rng(0)
+    entries = []
+    for seed in range(3):
+        for row, p in (("dpc/5pred3", 0.9), ("dpc/random", 0.4)):
+            bits = "".join("1" if r < p else "0" for r in rng.random(80))
+            entries.append(with_hits(row, seed, bits))
+    found = Ledger(entries).compare("dpc/5pred3", "dpc/random", "finetune_top1")
+    assert found["videos"] == 80
+    low, high = found["bootstrap"]
+    assert 0 < low < found["difference"] < high
+    entries[0].provenance["data_fingerprint"] = "another"
+    assert Ledger(entries).compare("dpc/5pred3", "dpc/random", "finetune_top1")["videos"] == 0
+
+
+def test_promote_then_load(tmp_path: Path) -> None:
+    found = with_hits("dpc/5pred3+4pred4", 2, "0110")
+    run = write_run(tmp_path / "run", found)
+    target = report.promote(run, tmp_path / "results")
+    expected = "dpc/dpc__5pred3+4pred4-small-synthetic-s2.json"
+    assert target == tmp_path / "results" / expected
+    assert Ledger.load(tmp_path / "results").entries == [found]
+    before = target.read_bytes()
+    assert report.promote(run / "result.json", tmp_path / "results").read_bytes() == before
+    assert [p.name for p in target.parent.iterdir()] == [target.name]  # no temporary files left
+
+
+def test_promote_refuses_what_is_not_finished_or_not_committed(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    (tmp_path / "half").mkdir()
+    with pytest.raises(ThesisError, match="holds no finished run"):
+        report.promote(tmp_path / "half", results)
+    found = entry("dpc/random", finetune_top1=0.5)
+    for name, change in (("dirty", {"dirty": True}), ("none", {"commit": None})):
+        run = write_run(tmp_path / name, found, provenance=found.provenance | change)
+        with pytest.raises(ThesisError, match="no commit holds"):
+            report.promote(run, results)
+    assert not results.exists()
+    assert report.promote(tmp_path / "dirty", results, allow_dirty=True).is_file()
+
+
+def test_a_failed_write_leaves_the_last_good_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "run", entry("dpc/random", finetune_top1=0.5))
+    target = report.promote(run, tmp_path / "results")
+    before = target.read_bytes()
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("thesislib.ledger.os.replace", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        report.promote(run, tmp_path / "results")
+    assert target.read_bytes() == before
+    assert [p.name for p in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not a result"),
+        ("[]", "is not a result"),
+        ('{"row": "dpc/random"}', "is not a result"),
+        ('{"row": "a/b", "method": "a", "profile": "p", "dataset": "d", "seed": 0, '
+         '"metrics": {"x": NaN}}', "holds no number for x"),
+        ('{"row": "a/b", "method": "a", "profile": "p", "dataset": "d", "seed": 0, '
+         '"metrics": {"x": 0.25}, "hits": {"x": "0110"}}', "hits of x do not give"),
+    ],
+)  # fmt: skip
+def test_a_damaged_result_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(text)
+    with pytest.raises(ThesisError, match=message) as caught:
+        read_entry(path)
+    assert str(path) in str(caught.value)
+
+
+def test_runs_at_hand_join_the_ledger(tmp_path: Path) -> None:
+    ledger = Ledger([entry("dpc/random", 0, finetune_top1=0.4)])
+    run = write_run(tmp_path / "run", entry("dpc/random", 1, finetune_top1=0.6))
+    assert ledger.with_runs([run]).summary("dpc/random", "finetune_top1")["mean"] == 0.5
+    assert len(ledger) == 1
+
+
+# -- claims --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "found", "word"),
+    [
+        (0, [], "not run"),
+        (2, [(0.1, 0.2)], "unclear"),
+        (3, [], "unclear"),
+        (3, [(0.1, 0.2), (0.05, 0.3)], "holds"),
+        (3, [(0.1, 0.2), (-0.05, 0.3)], "unclear"),
+        (3, [(-0.2, -0.1), (-0.3, -0.01)], "does not hold here"),
+        (3, [(-0.2, -0.1), (-0.3, 0.01)], "unclear"),
+        (3, [(0.0, 0.2)], "unclear"),
+    ],
+)
+def test_verdicts(n: int, found: list[tuple[float, float]], word: str) -> None:
+    assert verdict(n, found) == word
+
+
+def test_claims_without_results_are_not_run() -> None:
+    found = report.claims(Ledger(), chapter=2)
+    assert len(found) == 8
+    assert {c.verdict for c in found} == {"not run"}
+    assert all(c.ours == "" and c.n == 0 for c in found)
+    assert len({c.id for c in found}) == len(found)
+    quoted = {c.id: c.thesis for c in found}
+    assert quoted["dpc-pretraining"] == "60.6 against 46.5"
+    assert quoted["dpc-dense"] == "60.6 against 44.9"
+    assert quoted["dpc-sequential"] == "60.6 against 56.9"
+    assert quoted["dpc-curriculum"] == "68.2 against 64.9"
+    assert quoted["dpc-further"] == "68.2 against 65.9"
+    assert report.claims(Ledger(), chapter=9) == []
+
+
+def test_claims_follow_the_numbers() -> None:
+    entries = []
+    for seed, noise in enumerate([0.0, 0.01, -0.01]):
+        entries.append(entry("dpc/5pred3", seed, finetune_top1=0.6 + noise))
+        entries.append(entry("dpc/random", seed, finetune_top1=0.4))
+        entries.append(entry("dpc/pooled", seed, finetune_top1=0.7))
+        entries.append(entry("dpc/parallel", seed, finetune_top1=0.6 + [0.05, -0.05, 0.01][seed]))
+    words = {c.id: c.verdict for c in report.claims(Ledger(entries))}
+    assert words["dpc-pretraining"] == "holds"
+    assert words["dpc-dense"] == "does not hold here"
+    assert words["dpc-sequential"] == "unclear"
+    assert words["dpc-curriculum"] == "not run"
+
+
+@pytest.mark.parametrize(("sign", "word"), [(1, "holds"), (-1, "does not hold here")])
+def test_pretext_and_downstream_over_checkpoints(sign: int, word: str) -> None:
+    entries = [entry("dpc/5pred3", seed, finetune_top1=0.6) for seed in range(3)]
+    for e in entries:
+        for i in range(5):
+            e.checkpoints.append(
+                {"epoch": i, "pretext_top1": 0.1 * i, "probe_top1": 0.5 + sign * 0.02 * i}
+            )
+    claim = {c.id: c for c in report.claims(Ledger(entries))}["dpc-pretext-downstream"]
+    assert claim.verdict == word
+    assert claim.n == 3
+    assert claim.numbers["points"] == 15
+    assert claim.numbers["y"] == "probe_top1"
+    assert claim.numbers["spearman"] == pytest.approx(sign)
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+def test_thesis_table_shows_thesis_and_ours() -> None:
+    values = [0.50, 0.52, 0.54]
+    ledger = Ledger(entry("dpc/pooled", s, finetune_top1=v) for s, v in enumerate(values))
+    frame = report.thesis_table("2.1", ledger=ledger)
+    assert list(frame.columns) == [
+        "network", "setting", "method",
+        "pretext top-1 (%), thesis", "pretext top-1 (%), ours",
+        "UCF101 top-1 (%), thesis", "UCF101 top-1 (%), ours",
+    ]  # fmt: skip
+    pooled = frame.iloc[3]
+    half = 100 * 4.303 * 0.02 / math.sqrt(3)
+    assert pooled["UCF101 top-1 (%), thesis"] == "44.9"
+    assert pooled["UCF101 top-1 (%), ours"] == f"52.0 ± {half:.1f} (3)"
+    assert pooled["pretext top-1 (%), ours"] == "not run"
+    assert frame.iloc[1]["UCF101 top-1 (%), ours"] == "not run"
+    assert frame.iloc[0]["pretext top-1 (%), ours"] == "–"  # random weights have no pretext task
+    assert "profile small" in frame.attrs["caption"]
+
+
+@pytest.mark.parametrize("number", [t.number for t in report.published.tables()])
+def test_every_table_can_be_rendered_and_never_shows_the_thesis_as_ours(number: str) -> None:
+    frame = report.thesis_table(number, ledger=Ledger())
+    for name in (c for c in frame.columns if c.endswith(", ours")):
+        assert set(frame[name]) <= {"not run", "–"}
+    for render in (report.to_markdown, report.to_html, report.to_latex, report.to_csv):
+        assert render(frame).strip()
+    numbers = report.thesis_numbers(number, ledger=Ledger())
+    assert numbers["ours"].isna().all() and not numbers["n"].any()
+
+
+def test_other_peoples_rows_can_be_left_out() -> None:
+    frame = report.thesis_table("2.4", ledger=Ledger(), ours_only=True)
+    assert len(frame) == 4
+
+
+def test_markdown_html_latex_and_csv(tmp_path: Path) -> None:
+    frame = report.pd.DataFrame({"a|b": ["50 % & more", "<b>"], "x_1": ["52.0 ± 0.1 (3)", "–"]})
+    frame.attrs = {"caption": "A & B", "notes": ["see <here>"]}
+    assert report.to_markdown(frame).splitlines() == [
+        r"| a\|b | x_1 |",
+        "|---|---|",
+        "| 50 % & more | 52.0 ± 0.1 (3) |",
+        "| <b> | – |",
+        "",
+        "- see <here>",
+    ]
+    page = report.to_html(frame)
+    assert "&lt;b&gt;" in page and "<b>" not in page
+    assert "<caption>A &amp; B</caption>" in page and "see &lt;here&gt;" in page
+    tex = report.to_latex(frame, "tab:x")
+    assert r"50 \% \& more & 52.0 $\pm$ 0.1 (3) \\" in tex
+    assert r"\caption{A \& B}" in tex and r"\label{tab:x}" in tex
+    assert tex.count("{") == tex.count("}")
+    text = report.to_csv(frame, tmp_path / "t.csv")
+    assert text == (tmp_path / "t.csv").read_text(encoding="utf-8")
+    assert text.splitlines()[0] == "a|b,x_1"
+
+
+def test_status_counts_minutes_and_names_what_it_ran_on() -> None:
+    entries = [entry("dpc/random", s, finetune_top1=0.5) for s in (0, 1)]
+    entries.append(entry("dpc/pooled", 0, finetune_top1=0.5))
+    entries[2].provenance["dirty"] = True
+    frame = report.status(Ledger(entries))
+    assert len(frame) == 1
+    line = frame.iloc[0]
+    assert (line["chapter"], line["rows"], line["results"], line["seeds"]) == (2, 2, 3, "0, 1")
+    assert line["minutes"] == 4.5
+    assert line["commit"] == "01234567, 01234567 + changes"
+    assert line["versions"] == "python 3.11 torch 2.13.0"
+    assert report.status(Ledger()).empty
+
+
+def test_claims_table_has_one_line_a_claim() -> None:
+    frame = report.claims_table(report.claims(Ledger(), chapter=2))
+    assert list(frame["verdict"]) == ["not run"] * 8
+    assert set(frame["ours"]) == {"–"}
+
+
+def test_glue_stores_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+    import types
+
+    calls = []
+    fake = types.ModuleType("myst_nb")
+    fake.glue = lambda *a, **k: calls.append((a, k))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "myst_nb", fake)
+    report.glue("dpc-top1", 0.5)
+    assert calls == [(("dpc-top1", 0.5), {"display": False})]
+    monkeypatch.setitem(sys.modules, "myst_nb", None)
+    report.glue("dpc-top1", 0.5)  # without the book extra: nothing, and no error
+    assert len(calls) == 1
