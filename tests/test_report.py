@@ -25,7 +25,7 @@ def entry(row: str, seed: int = 0, **metrics: float) -> Entry:
         dataset="synthetic",
         seed=seed,
         metrics=metrics,
-        config={"seed": seed, "epochs": 3},
+        config={"pretrain": {"seed": seed, "epochs": 3}, "finetune": {"seed": seed}},
         provenance={
             "commit": "0123456789abcdef",
             "dirty": False,
@@ -156,7 +156,7 @@ def test_summary_of_nothing_and_of_one() -> None:
 
 def test_summary_sees_mixed_settings() -> None:
     a, b = entry("dpc/pooled", 0, probe_top1=0.5), entry("dpc/pooled", 1, probe_top1=0.5)
-    b.config["epochs"] = 9
+    b.config["pretrain"]["epochs"] = 9
     assert Ledger([a, b]).summary("dpc/pooled", "probe_top1")["configs"] == 2
 
 
@@ -209,7 +209,7 @@ def test_promote_refuses_what_is_not_finished_or_not_committed(tmp_path: Path) -
         with pytest.raises(ThesisError, match="no commit holds"):
             report.promote(run, results)
     assert not results.exists()
-    assert report.promote(tmp_path / "dirty", results, allow_dirty=True).is_file()
+    assert report.promote(tmp_path / "dirty", results, dirty=True).is_file()
 
 
 def test_a_failed_write_leaves_the_last_good_entry(
@@ -386,20 +386,32 @@ def test_status_counts_minutes_and_names_what_it_ran_on() -> None:
     entries = [entry("dpc/random", s, finetune_top1=0.5) for s in (0, 1)]
     entries.append(entry("dpc/pooled", 0, finetune_top1=0.5))
     entries[2].provenance["dirty"] = True
-    frame = report.status(Ledger(entries))
+    frame = report.status_frame(Ledger(entries))
     assert len(frame) == 1
     line = frame.iloc[0]
     assert (line["chapter"], line["rows"], line["results"], line["seeds"]) == (2, 2, 3, "0, 1")
     assert line["minutes"] == 4.5
     assert line["commit"] == "01234567, 01234567 + changes"
     assert line["versions"] == "python 3.11 torch 2.13.0"
-    assert report.status(Ledger()).empty
+    assert report.status_frame(Ledger()).empty
 
 
 def test_claims_table_has_one_line_a_claim() -> None:
-    frame = report.claims_table(report.claims(Ledger(), chapter=2))
+    frame = report.claims_frame(report.claims(Ledger(), chapter=2))
     assert list(frame["verdict"]) == ["not run"] * 8
     assert set(frame["ours"]) == {"–"}
+
+
+def test_plain_data_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(entry("dpc/random", s, finetune_top1=0.5) for s in range(3))
+    json.dumps(report.status(ledger))
+    found = report.claims_table(ledger=ledger, chapter=2)
+    assert [c["verdict"] for c in json.loads(json.dumps(found))] == ["not run"] * 8
+    monkeypatch.setenv("THESISLIB_RESULTS", str(tmp_path))
+    assert report.render_table("2.1").startswith("| network |")
+    assert report.render_table("2.1", format="csv").startswith("network,")
+    with pytest.raises(ThesisError, match="latex"):
+        report.render_table("2.1", format="latx")
 
 
 def test_glue_stores_quietly(monkeypatch: pytest.MonkeyPatch) -> None:

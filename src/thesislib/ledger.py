@@ -108,15 +108,13 @@ def read_entry(path: Path) -> Entry:
     return entry
 
 
-def promote(
-    run_dir: str | Path, results: str | Path | None = None, *, allow_dirty: bool = False
-) -> Path:
+def promote(run_dir: str | Path, results: str | Path | None = None, *, dirty: bool = False) -> Path:
     """Copies the result of a finished run into the ledger, all of it or nothing.
 
     Args:
         run_dir: A run folder, or the ``result.json`` in it.
         results: Root of the ledger; by default :func:`thesislib.config.results_root`.
-        allow_dirty: Take a run of code that was not committed; the entry keeps that mark.
+        dirty: Take a run of code that was not committed; the entry keeps that mark.
 
     Returns:
         The file of the ledger.
@@ -132,10 +130,10 @@ def promote(
             "from the last checkpoint."
         )
     entry = read_entry(source)
-    if not allow_dirty and (entry.provenance.get("dirty") or not entry.provenance.get("commit")):
+    if not dirty and (entry.provenance.get("dirty") or not entry.provenance.get("commit")):
         raise ThesisError(
             f"{source.parent} ran on code that no commit holds: commit and run again, or promote "
-            "it with --allow-dirty."
+            "it with --dirty."
         )
     target = Path(results or results_root()) / entry.method / entry.file_name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -253,7 +251,13 @@ class Ledger:
 
 
 def _settings(entry: Entry) -> str:
-    return json.dumps({k: v for k, v in entry.config.items() if k != "seed"}, sort_keys=True)
+    return json.dumps(_without_seeds(entry.config), sort_keys=True)
+
+
+def _without_seeds(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {k: _without_seeds(v) for k, v in value.items() if k != "seed"}
 
 
 def _paired_hits(a: Sequence[Entry], b: Sequence[Entry], metric: str) -> intervals.Floats | None:

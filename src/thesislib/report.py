@@ -6,6 +6,7 @@ function returns plain data; printing is the caller's business.
 
 from __future__ import annotations
 
+import dataclasses
 import html as _html
 import importlib
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ import pandas as pd
 
 from thesislib import published
 from thesislib.claims import Claim, claims
+from thesislib.config import choose
 from thesislib.ledger import Comparison, Entry, Ledger, Summary, promote
 
 __all__ = [
@@ -25,10 +27,13 @@ __all__ = [
     "Ledger",
     "Summary",
     "claims",
+    "claims_frame",
     "claims_table",
     "glue",
     "promote",
+    "render_table",
     "status",
+    "status_frame",
     "thesis_numbers",
     "thesis_table",
     "to_csv",
@@ -159,8 +164,31 @@ def _mean_text(found: pd.Series, decimals: int, absent: str) -> str:
     return f"{mean} ± {found['half_width']:.{decimals}f} ({found['n']})"
 
 
-def claims_table(found: Iterable[Claim]) -> pd.DataFrame:
-    """Claims as a table: statement, the thesis's numbers, ours, verdict."""
+def render_table(
+    number: str, profile: str = "small", dataset: str = "synthetic", format: str = "markdown"
+) -> str:
+    """:func:`thesis_table` of this checkout's ledger as ``markdown``, ``html``, ``latex``, ``csv``.
+
+    Raises:
+        ThesisError: Unknown table or format.
+    """
+    frame = thesis_table(number, profile, dataset)
+    render = {"markdown": to_markdown, "html": to_html, "latex": to_latex, "csv": to_csv}
+    return render[choose("format", format, render)](frame)
+
+
+def claims_table(
+    profile: str = "small",
+    dataset: str = "synthetic",
+    ledger: Ledger | None = None,
+    chapter: int | None = None,
+) -> list[dict[str, Any]]:
+    """:func:`claims` as plain dictionaries, ready for JSON."""
+    return [dataclasses.asdict(c) for c in claims(ledger, profile, dataset, chapter)]
+
+
+def claims_frame(found: Iterable[Claim]) -> pd.DataFrame:
+    """Claims as a table for people: statement, the thesis's numbers, ours, seeds, verdict."""
     return pd.DataFrame(
         [
             {
@@ -176,34 +204,43 @@ def claims_table(found: Iterable[Claim]) -> pd.DataFrame:
     )
 
 
-def status(ledger: Ledger | None = None) -> pd.DataFrame:
+def status(ledger: Ledger | None = None) -> list[dict[str, Any]]:
     """What was run, chapter by chapter: results, seeds, minutes, device, versions, commits."""
     ledger = Ledger.load() if ledger is None else ledger
     groups: dict[tuple[int, str, str, str], list[Entry]] = {}
     for e in ledger.entries:
         key = (CHAPTERS.get(e.method, 0), e.method, e.profile, e.dataset)
         groups.setdefault(key, []).append(e)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for (chapter, method, profile, dataset), entries in sorted(groups.items()):
         sources = [e.provenance for e in entries]
-        lines.append(
-            {
-                "chapter": chapter,
-                "method": method,
-                "profile": profile,
-                "dataset": dataset,
-                "rows": len({e.row for e in entries}),
-                "results": len(entries),
-                "seeds": ", ".join(str(s) for s in sorted({e.seed for e in entries})),
-                "minutes": round(sum(s.get("wall_seconds") or 0.0 for s in sources) / 60, 1),
-                "device": _join(s.get("device") for s in sources),
-                "threads": _join(s.get("threads") for s in sources),
-                "commit": _join(_commit(s) for s in sources),
-                "versions": _join(_versions(s) for s in sources),
-            }
+        values = (
+            chapter,
+            method,
+            profile,
+            dataset,
+            len({e.row for e in entries}),
+            len(entries),
+            ", ".join(str(s) for s in sorted({e.seed for e in entries})),
+            round(sum(s.get("wall_seconds") or 0.0 for s in sources) / 60, 1),
+            _join(s.get("device") for s in sources),
+            _join(s.get("threads") for s in sources),
+            _join(_commit(s) for s in sources),
+            _join(_versions(s) for s in sources),
         )
-    columns = "chapter method profile dataset rows results seeds minutes device threads"
-    return pd.DataFrame(lines, columns=[*columns.split(), "commit", "versions"])
+        lines.append(dict(zip(_STATUS, values, strict=True)))
+    return lines
+
+
+_STATUS = (
+    *("chapter", "method", "profile", "dataset", "rows", "results", "seeds"),
+    *("minutes", "device", "threads", "commit", "versions"),
+)
+
+
+def status_frame(ledger: Ledger | None = None) -> pd.DataFrame:
+    """:func:`status` as a table."""
+    return pd.DataFrame(status(ledger), columns=list(_STATUS))
 
 
 def _join(items: Iterable[Any]) -> str:
