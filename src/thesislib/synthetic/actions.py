@@ -5,105 +5,18 @@ once, as a path that is walked along with a *progress* between 0 and 1.  Its cou
 same path backwards, so the two share every pose and every speed, and only the order tells them
 apart.  The other actions are cycles.  Poses are shared across actions on purpose: arms are up in
 wave, raise, lower and jumping jack, knees are bent in sit, stand, squat and pick up.
-
-Angles are written in degrees here and leave as radians.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from thesislib.synthetic.figure import DOF, LIFT, Array, Body, D, J, forward_kinematics, reach
+from thesislib.synthetic.figure import DOF, LIFT, Array, Body, D, J, forward_kinematics
+from thesislib.synthetic.motion import Motion, Take, along, cycle, pose, progress, swing
 from thesislib.synthetic.props import Prop
-
-FPS = 30
-
-
-@dataclass(frozen=True)
-class Take:
-    """How one video performs its action."""
-
-    frames: int
-    tempo: float  # 1 is the usual speed
-    amplitude: float  # 1 is the usual size
-    phase: float  # 0..1: where a cycle starts; how early a path starts
-    body: Body
-    rng: np.random.Generator  # for the style of this performance
-
-
-@dataclass
-class Motion:
-    """Joint angles over time and what the hands do.
-
-    Attributes:
-        angles: ``(T, len(DOF))`` degrees (``lift`` in statures).
-        plant: see :func:`figure.forward_kinematics`.
-        hands: per side (``"l"``, ``"r"``) a target ``(T, 3)`` in statures that the hand holds on to.
-        prop: the thing that the action needs, if any.
-        carry: for the prop ``"box"``: which hands carry it, and when ``(T,)`` it is carried.
-        travel: ``(T, 3)`` way of the whole figure over the floor, in statures.
-    """
-
-    angles: Array
-    plant: bool = True
-    hands: dict[str, Array] = field(default_factory=dict)
-    prop: Prop | None = None
-    carry: tuple[str, Array] | None = None
-    travel: Array | None = None
-
-
-def pose(**degrees: float) -> Array:
-    """A pose ``(len(DOF),)`` that departs from standing at ease; ``arms_``/``legs_`` set both."""
-    out = np.zeros(len(DOF))
-    for side in "lr":
-        out[D[f"{side}_abd"]], out[D[f"{side}_elbow"]], out[D[f"{side}_hip_abd"]] = 9, 12, 4
-    for name, value in degrees.items():
-        kind, _, rest = name.partition("_")
-        if kind == "arms":
-            out[[D[f"l_{rest}"], D[f"r_{rest}"]]] = value
-        elif kind == "legs":
-            joint = {"flex": "hip", "abd": "hip_abd", "knee": "knee"}[rest]
-            out[[D[f"l_{joint}"], D[f"r_{joint}"]]] = value
-        else:
-            out[D[name]] = value
-    return out
-
-
-def along(keys: list[Array], progress: Array) -> Array:
-    """Walk through key poses: progress ``(T,)`` in 0..1 to poses ``(T, len(DOF))``."""
-    x = np.clip(progress, 0, 1) * (len(keys) - 1)
-    i = np.minimum(x.astype(int), len(keys) - 2)
-    f = (x - i)[:, None]
-    stack = np.stack(keys)
-    return stack[i] * (1 - f) + stack[i + 1] * f
-
-
-def progress(take: Take) -> Array:
-    """From 0 to 1, once, over most of the clip: its law does not change when time is reversed.
-
-    At tempo 1 the way takes 70 % of the clip, so every window of 60 % of the clip sees the
-    greater part of it.
-    """
-    n = take.frames - 1
-    length = min(0.7 / take.tempo, 0.94) * n
-    start = (n - length) * (0.5 + 0.7 * (take.phase - 0.5))
-    u = np.clip((np.arange(take.frames) - start) / max(length, 1), 0, 1)
-    ease = take.rng.uniform(0.2, 0.9)
-    return ease * u * u * (3 - 2 * u) + (1 - ease) * u
-
-
-def cycle(take: Take, seconds: float) -> Array:
-    """The phase angle ``(T,)`` of a repeated movement whose period at tempo 1 is ``seconds``."""
-    turns = np.arange(take.frames) / FPS * take.tempo / seconds
-    return 2 * np.pi * (turns + take.phase)
-
-
-def swing(angle: Array) -> Array:
-    """0 at angle 0, 1 at half a turn, and back: ``(1 - cos) / 2``."""
-    return (1 - np.cos(angle)) / 2
 
 
 def arms_at_ease(take: Take) -> dict[str, float]:
@@ -210,6 +123,7 @@ def shove(take: Take, u: Array) -> Motion:
 
 
 def wave(take: Take, _: Array) -> Motion:
+    """One forearm swings beside the head."""
     legs = stance(take)
     w = np.sin(cycle(take, 0.7))[:, None]
     up = float(take.rng.uniform(95, 150))
@@ -220,6 +134,7 @@ def wave(take: Take, _: Array) -> Motion:
 
 
 def clap(take: Take, _: Array) -> Motion:
+    """Both hands meet before the chest, the belly or over the head."""
     open_ = swing(cycle(take, 0.75)) * 0.24 * take.amplitude + 0.015
     high = float(take.rng.choice([0.66, 0.8, 1.08]))
     ahead = 0.26 if high < 1 else 0.08
@@ -230,6 +145,7 @@ def clap(take: Take, _: Array) -> Motion:
 
 
 def jumping_jack(take: Take, _: Array) -> Motion:
+    """Arms and legs open and close in the air."""
     angle = cycle(take, 1.05)
     a = take.amplitude**0.5
     keys = [pose(arms_abd=12), pose(arms_abd=150 * a, legs_abd=20 * a, arms_elbow=10)]
@@ -239,12 +155,14 @@ def jumping_jack(take: Take, _: Array) -> Motion:
 
 
 def squat(take: Take, _: Array) -> Motion:
+    """Down and up on both legs."""
     arms, a = arms_at_ease(take), take.amplitude**0.5
     low = pose(lean=30, legs_flex=88 * a, legs_knee=98 * a, **arms)
     return Motion(along([pose(**arms), low], swing(cycle(take, 1.5))))
 
 
 def punch(take: Take, _: Array) -> Motion:
+    """The fists shoot forward in turn."""
     angle = cycle(take, 1.1)
     angles = np.tile(pose(legs_abd=8, legs_knee=15, legs_flex=10), (take.frames, 1))
     guard, out = np.array([0.09, 0.7, 0.15]), np.array([0.04, 0.79, 0.42])
@@ -259,6 +177,7 @@ def punch(take: Take, _: Array) -> Motion:
 
 
 def kick(take: Take, _: Array) -> Motion:
+    """One leg swings forward."""
     angle = cycle(take, 1.2)
     b = np.clip(np.sin(angle), 0, 1)
     angles = np.tile(pose(**arms_at_ease(take)), (take.frames, 1))
@@ -269,12 +188,14 @@ def kick(take: Take, _: Array) -> Motion:
 
 
 def bow(take: Take, _: Array) -> Motion:
+    """The trunk bends forward and comes up."""
     arms = arms_at_ease(take)
     keys = [pose(**arms), pose(lean=62 * take.amplitude, nod=12, legs_flex=6, **arms)]
     return Motion(along(keys, swing(cycle(take, 1.5))))
 
 
 def march(take: Take, _: Array) -> Motion:
+    """Steps on the spot."""
     angle = cycle(take, 1.1)
     angles = np.tile(pose(arms_elbow=50), (take.frames, 1))
     for s, sign in (("l", 1), ("r", -1)):
@@ -286,6 +207,7 @@ def march(take: Take, _: Array) -> Motion:
 
 
 def jump(take: Take, _: Array) -> Motion:
+    """Crouch and leap on the spot."""
     angle = cycle(take, 0.95)
     air = np.clip(np.sin(angle), 0, 1)
     crouch = np.clip(-np.sin(angle), 0, 1)
@@ -297,6 +219,7 @@ def jump(take: Take, _: Array) -> Motion:
 
 
 def turn(take: Take, _: Array) -> Motion:
+    """Turning about on the spot."""
     legs = stance(take)
     angles = np.tile(pose(**arms_at_ease(take), **legs), (take.frames, 1))
     angles[:, D["yaw"]] = np.degrees(cycle(take, 2.2))
@@ -334,30 +257,3 @@ def perform(name: str, take: Take) -> Motion:
     action = ACTIONS[name]
     u = progress(take)
     return action.perform(take, u[::-1].copy() if action.direction < 0 else u)
-
-
-def wander(take: Take, style: float, tremor: float) -> Array:
-    """Habit and tremor ``(T, len(DOF))`` in degrees: what no two performances share."""
-    rng = take.rng
-    weight = np.ones(len(DOF))
-    weight[[D["yaw"], LIFT]] = 0
-    for name in ("lean", "side", "twist", "l_hip", "r_hip", "l_knee", "r_knee"):
-        weight[D[name]] = 0.5
-    for name in ("l_hip_abd", "r_hip_abd"):
-        weight[D[name]] = 0.3
-    t = np.arange(take.frames)[:, None] / FPS
-    slow = np.sin(2 * np.pi * (rng.uniform(0.2, 0.9, len(DOF)) * t + rng.uniform(size=len(DOF))))
-    return weight * (style * rng.normal(size=len(DOF)) + tremor * 1.4 * slow)
-
-
-def joints_of(motion: Motion, body: Body, extra: Array | float = 0.0) -> Array:
-    """Joint positions ``(T, 17, 3)`` of a motion, hands on what they hold."""
-    angles = motion.angles + extra
-    for name in ("l_knee", "r_knee", "l_elbow", "r_elbow"):  # these bend one way only
-        angles[:, D[name]] = np.maximum(angles[:, D[name]], 0)
-    radians = np.radians(angles)
-    radians[:, LIFT] = angles[:, LIFT]
-    joints = forward_kinematics(radians, body, motion.plant)
-    for side, target in motion.hands.items():
-        reach(joints, side, target, body)
-    return joints

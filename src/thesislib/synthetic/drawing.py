@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from thesislib.synthetic.figure import Array, Body, J
 from thesislib.synthetic.props import Prop
@@ -72,10 +71,12 @@ class Painter:
         return np.rint(pixels * (1 << SHIFT)).astype(np.int32), depth
 
     def add(self, kind: str, depth: Array, *what: Any) -> None:
+        """One more thing to paint, with its depth ``(T,)``."""
         self.items.append((kind, what))
         self.depths.append(depth)
 
     def thick(self, statures: float) -> int:
+        """A thickness in pixels; at least 2, so that nothing thin flickers."""
         return max(2, round(statures * self.scale))
 
     def limb(self, start: Array, end: Array, width: float, paint: Colour, near: float = 0) -> None:
@@ -107,6 +108,7 @@ class Painter:
         self.head(p, body, outfit)
 
     def torso(self, p: Array, girth: float, outfit: Outfit) -> None:
+        """The trunk, with the pattern of the top."""
         names = ("l_shoulder", "r_shoulder", "r_hip", "l_hip")
         corners = np.stack([p[:, J[n]] for n in names], axis=1)
         pixels, depth = self.to_pixels(corners)
@@ -123,6 +125,7 @@ class Painter:
         )  # fmt: skip
 
     def head(self, p: Array, body: Body, outfit: Outfit) -> None:
+        """Neck, hair and face; the nearer of hair and face hides the other."""
         neck, head = p[:, J["neck"]], p[:, J["head"]]
         self.limb(neck, head, 0.06 * body.girth, tint(outfit.skin, 0.85), -0.02)
         # The face looks where the chest faces: across the shoulders, level with the neck.
@@ -143,7 +146,7 @@ class Painter:
     def paint(self, canvas: Image, t: int, order: Sequence[int]) -> None:
         """Paint frame ``t`` onto ``canvas``, far things first."""
         line, fill, circle = cv2.line, cv2.fillConvexPoly, cv2.circle
-        # Only the outer edge of a limb is smoothed: the smooth line costs three times the plain one.
+        # Only outer edges are smoothed: a smooth line costs three times a plain one.
         aa, rough, bits = cv2.LINE_AA, cv2.LINE_8, SHIFT
         for i in order:
             kind, what = self.items[i]
@@ -152,8 +155,8 @@ class Painter:
                 (x0, y0), (x1, y1) = pixels[t]
                 line(canvas, (x0, y0), (x1, y1), dark, width + 2, aa, bits)
                 line(canvas, (x0, y0), (x1, y1), plain, width, rough, bits)
-                d = off * width
-                line(canvas, (x0 - d, y0 - d), (x1 - d, y1 - d), light, max(width // 3, 1), rough, bits)
+                d, thin = off * width, max(width // 3, 1)
+                line(canvas, (x0 - d, y0 - d), (x1 - d, y1 - d), light, thin, rough, bits)
             elif kind == "face":
                 pixels, plain, dark = what
                 fill(canvas, pixels[t], plain, aa, bits)
@@ -161,8 +164,8 @@ class Painter:
             elif kind == "torso":
                 corners, array, width, (dark, plain, light, off), trim, bands, band = what
                 a, b, c, d4 = corners[t]
-                for ink, w, kind in ((dark, width + 2, aa), (plain, width, rough)):
-                    cv2.polylines(canvas, [array[t]], True, ink, w, kind, bits)
+                for ink, w, edge in ((dark, width + 2, aa), (plain, width, rough)):
+                    cv2.polylines(canvas, [array[t]], True, ink, w, edge, bits)
                 fill(canvas, array[t], plain, rough, bits)
                 for stripe in bands:
                     line(canvas, stripe[t][0], stripe[t][1], trim, band, rough, bits)

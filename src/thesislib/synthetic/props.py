@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thesislib.synthetic.figure import Array, J
 
@@ -77,7 +78,7 @@ def block(at: Array, size: tuple[float, float, float]) -> list[tuple[Array, floa
     ]
 
 
-def carried(joints: Array, hands: str, held: Array) -> Prop:
+def carried(joints: Array, hands: str, held: NDArray[np.bool_]) -> Prop:
     """A box that is in the hands while ``held`` ``(T,)`` and lies on the floor otherwise.
 
     It lies where the hands are at the frame in which they are lowest.

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from thesislib.synthetic.actions import Take, joints_of, perform, seat, wander
+from thesislib.synthetic.actions import perform, seat
 from thesislib.synthetic.drawing import Painter, project, turned
 from thesislib.synthetic.figure import Array, Body, random_body
+from thesislib.synthetic.motion import Take, joints_of, wander
 from thesislib.synthetic.props import Prop, bystander, carried
 from thesislib.synthetic.scenes import Image, Outfit, backdrop, colour, random_outfit
 from thesislib.synthetic.world import World

@@ -104,7 +104,7 @@ def texture(rng: np.random.Generator, height: int, width: int, loudness: float) 
         field = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
     else:
         field = np.zeros((height, width), np.float32)
-    return field[..., None] * tint * strength  # type: ignore[no-any-return]
+    return field[..., None] * tint * strength
 
 
 def furnish(

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -35,7 +35,8 @@ from thesislib.data.manifest import (
     write_manifest,
 )
 from thesislib.errors import ThesisError
-from thesislib.synthetic.actions import ACTIONS, FPS
+from thesislib.synthetic.actions import ACTIONS
+from thesislib.synthetic.motion import FPS
 from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec, render_clip
 from thesislib.synthetic.scenes import Image
 from thesislib.synthetic.world import World
@@ -59,7 +60,7 @@ class Recipe:
 
     clips: int = 1600
     seed: int = 0
-    world: World = World()
+    world: World = field(default_factory=World)
     size: int = 64
     frames: int = 64
 
@@ -77,6 +78,7 @@ class Recipe:
             choose("action", action, ACTIONS)
 
     def to_dict(self) -> dict[str, object]:
+        """Plain JSON types."""
         return {
             "version": VERSION, "clips": self.clips, "seed": self.seed, "size": self.size,
             "frames": self.frames, "world": self.world.to_dict(), "codec": CODEC,
@@ -264,7 +266,7 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     if not missing and (folder / MANIFEST_FILE).is_file():
         return read_manifest(name, folder.parent)
     (folder / PARTIAL).mkdir(exist_ok=True)
-    jobs = max(1, min(jobs or len(os.sched_getaffinity(0)), len(missing)))
+    jobs = max(1, min(jobs or cores(), len(missing)))
     bar = tqdm(
         total=len(specs), initial=len(specs) - len(missing), desc=name, unit="video",
         file=sys.stderr, disable=not progress, mininterval=0.5,
@@ -290,6 +292,13 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     manifest = Manifest(name, folder, videos, info)
     write_manifest(manifest)
     return manifest
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def film_all(specs: list[ClipSpec], folder: Path, jobs: int) -> Iterable[int]:

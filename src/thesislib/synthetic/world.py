@@ -86,4 +86,7 @@ class World:
             raise ThesisError(
                 f"The world has no knob called {unknown[0]!r}; it has {', '.join(sorted(known))}."
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in knobs.items()})
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in knobs.items()
+        }
+        return cls(**values)
