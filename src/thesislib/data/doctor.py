@@ -10,8 +10,8 @@ import numpy as np
 
 from thesislib.data.checking import check_files
 from thesislib.data.clips import clip_span, is_long_enough
+from thesislib.data.containers import VideoInfo
 from thesislib.data.manifest import SPLITS, Manifest
-from thesislib.data.reader import VideoInfo
 
 # Blocks, frames a block, stride: the thesis's 8 x 5 at strides 1 to 5, and half as many blocks.
 CHOICES = ((8, 5, 1), (8, 5, 2), (8, 5, 3), (8, 5, 5), (4, 5, 1), (4, 5, 3))

@@ -14,6 +14,7 @@ from typing import Any
 
 from thesislib.config import data_root
 from thesislib.data.checking import check_files
+from thesislib.data.containers import VIDEO_SUFFIXES, VideoInfo
 from thesislib.data.manifest import (
     INFO_FILE,
     MANIFEST_FILE,
@@ -23,7 +24,6 @@ from thesislib.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from thesislib.data.reader import VIDEO_SUFFIXES, VideoInfo
 from thesislib.data.splits import draw_splits, group_of
 from thesislib.errors import ThesisError
 
