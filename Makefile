@@ -8,7 +8,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 # None was new enough: let the set-up script say so with whatever Python there is.
 PYTHON := $(or $(PYTHON),python3)
 RUN := .venv/bin/python
+# make record CH=02; make sync FROM=notebook
 CH ?=
+FROM ?=
 
 .PHONY: help setup book test lab record sync lint clean lock
 .DEFAULT_GOAL := help
@@ -34,7 +36,7 @@ record: setup  ## execute notebooks in place and keep the outputs (CH=02 for one
 	@$(RUN) scripts/notebooks.py record $(CH)
 
 sync: setup  ## bring the notebooks in step with their text twins
-	@$(RUN) scripts/notebooks.py sync
+	@$(RUN) scripts/notebooks.py sync $(if $(FROM),--from $(FROM)) $(CH)
 
 lint: setup  ## style, types, import contracts, spelling, twins
 	@$(RUN) scripts/check.py lint

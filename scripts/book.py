@@ -1,0 +1,249 @@
+"""Builds the HTML book: run the chapters (or take the record), stage the pages, build strictly.
+
+    python scripts/book.py build             # what `make book` does
+    python scripts/book.py build --record    # from the committed notebooks, nothing executed
+
+Everything lands in _build/ and the committed notebooks stay as they are. Each step leaves a
+finished file or nothing, so a call that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pages
+from execute import Failure, execute, machine
+from notebooks import REPO, Pair, from_text, pairs, stop, write, write_text
+
+DATASET = "synthetic"
+# Sphinx repeats what it read on the way; these lines alone tell a reader what is wrong.
+TELLING = ("WARNING", "ERROR", "CRITICAL", "Error", "error:")
+
+
+@contextlib.contextmanager
+def only_one(build: Path) -> Iterator[None]:
+    """Holds the build folder, so that two calls do not write into one another's pages."""
+    build.mkdir(parents=True, exist_ok=True)
+    with open(build / ".lock", "w") as lock:
+        try:
+            import fcntl
+        except ImportError:
+            pass
+        else:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                print("waiting for another build of this folder to end", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# -- chapters ------------------------------------------------------------------------------
+
+
+def inputs_hash(pair: Pair, root: Path, data: Path, results: Path) -> str:
+    """Hash of all that a chapter's outputs depend on: its cells, the library, ledger and data.
+
+    Args:
+        pair: the chapter; the text decides, as everywhere.
+        root: the checkout.
+        data: folder of the data set the chapter reads.
+        results: folder of the ledger.
+    """
+    digest = hashlib.sha256()
+    source = root / "src" / "thesislib"
+    files = [p for p in source.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    files += [p for p in results.rglob("*.json") if p.is_file()]
+    files += [data / "manifest.csv", data / "dataset.json", root / "constraints.txt", pair.text]
+    for path in sorted(files):
+        digest.update(f"{path}\n".encode())
+        if path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def run_chapter(pair: Pair, root: Path, build: Path, data: Path, results: Path) -> Path:
+    """Executes one chapter with its default parameters, unless nothing it needs has changed.
+
+    Returns:
+        The executed notebook under ``_build/executed``; beside it a JSON with minutes and machine.
+
+    Raises:
+        Failure: a cell failed.
+    """
+    out = build / "executed" / f"{pair.name}.ipynb"
+    stamp = out.with_suffix(".json")
+    inputs = inputs_hash(pair, root, data, results)
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(stamp.read_text())["inputs"] == inputs and out.is_file():
+            print(f"{pair.name}: unchanged since it was last run", flush=True)
+            return out
+    log = build / "logs" / f"{pair.name}.log"
+    print(f"{pair.name}: running (follow it in {_short(log, root)})", flush=True)
+    start = time.perf_counter()
+    # The text is what people edit; the notebook may be a step behind until `make sync`.
+    page = from_text(pair.text.read_text(encoding="utf-8"))
+    done = execute(page, pair.name, pair.notebook.parent, log)
+    minutes = round((time.perf_counter() - start) / 60, 1)
+    write(done, out)
+    known = {"inputs": inputs, "minutes": minutes, **machine()}
+    write_text(stamp, json.dumps(known, indent=1) + "\n")
+    print(f"{pair.name}: done in {minutes} minutes", flush=True)
+    return out
+
+
+# -- pages ---------------------------------------------------------------------------------
+
+
+def stage(root: Path, target: Path, notebooks: dict[str, Path], minutes: dict[str, Any]) -> None:
+    """Lays out what the book is built from: prose, configuration, executed notebooks.
+
+    Args:
+        root: the checkout.
+        target: folder to fill. Files that are right already keep their time, so that the build
+            reads again only what changed.
+        notebooks: executed notebook of each chapter.
+        minutes: machine and minutes of each chapter, for the status page.
+    """
+    wanted: dict[str, Path | str] = {"_config.yml": root / "_config.yml"}
+    wanted["_toc.yml"] = root / "_toc.yml"
+    for path in (root / "book").rglob("*"):
+        if path.is_file():
+            wanted[path.relative_to(root).as_posix()] = path
+    wanted |= {f"notebooks/{name}.ipynb": path for name, path in notebooks.items()}
+    wanted |= {f"book/generated/{n}": text for n, text in pages.fragments(minutes).items()}
+    for path in target.rglob("*"):
+        if path.is_file() and path.relative_to(target).as_posix() not in wanted:
+            path.unlink()
+    for name, content in wanted.items():
+        place = target / name
+        if isinstance(content, str):
+            write_text(place, content)
+        elif not place.is_file() or place.read_bytes() != content.read_bytes():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(content, place)
+
+
+def html(staged: Path, out: Path, log: Path) -> Path:
+    """Builds the staged book; any warning is an error.
+
+    Args:
+        staged: what ``stage`` laid out.
+        out: folder that will hold ``_build/html``.
+        log: the whole of Sphinx's output.
+
+    Returns:
+        The first page.
+
+    Raises:
+        Failure: Sphinx warned or failed; the sentence ends with the log's path.
+    """
+    script = Path(sys.executable).with_name("jupyter-book")
+    command = [str(script), "build", str(staged)]
+    command += ["--path-output", str(out), "-W", "-n", "--keep-going"]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # Sphinx warns while it reads a page and never again while the page stays as it is: what it
+    # read in a build that failed or was killed must be read anew.
+    clean = out / "_build" / "clean"
+    if not clean.is_file():
+        shutil.rmtree(out / "_build" / ".doctrees", ignore_errors=True)
+    clean.unlink(missing_ok=True)
+    # A builder must never execute, download or depend on the user's own settings.
+    quiet = {"HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
+    done = subprocess.run(
+        command, env={**os.environ, **quiet}, capture_output=True, text=True, cwd=staged
+    )
+    stderr = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr)  # colours, which a file does not show
+    log.write_text(done.stdout + stderr, encoding="utf-8")
+    index = out / "_build" / "html" / "index.html"
+    if done.returncode != 0 or not index.is_file():
+        lines = [x for x in stderr.splitlines() if any(word in x for word in TELLING)]
+        print("\n".join(lines[:20]) or stderr[-2000:], file=sys.stderr)
+        raise Failure(f"the book did not build without warnings; all of them are in {log}.")
+    clean.touch()
+    return index
+
+
+def build(root: Path, use_record: bool = False, out: Path | None = None) -> Path:
+    """Builds the book of a checkout.
+
+    Args:
+        root: the checkout.
+        use_record: take the committed notebooks instead of running the chapters.
+        out: folder that will hold ``_build``; the checkout by default.
+
+    Returns:
+        The first page of the HTML book.
+
+    Raises:
+        Failure: a chapter or the build failed.
+    """
+    folder = (out or root) / "_build"
+    with only_one(folder):
+        chapters = pairs(root)
+        minutes: dict[str, Any] = {}
+        if use_record:
+            notebooks = {pair.name: pair.notebook for pair in chapters}
+            record = root / "notebooks" / "record.json"
+            if record.is_file():
+                minutes = json.loads(record.read_text(encoding="utf-8"))
+        else:
+            from thesislib.config import data_root, results_root
+
+            prepare()
+            data, results = data_root() / DATASET, results_root()
+            notebooks = {p.name: run_chapter(p, root, folder, data, results) for p in chapters}
+            for name, path in notebooks.items():
+                minutes[name] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        staged = folder / "stage"
+        stage(root, staged, notebooks, minutes)
+        return html(staged, out or root, folder / "logs" / "sphinx.log")
+
+
+def prepare() -> None:
+    """Makes the data set that the chapters read; returns at once when it is complete.
+
+    Raises:
+        Failure: the command failed; it has said why.
+    """
+    command = [sys.executable, "-m", "thesislib.cli", "prepare", DATASET]
+    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
+        raise Failure(f"the data set was not prepared: thesislib prepare {DATASET} says why.")
+
+
+def _short(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the build and prints where the book is."""
+    top = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    commands = top.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("build")
+    command.add_argument("--record", action="store_true", help="from the committed notebooks")
+    command.add_argument("--root", type=Path, default=REPO, help="the checkout")
+    command.add_argument("--out", type=Path, help="folder for _build; default: the checkout")
+    args = top.parse_args(argv)
+    start = time.perf_counter()
+    try:
+        index = build(args.root, args.record, args.out)
+    except Failure as failure:
+        stop(f"make book: {failure}")
+    print(f"The book is ready ({(time.perf_counter() - start) / 60:.1f} minutes):\n{index}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
