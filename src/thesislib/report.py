@@ -77,10 +77,15 @@ def thesis_numbers(
     ledger = Ledger.load() if ledger is None else ledger
     lines = []
     table = published.table(number)
+    # A label that all rows share tells none of them apart.
+    telling = [len({row.labels[i] for row in table.rows}) > 1 for i in range(len(table.labels))]
     for row in table.rows:
+        parts = [
+            label.lstrip("- ") for label, keep in zip(row.labels, telling, strict=True) if keep
+        ]
         for column, cell, metric in zip(table.columns, row.cells, row.metrics, strict=True):
             line: dict[str, Any] = {
-                "row": " · ".join(label for label in row.labels if label not in ("", "-")),
+                "row": " · ".join(part for part in parts if part),
                 "key": row.key,
                 "column": column.name,
                 "metric": metric,

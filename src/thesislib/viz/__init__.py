@@ -1,0 +1,28 @@
+"""Figures of the book: one style, one colour a method, videos as strips of frames.
+
+Every function takes arrays or plain dictionaries and returns a :class:`Picture`, which shows itself
+once in a notebook, carries a caption and an alternative text, and stays below 150 kB.
+"""
+
+from thesislib.viz.charts import bars_with_interval, curves, pretext_vs_downstream
+from thesislib.viz.diagrams import block_diagram, score_matrix
+from thesislib.viz.style import COLOURS, Picture, alt_text, caption, colour, use_style
+from thesislib.viz.video import contact_sheet, retrieval_grid, strip, write_contact_sheet
+
+__all__ = [
+    "COLOURS",
+    "Picture",
+    "alt_text",
+    "bars_with_interval",
+    "block_diagram",
+    "caption",
+    "colour",
+    "contact_sheet",
+    "curves",
+    "pretext_vs_downstream",
+    "retrieval_grid",
+    "score_matrix",
+    "strip",
+    "use_style",
+    "write_contact_sheet",
+]

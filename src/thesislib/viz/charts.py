@@ -1,0 +1,149 @@
+"""Curves, points and bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from thesislib.viz.style import CYCLE, HEIGHT, WIDTH, Picture, colour, new_picture
+
+_MARKERS = "osD^vP"
+
+
+def curves(
+    rows: Sequence[Mapping[str, float]],
+    keys: Mapping[str, str] | Sequence[str],
+    chance: Mapping[str, float] | None = None,
+    ylabel: str = "accuracy (%)",
+    caption: str = "",
+) -> Picture:
+    """Metrics over epochs, with dashed lines for chance or a baseline.
+
+    Args:
+        rows: The lines of ``metrics.jsonl``; a row that lacks a key is left out of its curve.
+        keys: Names of metrics, or metric -> name in the legend.
+        chance: Name -> level in the unit of the metrics, e.g. ``{"chance, temporal": 1 / 3}``.
+        ylabel: With "%" in it, fractions are drawn as per cent.
+        caption: Kept with the picture.
+    """
+    names = dict(keys) if isinstance(keys, Mapping) else {key: key for key in keys}
+    factor = 100.0 if "%" in ylabel else 1.0
+    ends = []
+    picture = new_picture(WIDTH, HEIGHT, "", caption)
+    ax = picture.subplots()
+    for i, (key, name) in enumerate(names.items()):
+        points = [(row["epoch"], factor * row[key]) for row in rows if key in row]
+        x, y = np.array(points, dtype=float).reshape(-1, 2).T
+        every = max(1, len(x) // 10)
+        ax.plot(x, y, label=name, color=CYCLE[i % len(CYCLE)], marker=_MARKERS[i % 6],
+                markersize=5, markevery=every)  # fmt: skip
+        if len(y):
+            ends.append(f"{name} from {y[0]:.1f} to {y[-1]:.1f}")
+    for i, (name, level) in enumerate((chance or {}).items()):
+        ax.axhline(factor * level, color="#666666", linewidth=1.2, label=name,
+                   linestyle=[(0, (5, 3)), (0, (1, 1.5)), (0, (5, 2, 1, 2))][i % 3])  # fmt: skip
+    ax.set(xlabel="epoch", ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    picture.legend(loc="outside right upper") if len(names) + len(chance or {}) > 3 else ax.legend()
+    picture.alt = f"Curves over epochs, {ylabel}: " + "; ".join(ends) + "."
+    return picture
+
+
+def pretext_vs_downstream(
+    points: Mapping[int, Iterable[Mapping[str, float]]],
+    y: str = "finetune_top1",
+    caption: str = "",
+) -> Picture:
+    """Downstream against pretext accuracy over the checkpoints of each seed (thesis figure 2.3).
+
+    Args:
+        points: Seed -> its checkpoints, each with ``epoch``, ``pretext_top1`` and ``y``.
+        y: The downstream metric.
+        caption: Kept with the picture.
+    """
+    picture = new_picture(WIDTH, HEIGHT, "", caption)
+    ax = picture.subplots()
+    said = []
+    for i, (seed, checkpoints) in enumerate(points.items()):
+        rows = sorted((c for c in checkpoints if y in c), key=lambda c: c["epoch"])
+        if not rows:
+            continue
+        x, v = [100 * c["pretext_top1"] for c in rows], [100 * c[y] for c in rows]
+        epochs = [f"{c['epoch']:.0f}" for c in rows]
+        tint = CYCLE[i % len(CYCLE)]
+        # The epoch stands in the marker: beside it, it would lie on another seed's line.
+        ax.plot(x, v, color=tint, linewidth=1, label=f"seed {seed}")
+        ax.scatter(x, v, s=170, color="white", edgecolor=tint, linewidth=1.6, zorder=3 + i)
+        for a, b, epoch in zip(x, v, epochs, strict=True):
+            ax.text(a, b, epoch, ha="center", va="center_baseline", fontsize=8, zorder=3 + i)
+        said.append(f"seed {seed} from ({x[0]:.1f}, {v[0]:.1f}) to ({x[-1]:.1f}, {v[-1]:.1f})")
+    kind = {"finetune_top1": "fine-tuned", "probe_top1": "linear probe"}.get(y, y)
+    ax.set(xlabel="pretext top-1 (%); number: epoch", ylabel=f"action top-1 (%), {kind}")
+    ax.margins(x=0.1, y=0.12)
+    if said:
+        ax.legend(handlelength=1.2)
+    picture.alt = "Downstream against pretext accuracy: " + "; ".join(said) + "."
+    return picture
+
+
+def bars_with_interval(
+    rows: Iterable[Mapping[str, Any]],
+    xlabel: str = "top-1 (%)",
+    chance: float | None = None,
+    caption: str = "",
+) -> Picture:
+    """Thesis and ours as horizontal bars, with our 95 % interval over seeds.
+
+    Args:
+        rows: ``row``, ``key``, ``thesis``, ``ours``, ``half_width`` and ``n`` of each, for example
+            ``thesis_numbers("2.1").query("metric == 'finetune_top1'").to_dict("records")``.
+        xlabel: Name and unit of the axis.
+        chance: Level of the dashed line, in the unit of the axis.
+        caption: Kept with the picture.
+    """
+    lines = list(rows)
+    picture = new_picture(WIDTH, 0.9 + 0.55 * len(lines), "", caption)
+    ax = picture.subplots()
+    said = []
+    for i, line in enumerate(lines):
+        thesis, ours, half = (_number(line.get(k)) for k in ("thesis", "ours", "half_width"))
+        if thesis is not None:
+            ax.barh(i - 0.2, thesis, 0.36, color="white", edgecolor="#666666", hatch="////")
+            ax.text(thesis + 0.8, i - 0.2, f"{thesis:.1f}", va="center", fontsize=9)
+        if ours is not None:
+            ax.barh(i + 0.2, ours, 0.36, color=colour(line.get("key") or ""))
+            if half is not None:
+                ax.errorbar(ours, i + 0.2, xerr=half, capsize=3, color="black", linewidth=1.2)
+            ax.text(ours + (half or 0) + 0.8, i + 0.2, f"{ours:.1f} ({line['n']})", va="center",
+                    fontsize=9)  # fmt: skip
+        elif line.get("key"):
+            ax.text(0.8, i + 0.2, "not run", va="center", fontsize=9, color="#555555",
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
+        end = f"{ours:.1f}" if ours is not None else "not run"
+        said.append(f"{line['row']}: thesis {thesis if thesis is not None else 'none'}, ours {end}")
+    if chance is not None:
+        ax.axvline(chance, color="#666666", linestyle=(0, (5, 3)), linewidth=1.2)
+    ax.set_yticks(range(len(lines)), [line["row"] for line in lines])
+    ax.invert_yaxis()
+    ax.set_xlabel(xlabel)
+    ax.margins(x=0.14)
+    mine = next((colour(r["key"]) for r in lines if r.get("key")), "#333333")
+    legend: list[Patch | Line2D] = [
+        Patch(facecolor="white", edgecolor="#666666", hatch="////", label="thesis")
+    ]
+    legend.append(Patch(color=mine, label="ours, 95 % interval (seeds)"))
+    if chance is not None:
+        legend.append(Line2D([], [], color="#666666", linestyle="--", label="chance"))
+    picture.legend(handles=legend, loc="outside upper center", ncols=len(legend))
+    picture.alt = f"Bars of {xlabel}. " + "; ".join(said) + "."
+    return picture
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)

@@ -1,0 +1,208 @@
+"""Videos as strips of frames: one video, many videos, queries and their neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from PIL import Image
+
+from thesislib.data.manifest import Manifest
+from thesislib.data.reader import open_video
+from thesislib.errors import VideoError
+from thesislib.viz.style import WIDTH, Picture, bare, new_picture
+
+Frames = NDArray[np.uint8]
+
+_RIGHT, _WRONG = "#009E73", "#D55E00"
+
+
+def _row(frames: Frames, gap: int = 2) -> Frames:
+    """Frames (T, H, W, 3) side by side with a white gap: (H, T * (W + gap) - gap, 3)."""
+    t, h, w, _ = frames.shape
+    out = np.full((h, t * (w + gap) - gap, 3), 255, np.uint8)
+    for i, frame in enumerate(frames):
+        out[:, i * (w + gap) : i * (w + gap) + w] = frame
+    return out
+
+
+def _draw_row(
+    ax: Axes, frames: Frames, indices: Sequence[int] | None, size: float = 8, gap: int = 2
+) -> None:
+    ax.imshow(_row(frames, gap))
+    bare(ax)
+    w = frames.shape[2]
+    for i, index in enumerate(range(len(frames)) if indices is None else indices):
+        x = (i * (w + gap) + w / 2 - 0.5, -0.03)
+        ax.text(*x, str(index), transform=ax.get_xaxis_transform(), ha="center", va="top",
+                fontsize=size, color="#444444")  # fmt: skip
+
+
+def strip(
+    frames: Frames, indices: Sequence[int] | None = None, title: str = "", caption: str = ""
+) -> Picture:
+    """One video as a row of frames with their numbers.
+
+    Args:
+        frames: uint8 (T, H, W, 3) RGB.
+        indices: Frame numbers in the video, T of them; 0, 1, ... by default.
+        title: Above the row.
+        caption: Kept with the picture.
+    """
+    t, h, w = frames.shape[:3]
+    height = (WIDTH / t) * h / w + 0.25 + (0.25 if title else 0)
+    picture = new_picture(WIDTH, height, f"{t} frames of a video. {title}", caption)
+    ax = picture.subplots()
+    _draw_row(ax, frames, indices, size=8 if t > 12 else 10)
+    if title:
+        ax.set_title(title, loc="left")
+    return picture
+
+
+def contact_sheet(
+    videos: Sequence[Frames],
+    titles: Sequence[str],
+    indices: Sequence[Sequence[int]] | None = None,
+    columns: int = 2,
+    caption: str = "",
+) -> Picture:
+    """Many videos, each a row of frames with their numbers under its title.
+
+    Args:
+        videos: Each uint8 (T, H, W, 3) RGB; T and the sizes may differ.
+        titles: One a video.
+        indices: Frame numbers of each video.
+        columns: Videos side by side.
+        caption: Kept with the picture.
+    """
+    lines = math.ceil(len(videos) / columns)
+    wide = (WIDTH / columns) - 0.1
+    tall = max(wide / len(v) * v.shape[1] / v.shape[2] for v in videos) + 0.36
+    alt = f"{len(videos)} videos as rows of frames: {', '.join(dict.fromkeys(titles))}."
+    picture = new_picture(WIDTH, lines * tall, alt, caption)
+    axes = picture.subplots(lines, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for i, (ax, video, title) in enumerate(zip(axes, videos, titles, strict=False)):
+        ax.set_axis_on()
+        _draw_row(ax, video, None if indices is None else indices[i], size=7)
+        ax.set_title(title, loc="left", fontsize=9, pad=2)
+    return picture
+
+
+def write_contact_sheet(
+    manifest: Manifest, path: str | Path, per_class: int = 1, frames: int = 6, seed: int = 0
+) -> Path:
+    """Writes a contact sheet of a data set: some videos of each class, or twelve without classes.
+
+    Args:
+        manifest: The data set.
+        path: PNG file to write.
+        per_class: Videos of each class.
+        frames: Frames of each video, evenly spread over it.
+        seed: Which videos.
+
+    Returns:
+        ``path``. A file that cannot be read is shown as an empty row that names the reason.
+    """
+    count = per_class if manifest.classes else max(per_class, 12)
+    chosen = manifest.select(per_class=count, seed=seed)
+    rows = sorted(chosen.videos, key=lambda v: (v.label, v.path))
+    videos, titles, indices = [], [], []
+    for video in rows:
+        name = video.label.replace("_", " ") or Path(video.path).stem
+        title = f"{name} ({video.split})"
+        try:
+            reader = open_video(manifest.file(video))
+            numbers = np.linspace(0, len(reader) - 1, min(frames, len(reader))).round().astype(int)
+            shown = np.stack([_fit(f) for f in reader.frames(numbers)])
+        except VideoError as error:
+            shown, numbers = np.full((frames, 64, 64, 3), 235, np.uint8), np.arange(frames)
+            title = f"{Path(video.path).name}: {error.reason}"
+        videos.append(shown)
+        titles.append(title)
+        indices.append([int(n) for n in numbers])
+    columns = 2 if len(videos) > 1 else 1
+    # A file to look at, not a figure of a page: sharp, however many classes there are.
+    return contact_sheet(videos, titles, indices, columns).save(path, limit=4_000_000)
+
+
+def _fit(frame: Frames, side: int = 120) -> Frames:
+    """A frame (H, W, 3) made smaller so that its longer side is at most ``side`` pixels."""
+    scale = side / max(frame.shape[:2])
+    if scale >= 1:
+        return frame
+    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR))
+
+
+def retrieval_grid(
+    queries: Frames,
+    query_labels: Sequence[str],
+    neighbours: Mapping[str, Frames],
+    labels: Mapping[str, Sequence[Sequence[str]]],
+    caption: str = "",
+) -> Picture:
+    """Queries and their nearest neighbours under several encoders, side by side.
+
+    A neighbour of the query's class has a full frame and a tick, another one a dashed frame and a
+    cross: colour is never alone.
+
+    Args:
+        queries: uint8 (Q, H, W, 3) RGB, one frame of each query.
+        query_labels: Q class names.
+        neighbours: Encoder name -> uint8 (Q, K, H, W, 3), best first.
+        labels: Encoder name -> Q lists of K class names.
+        caption: Kept with the picture.
+    """
+    names = list(neighbours)
+    k = next(iter(neighbours.values())).shape[1]
+    found = {
+        n: sum(a == q for q, row in zip(query_labels, labels[n], strict=True) for a in row)
+        for n in names
+    }
+    total = len(queries) * k
+    alt = f"{len(queries)} query videos and their {k} nearest neighbours. Of the same class: "
+    alt += ", ".join(f"{n} {found[n]} of {total}" for n in names) + "."
+    cell = WIDTH / (1 + len(names) * k + 0.25 * len(names))
+    ratios = [1.0] + ([0.25] + [1.0] * k) * len(names)
+    height = len(queries) * (cell * queries.shape[1] / queries.shape[2] + 0.26) + 0.35
+    picture = new_picture(WIDTH, height, alt, caption, tight=False)
+    grid = picture.add_gridspec(
+        len(queries), len(ratios), width_ratios=ratios, wspace=0.14, hspace=0.42,
+        left=0.01, right=0.99, bottom=0.24 / height, top=1 - 0.3 / height,
+    )  # fmt: skip
+    for q, label in enumerate(query_labels):
+        ax = picture.add_subplot(grid[q, 0])
+        _tile(ax, queries[q], label)
+        if q == 0:
+            ax.set_title("query", fontsize=10, pad=5)
+        for n, name in enumerate(names):
+            for j in range(k):
+                ax = picture.add_subplot(grid[q, 2 + n * (k + 1) + j])
+                _tile(ax, neighbours[name][q, j], labels[name][q][j], label)
+                if q == 0 and j == (k - 1) // 2:
+                    middle = 0.5 if k % 2 else 1.03
+                    ax.set_title(name, fontsize=10, pad=5, x=middle)
+    return picture
+
+
+def _tile(ax: Axes, frame: Frames, label: str, wanted: str | None = None) -> None:
+    ax.imshow(frame)
+    ax.set(xticks=[], yticks=[])
+    # Two words on two lines: a tile is half an inch wide.
+    ax.set_xlabel(label.replace("_", "\n"), fontsize=7.5, labelpad=2, linespacing=1.05)
+    right = wanted == label
+    for spine in ax.spines.values():
+        spine.set_visible(wanted is not None)
+        spine.set(color=_RIGHT if right else _WRONG, linewidth=2)
+        spine.set_linestyle("-" if right else (0, (1.6, 1.2)))
+    if wanted is not None:
+        ax.text(0.93, 0.93, "✓" if right else "✗", transform=ax.transAxes, ha="right", va="top",
+                fontsize=10, color="white", fontweight="bold",
+                bbox={"facecolor": _RIGHT if right else _WRONG, "edgecolor": "none",
+                      "boxstyle": "square,pad=0.12"})  # fmt: skip

@@ -1,0 +1,237 @@
+"""Figures: what they show, how large they are, and that every figure can stand alone."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from thesislib import viz
+from thesislib.data.manifest import Manifest, Video
+
+RNG = np.random.default_rng(0)
+
+
+def noise(*shape: int) -> np.ndarray:
+    return RNG.integers(0, 256, size=(*shape, 3), dtype=np.uint8)
+
+
+def retrieval() -> viz.Picture:
+    labels = [["wave", "clap"], ["clap", "clap"]]
+    return viz.retrieval_grid(
+        noise(2, 32, 32),
+        ["wave", "clap"],
+        {"DPC": noise(2, 2, 32, 32), "random weights": noise(2, 2, 32, 32)},
+        {"DPC": labels, "random weights": [["pick_up", "clap"], ["wave", "clap"]]},
+    )
+
+
+def kinds() -> np.ndarray:
+    """The codes of the loss for two videos, two steps and two places, by the definition."""
+    table = np.zeros((8, 8), np.int8)
+    index = [(b, p, s) for b in range(2) for p in range(2) for s in range(2)]
+    for i, (b, p, s) in enumerate(index):
+        for j, (c, q, r) in enumerate(index):
+            if b == c:
+                table[i, j] = 1 if (p, s) == (q, r) else -1 if s == r else -3
+    return table
+
+
+ROWS = [{"epoch": e, "top1": 0.1 * e, "val_top1": 0.08 * e} for e in range(1, 6)]
+CHECKPOINTS = [{"epoch": e, "pretext_top1": 0.1 * e, "finetune_top1": 0.2 * e} for e in (1, 2, 4)]
+BARS = [
+    {"row": "DPC", "key": "dpc/5pred3", "thesis": 60.6, "ours": 55.0, "half_width": 3.0, "n": 3},
+    {"row": "pooled", "key": "dpc/pooled", "thesis": 44.9, "ours": None, "half_width": None,
+     "n": 0},
+    {"row": "OPN", "key": None, "thesis": 59.8, "ours": float("nan"), "half_width": None, "n": 0},
+]  # fmt: skip
+
+FIGURES = {
+    "strip": lambda: viz.strip(noise(8, 64, 64), range(0, 40, 5), "sit down"),
+    "contact_sheet": lambda: viz.contact_sheet([noise(6, 64, 64)] * 9, [f"c{i}" for i in range(9)]),
+    "retrieval": retrieval,
+    "curves": lambda: viz.curves(ROWS, ["top1", "val_top1"], {"chance": 0.05}),
+    "points": lambda: viz.pretext_vs_downstream({0: CHECKPOINTS, 1: CHECKPOINTS}),
+    "bars": lambda: viz.bars_with_interval(BARS, chance=6.0),
+    "scores": lambda: viz.score_matrix(RNG.normal(size=(8, 8)), kinds()),
+    "blocks": lambda: viz.block_diagram(8, 3),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_a_small_wide_png_with_words(name: str) -> None:
+    picture = FIGURES[name]()
+    data = picture.png()
+    image = Image.open(io.BytesIO(data))
+    assert len(data) <= viz.style.MAX_BYTES
+    assert image.format == "PNG"
+    # Noise is the worst case for the size; drawings keep their full 6 inches at 120 dots.
+    if name not in ("strip", "contact_sheet", "retrieval"):
+        assert image.width == 720
+    assert len(viz.alt_text(picture)) > 20
+    assert np.asarray(image.convert("L")).std() > 3  # something is drawn
+    assert np.asarray(image.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_the_same_figure_is_the_same_bytes() -> None:
+    assert viz.block_diagram().png() == viz.block_diagram().png()
+
+
+def test_a_notebook_gets_the_small_picture_and_the_words() -> None:
+    picture = viz.block_diagram(8, 4)
+    bundle = picture._repr_mimebundle_()
+    assert bundle["image/png"] == picture.png()
+    assert "4pred4" in bundle["text/plain"]
+
+
+def test_figures_stay_out_of_pyplot() -> None:
+    # A figure that pyplot knows is shown twice in a notebook and never freed.
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    retrieval()
+    assert plt.get_fignums() == before
+
+
+def test_a_noisy_picture_is_brought_below_the_limit(tmp_path: Path) -> None:
+    picture = viz.contact_sheet([noise(4, 128, 128)] * 8, ["x"] * 8)
+    path = picture.save(tmp_path / "deep" / "sheet.png", limit=60_000)
+    assert path.stat().st_size <= 60_000
+    with Image.open(path) as image:
+        assert image.width >= 0.4 * 720
+
+
+def test_one_colour_a_method_for_all_of_its_rows() -> None:
+    assert viz.colour("dpc/5pred3") == viz.colour("dpc") == viz.COLOURS["dpc"]
+    assert len(set(viz.COLOURS.values())) == len(viz.COLOURS)
+    assert viz.colour("nobody/knows") not in viz.COLOURS.values()
+
+
+@pytest.mark.parametrize(
+    # How a colour looks with full deuteranopia and protanopia: Machado et al., 2009.
+    "seen",
+    [
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    ],
+)
+def test_colours_are_told_apart_by_the_colour_blind(seen: list[list[float]]) -> None:
+    rgb = {n: np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for n, c in viz.COLOURS.items()}
+    for a, b in itertools.combinations(rgb, 2):
+        assert np.linalg.norm(np.array(seen) @ (rgb[a] - rgb[b])) > 45, (a, b)
+
+
+def test_a_caption_says_the_scale() -> None:
+    text = viz.caption("Pretext accuracy.", "small", "synthetic", 3)
+    assert text == "Pretext accuracy. (Small profile, data set synthetic, 3 seeds.)"
+    assert viz.caption("X", "gpu", seeds=1) == "X. (Gpu profile, one seed.)"
+    assert viz.caption("X.") == "X."
+
+
+def test_a_row_of_frames_keeps_every_pixel() -> None:
+    frames = noise(3, 4, 5)
+    row = viz.video._row(frames, gap=2)
+    assert row.shape == (4, 3 * 5 + 2 * 2, 3)
+    for i in range(3):
+        assert np.array_equal(row[:, i * 7 : i * 7 + 5], frames[i])
+    assert (row[:, 5:7] == 255).all()
+
+
+def test_right_and_wrong_neighbours_differ_in_more_than_colour() -> None:
+    picture = retrieval()
+    texts = [t.get_text() for ax in picture.axes for t in ax.texts]
+    assert texts.count("✓") == 4 and texts.count("✗") == 4
+    dashes = {
+        ax.texts[0].get_text(): ax.spines["left"].get_linestyle() for ax in picture.axes if ax.texts
+    }
+    assert dashes["✓"] == "-" and dashes["✗"] != "-"
+    assert "DPC 3 of 4" in picture.alt and "random weights 1 of 4" in picture.alt
+    titles = [ax.get_title() for ax in picture.axes if ax.get_title()]
+    assert titles == ["query", "DPC", "random weights"]
+
+
+def test_curves_in_per_cent_with_chance() -> None:
+    picture = viz.curves(ROWS, {"top1": "training"}, {"chance": 1 / 3})
+    lines = {line.get_label(): line for line in picture.axes[0].get_lines()}
+    assert lines["training"].get_ydata() == pytest.approx([10, 20, 30, 40, 50])
+    assert lines["chance"].get_ydata() == pytest.approx([100 / 3] * 2)
+    assert lines["chance"].get_linestyle() == "--"
+    assert "from 10.0 to 50.0" in picture.alt
+    loss = viz.curves([{"epoch": 1, "loss": 2.5}, {"epoch": 2}], ["loss"], ylabel="loss")
+    assert loss.axes[0].get_lines()[0].get_ydata() == pytest.approx([2.5])
+
+
+def test_bars_show_what_was_not_run_and_never_the_thesis_as_ours() -> None:
+    picture = viz.bars_with_interval(BARS)
+    texts = [t.get_text() for t in picture.axes[0].texts]
+    assert texts == ["60.6", "55.0 (3)", "44.9", "not run", "59.8"]
+    assert len(picture.axes[0].patches) == 4  # three of the thesis, one of ours
+    assert "pooled: thesis 44.9, ours not run" in picture.alt
+
+
+def test_checkpoints_are_drawn_in_the_order_of_epochs() -> None:
+    picture = viz.pretext_vs_downstream({0: CHECKPOINTS[::-1], 1: []})
+    line = picture.axes[0].get_lines()[0]
+    assert line.get_xdata() == pytest.approx([10, 20, 40])
+    assert line.get_ydata() == pytest.approx([20, 40, 80])
+    assert len(picture.axes[0].get_lines()) == 1
+
+
+def test_the_score_matrix_counts_the_kinds() -> None:
+    picture = viz.score_matrix(np.zeros((8, 8)), kinds())
+    assert "1 positive, 1 temporal, 2 spatial, 4 easy" in picture.alt
+
+
+def test_the_block_diagram_names_the_task() -> None:
+    picture = viz.block_diagram(8, 3)
+    texts = [t.get_text() for t in picture.axes[0].texts]
+    assert "seen: 5 blocks" in texts and "predicted: 3" in texts and "4 s" in texts
+    assert "0.5 s each" in picture.alt and "5pred3" in picture.alt
+
+
+def write_video(path: Path, frames: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def test_contact_sheet_of_a_data_set_names_the_file_it_cannot_read(tmp_path: Path) -> None:
+    grey = np.full((12, 64, 64, 3), 90, np.uint8)
+    videos = []
+    for label in ("wave", "sit_down"):
+        write_video(tmp_path / label / "a.mp4", grey)
+        videos.append(Video(f"{label}/a.mp4", label, "train", "g", 12, 30.0, 64, 64))
+    (tmp_path / "wave" / "broken.mp4").write_bytes(b"not a video")
+    videos.append(Video("wave/broken.mp4", "wave", "train", "g", 12, 30.0, 64, 64))
+    manifest = Manifest("tiny", tmp_path, tuple(videos))
+    path = viz.write_contact_sheet(manifest, tmp_path / "sheet.png", per_class=2)
+    with Image.open(path) as file:
+        image = np.asarray(file.convert("RGB"))
+    assert image.shape[1] == 720
+    # The grey of both films is there: 2 rows of 6 frames.
+    assert (np.abs(image.astype(int) - 90).max(-1) < 6).sum() > 20_000
+
+
+def test_contact_sheet_without_classes_shows_twelve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "film.mp4", np.full((8, 32, 32, 3), 90, np.uint8))
+    rows = [Video("film.mp4", "", "train", f"g{i}", 8, 30.0, 32, 32) for i in range(15)]
+    seen = []
+    draw = viz.video.contact_sheet
+    monkeypatch.setattr(
+        viz.video, "contact_sheet", lambda videos, *a, **k: seen.append(videos) or draw(videos, *a)
+    )
+    viz.write_contact_sheet(Manifest("plain", tmp_path, tuple(rows)), tmp_path / "s.png")
+    assert len(seen[0]) == 12
+    assert seen[0][0].shape == (6, 32, 32, 3)
