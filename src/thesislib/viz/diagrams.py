@@ -31,7 +31,8 @@ def score_matrix(scores: NDArray[Any], kinds: NDArray[Any], caption: str = "") -
     counts = {name: int((kinds[0] == code).sum()) for code, (name, _) in _KINDS.items()}
     alt = f"Left: {len(scores)} predictions against {len(scores)} targets. Right: the kind of each "
     alt += "pair; each prediction meets " + ", ".join(f"{n} {k}" for k, n in counts.items()) + "."
-    picture = new_picture(WIDTH, 3.75, alt, caption)
+    picture = new_picture(WIDTH, 3.8, alt, caption, tight=False)
+    picture.subplots_adjust(left=0.05, right=0.99, top=0.93, bottom=0.2, wspace=0.06)
     left, right = picture.subplots(1, 2)
     shown = left.imshow(scores, cmap="cividis")
     bar = picture.colorbar(shown, cax=left.inset_axes((0, -0.1, 1, 0.05)), orientation="horizontal")
