@@ -23,8 +23,9 @@ from typing import Any, NoReturn
 
 import jupytext
 import nbformat
-from execute import Failure, execute, machine
 from nbformat import NotebookNode
+
+from execute import Failure, execute, machine
 
 REPO = Path(__file__).resolve().parents[1]
 FORMAT = "md:myst"

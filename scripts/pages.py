@@ -70,10 +70,10 @@ def tables(report: Any, ledger: Any) -> str:
         for number in numbers:
             frame = report.thesis_table(number, ledger=ledger)
             notes = frame.attrs.pop("notes", [])
-            parts.append(
-                f":::{{table}} {frame.attrs['caption']}\n:name: tab-{number.replace('.', '-')}\n\n"
-                f"{report.to_markdown(frame)}:::\n"
-            )
+            # The thesis numbers its tables; a second number from the book would only confuse.
+            title, _, rest = frame.attrs["caption"].partition(". ")
+            label = f"tab-{number.replace('.', '-')}"
+            parts.append(f"({label})=\n### {title}\n\n{rest}\n\n{report.to_markdown(frame)}")
             if notes:
                 body = "\n".join(f"- {note}" for note in notes)
                 parts.append(f":::{{dropdown}} Notes on Table {number}\n{body}\n:::\n")

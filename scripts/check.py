@@ -1,0 +1,91 @@
+"""All checks of the project, each named, timed and summed up: what `make test` runs.
+
+python scripts/check.py          # everything
+python scripts/check.py lint     # style, types, contracts, spelling, twins
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+# A chapter trains inside one cell; the limit only catches a kernel that hangs.
+CELL_SECONDS = 1800
+
+LINT: dict[str, list[str]] = {
+    "style": ["ruff", "check", "."],
+    "format": ["ruff", "format", "--check", "."],
+    "spelling": ["codespell"],
+    "contracts": ["lint-imports", "--no-logo"],
+    "types": ["mypy"],
+    "twins": [sys.executable, "scripts/notebooks.py", "check"],
+}
+TESTS: dict[str, list[str]] = {
+    "data": [sys.executable, "-m", "thesislib.cli", "prepare", "synthetic"],
+    "notebooks": [
+        *("pytest", "--nbval-lax", "--nbval-current-env", "notebooks"),
+        f"--nbval-cell-timeout={CELL_SECONDS}",
+    ],
+    "tests": ["pytest", "tests"],
+}
+
+
+def run(name: str, command: list[str], environment: dict[str, str]) -> tuple[bool, str]:
+    """Runs one check; its output goes to the screen, its last line is returned as the summary."""
+    print(f"== {name}: {' '.join(Path(part).name for part in command)}", flush=True)
+    tool = BIN / command[0]
+    if tool.exists():
+        command = [str(tool), *command[1:]]
+    start = time.perf_counter()
+    last = ""
+    with subprocess.Popen(
+        command,
+        cwd=REPO,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            last = line.strip() or last
+    good = process.returncode == 0
+    seconds = time.perf_counter() - start
+    return good, f"{'ok  ' if good else 'FAIL'} {name:<10} {seconds:6.1f} s  {last}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the checks, all of them even if one fails, and prints a line for each at the end."""
+    top = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    top.add_argument("what", nargs="?", choices=("all", "lint"), default="all")
+    args = top.parse_args(argv)
+    # Nothing may reach out to a network, nor read the user's own notebook settings.
+    quiet = {
+        "HF_HUB_OFFLINE": "1",
+        "IPYTHONDIR": str(REPO / "_build" / "ipython"),
+        "MPLBACKEND": "Agg",
+    }
+    plain = {**os.environ, **quiet}
+    # Inside a kernel figures are drawn inline, as in the record.
+    kernel = {key: value for key, value in plain.items() if key != "MPLBACKEND"}
+    checks = LINT if args.what == "lint" else {**LINT, **TESTS}
+    choose: Callable[[str], dict[str, str]] = lambda n: kernel if n == "notebooks" else plain  # noqa: E731
+    results = [run(name, command, choose(name)) for name, command in checks.items()]
+    print("\n" + "\n".join(line for _, line in results))
+    if all(good for good, _ in results):
+        return 0
+    print(f"{sum(not good for good, _ in results)} of {len(results)} checks failed")
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
