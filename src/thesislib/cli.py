@@ -230,7 +230,7 @@ def _eval(args: argparse.Namespace) -> dict[str, Any]:
 
 def _baselines(args: argparse.Namespace) -> dict[str, Any]:
     from thesislib.data.manifest import read_manifest
-    from thesislib.evaluation.baselines import baselines
+    from thesislib.baselines import baselines
 
     manifest = read_manifest(args.dataset)
     return {"top1": baselines(manifest, seed=args.seed, supervised=args.supervised, log=_say)}

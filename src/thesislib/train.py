@@ -119,8 +119,11 @@ def fit(
         num_workers=config.num_workers,
         seed=config.seed,
         drop_last=True,
+        # Sharded here and not by accelerate, whose loader counts epochs from the start of the
+        # process and so would repeat the first ones after a restart.
+        share=(accelerator.process_index, accelerator.num_processes),
     )
-    batches = len(loader) // accelerator.num_processes
+    batches = len(loader)
     if batches == 0:
         raise ThesisError(
             f"The training set has fewer clips than one batch ({config.batch_size} on each of "
@@ -132,7 +135,7 @@ def fit(
     if run.checkpoint.exists():
         module.to("cpu")
         state = load_state(run.checkpoint, module, optimiser)
-    model, optimiser_, loader_ = accelerator.prepare(module, optimiser, loader)
+    model, optimiser_ = accelerator.prepare(module, optimiser)
     writer = _writer(run) if tensorboard and accelerator.is_main_process else None
     main = accelerator.is_main_process
     started = saved = time.monotonic()
@@ -152,7 +155,8 @@ def fit(
         mean = Mean(state["sums"])
         seen = state["batch"] * config.batch_size * accelerator.num_processes
         loader.sampler.set_epoch(epoch, skip=seen)
-        for batch in loader_:
+        for batch in loader:
+            batch = {k: v.to(accelerator.device, non_blocking=True) for k, v in batch.items()}
             step = epoch * batches + state["batch"]
             seed_everything((config.seed * 1_000_003 + step) * 101 + accelerator.process_index)
             rate = learning_rate(config, step, batches) * state["scale"]

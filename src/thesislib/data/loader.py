@@ -21,6 +21,8 @@ class EpochSampler(Sampler[Key]):
         shuffle: Draw the order, or keep it.
         seed: Of the order.
         epoch_of: Asked for the epoch at the start of every pass, instead of :meth:`set_epoch`.
+        share: ``(rank, count)``: which process of how many this one is. All draw the same order
+            and each takes every ``count``-th key of it.
     """
 
     def __init__(
@@ -29,11 +31,13 @@ class EpochSampler(Sampler[Key]):
         shuffle: bool,
         seed: int = 0,
         epoch_of: Callable[[], int] | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.length = length
         self.shuffle = shuffle
         self.seed = seed
         self.epoch_of = epoch_of
+        self.rank, self.count = share
         self.epoch = 0
         self.skip = 0
 
@@ -42,19 +46,20 @@ class EpochSampler(Sampler[Key]):
 
         Args:
             epoch: From 0.
-            skip: Leave out so many first items, to go on within an epoch.
+            skip: Leave out so many first items (of all processes), to go on within an epoch.
         """
         self.epoch, self.skip = epoch, skip
 
     def __len__(self) -> int:
-        return max(self.length - self.skip, 0)
+        return max(self.length - self.skip, 0) // self.count
 
     def __iter__(self) -> Iterator[Key]:
         epoch = self.epoch_of() if self.epoch_of is not None else self.epoch
         order = np.arange(self.length)
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
-        for index in order[self.skip :].tolist():
+        last = self.skip + len(self) * self.count  # the same number of items for each process
+        for index in order[self.skip + self.rank : last : self.count].tolist():
             yield epoch, index
 
 
@@ -69,6 +74,7 @@ def make_loader(
     epoch_of: Callable[[], int] | None = None,
     context: str | None = None,
     pin_memory: bool = False,
+    share: tuple[int, int] = (0, 1),
 ) -> DataLoader[Any]:
     """A loader whose ``sampler`` takes :meth:`EpochSampler.set_epoch`.
 
@@ -82,12 +88,13 @@ def make_loader(
         epoch_of: See :class:`EpochSampler`.
         context: ``fork`` or ``spawn``; default: the platform's.
         pin_memory: For copies to a GPU.
+        share: See :class:`EpochSampler`.
     """
     length = len(dataset)  # type: ignore[arg-type]  # torch's Dataset does not declare it
     return DataLoader(
         dataset,
         batch_size=min(batch_size, length),
-        sampler=EpochSampler(length, shuffle, seed, epoch_of),
+        sampler=EpochSampler(length, shuffle, seed, epoch_of, share),
         num_workers=num_workers,
         drop_last=shuffle if drop_last is None else drop_last,
         persistent_workers=num_workers > 0,

@@ -38,11 +38,12 @@ def over_windows(
     module: nn.Module,
     manifest: Manifest,
     config: RunConfig,
+    windows: int = 0,
 ) -> Features:
     """Mean of ``function(batch)`` ``(B, D)`` over the test windows of each video.
 
     Windows are ``num_seq`` blocks long and overlap by half (thesis 2.4, action classifier); the
-    picture is the centre crop and nothing is augmented.
+    picture is the centre crop and nothing is augmented. ``windows`` bounds their number (0: all).
     """
     dataset = WindowDataset(
         manifest,
@@ -52,6 +53,7 @@ def over_windows(
         size=config.size,
         augment=config.augment,
         short=config.short,
+        max_windows=windows,
     )
     loader = make_loader(
         dataset, 2 * config.batch_size, shuffle=False, num_workers=config.num_workers, seed=0

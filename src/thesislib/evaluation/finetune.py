@@ -31,6 +31,7 @@ class FinetuneConfig(RunConfig):
     augment: Augment = CLASSIFIER_AUGMENT
     per_class: int = 0  # labelled videos a class; 0: all
     dropout: float = 0.5
+    windows: int = 0  # test windows a video; 0: all, half overlapping
     source: str = ""  # the run whose weights are tuned; "" for random initialisation
 
     @classmethod
@@ -73,10 +74,14 @@ def clips(manifest: Manifest, config: RunConfig, *, train: bool) -> ClipDataset:
     )
 
 
-def classify(classifier: Any, manifest: Manifest, config: RunConfig) -> Features:
+def classify(classifier: Any, manifest: Manifest, config: FinetuneConfig) -> Features:
     """Class probabilities ``(V, classes)``: softmax of each window, averaged."""
     return over_windows(
-        lambda batch: torch.softmax(classifier.predict(batch), 1), classifier, manifest, config
+        lambda batch: torch.softmax(classifier.predict(batch), 1),
+        classifier,
+        manifest,
+        config,
+        config.windows,
     )
 
 

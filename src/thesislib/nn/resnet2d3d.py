@@ -66,9 +66,9 @@ class Block(nn.Module):
         for i in range(1, self.depth + 1):
             x = self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(x))
             if i < self.depth:
-                x = torch.relu(x)
+                x = torch.relu_(x)  # in place: batch norm does not need its output again
         x = x + shortcut
-        return torch.relu(x) if self.final_relu else x
+        return torch.relu_(x) if self.final_relu else x
 
 
 class ResNet2D3D(nn.Module):
@@ -126,7 +126,11 @@ class ResNet2D3D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         clips, _, frames = x.shape[:3]
         x = x.transpose(1, 2).flatten(0, 1)  # (M*T, 3, H, W)
-        x = self.pool(torch.relu(self.bn1(self.conv1(x))))
+        if self.training:
+            # A quarter faster on a CPU; but its batch norm adds in another order, which costs a
+            # digit, so evaluation keeps the plain order.
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = self.pool(torch.relu_(self.bn1(self.conv1(x))))
         x = self.get_submodule("layer2")(self.get_submodule("layer1")(x))
         x = x.unflatten(0, (clips, frames)).transpose(1, 2)  # (M, C, T, H, W)
         return self.get_submodule("layer4")(self.get_submodule("layer3")(x))

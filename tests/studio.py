@@ -1,0 +1,39 @@
+"""A tiny simulated data set, filmed once a session and shared by the tests that train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thesislib.data.manifest import Manifest
+from thesislib.synthetic import World, prepare
+
+SMALL = {
+    "num_workers": 0,
+    "width": 4,
+    "size": 32,
+    "num_seq": 4,
+    "seq_len": 3,
+    "stride": 1,
+    "pred_step": 2,
+    "batch_size": 4,
+    "epochs": 2,
+}
+TUNE = {
+    "num_workers": 0,
+    "size": 32,
+    "num_seq": 2,
+    "seq_len": 3,
+    "stride": 1,
+    "batch_size": 4,
+    "epochs": 1,
+    "per_class": 2,
+}
+
+
+def tiny(root: Path) -> Manifest:
+    """Forty videos of four actions, 32 pixels, 20 frames."""
+    world = World(actions=("wave", "squat", "sit_down", "stand_up"), actions_per_group=4)
+    return prepare(
+        "synthetic", root=root, clips=40, seed=0, world=world, size=32, frames=20, jobs=1,
+        progress=False,
+    )  # fmt: skip
