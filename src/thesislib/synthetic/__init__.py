@@ -3,9 +3,9 @@
 from thesislib.synthetic.actions import ACTIONS, PAIRS
 from thesislib.synthetic.render import ClipSpec, clip_spec, joints_2d, render_clip
 from thesislib.synthetic.studio import Recipe, prepare
-from thesislib.synthetic.world import World
+from thesislib.synthetic.world import DEFAULT_ACTIONS, World
 
 __all__ = [
-    "ACTIONS", "PAIRS", "ClipSpec", "Recipe", "World", "clip_spec", "joints_2d", "prepare",
-    "render_clip",
+    "ACTIONS", "DEFAULT_ACTIONS", "PAIRS", "ClipSpec", "Recipe", "World", "clip_spec", "joints_2d",
+    "prepare", "render_clip",
 ]  # fmt: skip
