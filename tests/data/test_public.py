@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from video_files import write_video
+
+from thesislib.data import public, recipes
+from thesislib.data.doctor import group_leaks
+from thesislib.errors import ThesisError
+
+
+def test_ucf101_lists_and_videos_are_joined(roots: Path) -> None:
+    source = roots / "ucf"
+    clips = [f"Jump/v_Jump_g{g:02d}_c01.avi" for g in range(1, 8)]
+    for name in clips[:-1]:
+        write_video(source / name, 5, codec="mpeg4")
+    (source / "trainlist01.txt").write_bytes(b"".join(f"{c} 1\r\n".encode() for c in clips[2:]))
+    (source / "testlist01.txt").write_bytes(b"".join(f"{c}\r\n".encode() for c in clips[:2]))
+    made = public.prepare_ucf101(source, progress=False, val=0.25)
+    assert Counter(v.split for v in made.videos) == {"train": 3, "val": 1, "test": 2}
+    assert {v.path for v in made.videos if v.split == "test"} == {
+        str((source / c).resolve()) for c in clips[:2]
+    }
+    assert made.classes == ("Jump",)
+    assert (made.info["listed"], made.info["not_on_disk"]) == (7, 1)
+    assert group_leaks(made) == {}
+
+
+def test_hmdb51_codes_and_kinetics_csv(roots: Path) -> None:
+    source = roots / "h"
+    names = [f"film{i}_brush_hair_u_nm_np1_ba_goo_{i}.avi" for i in range(4)]
+    for name in names:
+        write_video(source / name, 5, codec="mpeg4")
+    lines = [f"{n} {c} " for n, c in zip(names, (1, 2, 0, 1), strict=True)]
+    (source / "brush_hair_test_split1.txt").write_text("\n".join(lines))
+    made = public.prepare_hmdb51(source, progress=False, val=0)
+    assert [(Path(v.path).name, v.split, v.group) for v in made.videos] == [
+        (names[0], "train", "brush_hair/film0"),
+        (names[1], "test", "brush_hair/film1"),
+        (names[3], "train", "brush_hair/film3"),
+    ]
+    kinetics = roots / "k"
+    write_video(kinetics / "x" / "-0wR5jVB.WPk_000417_000427.mp4", 5)
+    (kinetics / "val.csv").write_text(
+        "label,youtube_id,time_start,time_end,split,is_cc\n"
+        '"passing, ball",-0wR5jVB.WPk,417,427,val,0\n'
+    )
+    told = recipes.prepare("kinetics400", path=kinetics)
+    assert told["splits"] == {"train": 0, "val": 0, "test": 1}
+
+
+def test_what_is_missing_is_named(tmp_path: Path, roots: Path) -> None:
+    for name, part in (
+        ("ucf101", "trainlist01.txt"), ("hmdb51", "_test_split1.txt"), ("kinetics400", "no csv"),
+    ):  # fmt: skip
+        with pytest.raises(ThesisError, match=part):
+            recipes.prepare(name, path=tmp_path)
+        with pytest.raises(ThesisError, match=f"thesislib prepare {name} PATH"):
+            recipes.prepare(name)
+    with pytest.raises(ThesisError, match="did you mean 'ucf101'"):
+        recipes.prepare("ucf10")
+    with pytest.raises(ThesisError, match="takes no path"):
+        recipes.prepare("big_buck_bunny", path=tmp_path)
+
+
+def test_the_published_lists(shared: Path) -> None:
+    lists = shared / "annotations"
+    for split in (1, 2, 3):
+        rows = public.ucf101_rows(lists / "ucf101", split)
+        assert len(rows) == 13320
+        assert len({r.label for r in rows}) == 101
+        places: dict[str, set[str]] = {}
+        for row in rows:
+            places.setdefault(row.group, set()).add(row.split)
+        assert all(len(s) == 1 for s in places.values())
+        rows = public.hmdb51_rows(lists / "hmdb51", split)
+        assert Counter(r.split for r in rows) == {"train": 3570, "test": 1530}
+        assert len({r.label for r in rows}) == 51
+    rows = public.kinetics400_rows(lists / "kinetics400")
+    assert len(rows) == 19906
+    assert len({r.label for r in rows}) == 400
+
+
+def test_real_clips_by_the_real_lists(shared: Path, roots: Path) -> None:
+    clips, lists = shared / "real_clips", shared / "annotations"
+    made = public.prepare_ucf101(clips, annotations=lists / "ucf101", progress=False)
+    assert [v.label for v in made.videos] == ["SoccerJuggling"]
+    made = public.prepare_hmdb51(clips, annotations=lists / "hmdb51", progress=False)
+    assert [(v.label, v.split) for v in made.videos] == [("wave", "train"), ("wave", "test")]
