@@ -23,7 +23,7 @@ from thesislib.errors import ThesisError
 from thesislib.synthetic import DEFAULT_ACTIONS, Recipe, World, joints_2d, prepare, render_clip
 from thesislib.synthetic.figure import J
 from thesislib.synthetic.render import actor_of, clip_spec
-from thesislib.synthetic.studio import LOCK_FILE, PARTIAL, write_mp4
+from thesislib.synthetic.studio import LOCK_FILE, PARTIAL
 
 SMALL = {"size": 32, "frames": 8}
 QUIET = {"jobs": 1, "progress": False}
@@ -151,18 +151,6 @@ def test_manifest_is_read_back_and_names_the_recipe(tmp_path: Path) -> None:
     assert read.info["recipe"]["seed"] == 7
     assert World.from_dict(read.info["recipe"]["world"]) == World()
     assert not (tmp_path / "synthetic" / PARTIAL).exists()
-
-
-@pytest.mark.parametrize("size", [32, 48, 80])
-def test_encoder_does_not_depend_on_what_lay_in_memory(tmp_path: Path, size: int) -> None:
-    specs = Recipe(clips=30, size=size, frames=8).specs()
-    for spec in specs:
-        frames, found = render_clip(spec), set()
-        for name in "abc":
-            render_clip(spec)  # leaves something else in memory each time
-            write_mp4(tmp_path / name, frames)
-            found.add((tmp_path / name).read_bytes())
-        assert len(found) == 1
 
 
 def test_number_of_processes_does_not_change_a_byte(tmp_path: Path) -> None:

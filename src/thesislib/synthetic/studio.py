@@ -50,9 +50,9 @@ VERSION = 1  # of the recipe: raised whenever the same seed would give other pix
 RECIPE_FILE = "recipe.json"  # written first: what this folder is being filled with
 LOCK_FILE = ".lock"
 PARTIAL = ".partial"  # unfinished files
-# Fixed settings of the encoder, chosen so that the same frames give the same bytes.  Its macroblock
-# tree reads memory it never wrote when a frame is a few blocks wide: with it, the same clip came
-# out differently now and then at 32, 48, 72 and 80 pixels.
+# Fixed settings of the encoder, chosen so that the same frames give the same bytes.  With its
+# macroblock tree on, the same clip came out differently now and then at 32, 48, 72 and 80 pixels,
+# depending on what the process had done before.
 CODEC = {
     "crf": "22", "preset": "veryfast", "g": "16", "threads": "1", "bf": "0",
     "x264-params": "mbtree=0:scenecut=0:weightp=0",
