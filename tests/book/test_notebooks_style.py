@@ -1,0 +1,192 @@
+"""The written limits of a chapter: how long, in which order, and what a cell may hold."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from pathlib import Path
+from statistics import median
+
+import pytest
+from nbformat import NotebookNode
+
+import notebooks
+
+REPO = Path(__file__).resolve().parents[2]
+PAIRS = notebooks.pairs(REPO)
+CHAPTERS = pytest.mark.parametrize("pair", PAIRS, ids=lambda p: p.name)
+HIDDEN = {"remove-cell", "remove-input"}
+CHECKED = "nbval-check-output"
+
+
+def cells_of(pair: notebooks.Pair) -> list[NotebookNode]:
+    """Cells of the text twin: the text decides."""
+    page: list[NotebookNode] = notebooks.from_text(pair.text.read_text(encoding="utf-8")).cells
+    return page
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", ()))
+
+
+def code(cells: list[NotebookNode]) -> list[NotebookNode]:
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def lines(cell: NotebookNode) -> int:
+    return len([line for line in cell.source.splitlines() if line.strip()])
+
+
+def prose(cells: list[NotebookNode]) -> str:
+    """What a reader reads: without equations, targets, directives, roles, links and tables."""
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    text = re.sub(r"```\{math\}.*?```|\$\$.*?\$\$", " ", text, flags=re.DOTALL)
+    text = re.sub(r"^\(.*\)=$|^\|.*\|$|^#+ ", " ", text, flags=re.MULTILINE)
+    text = re.sub(r"\{cite:\w+\}`[^`]*`|\$[^$]*\$", " ", text)
+    text = re.sub(r"\{[\w:-]+\}`([^`<]*)(?:<[^`]*>)?`", r"\1", text)
+    return re.sub(r"\]\([^)]*\)", "] ", text)
+
+
+def faults(cells: list[NotebookNode]) -> list[str]:
+    """Every breach of the house style as one sentence."""
+    found = []
+    codes = code(cells)
+    shown = [cell for cell in codes if not tags(cell) & HIDDEN]
+    if not 25 <= len(cells) <= 40:
+        found.append(f"{len(cells)} cells, not 25 to 40")
+    if len(shown) > 15:
+        found.append(f"{len(shown)} cells of code are shown, more than 15")
+    if median(lines(cell) for cell in codes) > 8:
+        found.append("the median cell has more than 8 lines")
+    if sum(lines(cell) for cell in codes) > 150:
+        found.append("more than 150 lines of code")
+    if sum("parameters" in tags(cell) for cell in codes) != 1:
+        found.append("not one cell tagged parameters")
+    if "parameters" not in tags(codes[0]):
+        found.append("code before the parameters")
+    for before, cell in itertools.pairwise(cells):
+        if cell.cell_type == "code" and before.cell_type == "code":
+            found.append(f"no prose before {cell.source[:40]!r}")
+    for cell in codes:
+        if lines(cell) > 25:
+            found.append(f"{lines(cell)} lines in {cell.source[:40]!r}")
+        found += [f"{bad} in {cell.source[:40]!r}" for bad in forbidden(cell.source)]
+    return found
+
+
+def forbidden(source: str) -> list[str]:
+    """What a notebook leaves to the library: definitions, training loops, paths, filters."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            found.append(f"a {type(node).__name__}")
+        if isinstance(node, ast.For | ast.While):
+            found.append("a loop")
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and re.match(r"(/|~|[A-Za-z]:\\)", text):
+            found.append(f"the absolute path {text!r}")
+        if isinstance(node, ast.Name | ast.Attribute):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            if name in ("simplefilter", "filterwarnings", "urlopen", "urlretrieve", "system"):
+                found.append(name)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.path":
+            found.append("sys.path")
+    found += [
+        f"the magic {line.strip()!r}" for line in source.splitlines() if line.startswith(("%", "!"))
+    ]
+    return found
+
+
+def parameters(cells: list[NotebookNode]) -> dict[str, object]:
+    """Names and values of the parameters cell."""
+    (cell,) = [cell for cell in code(cells) if "parameters" in tags(cell)]
+    values = {}
+    for node in ast.parse(cell.source).body:
+        assert isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        values[node.targets[0].id] = ast.literal_eval(node.value)
+    return values
+
+
+@CHAPTERS
+def test_cells_keep_to_the_limits(pair: notebooks.Pair) -> None:
+    assert faults(cells_of(pair)) == []
+
+
+@CHAPTERS
+def test_parameters_are_a_few_remarked_scalars(pair: notebooks.Pair) -> None:
+    cells = cells_of(pair)
+    values = parameters(cells)
+    assert 3 <= len(values) <= 6
+    # The command `thesislib reproduce` always passes these three.
+    assert values["profile"] == "small" and values["dataset"] == "synthetic" and values["seed"] == 0
+    assert all(isinstance(v, str | int | float | bool) for v in values.values())
+    (cell,) = [cell for cell in code(cells) if "parameters" in tags(cell)]
+    assert all("  # " in line for line in cell.source.splitlines())
+
+
+@CHAPTERS
+def test_a_chapter_begins_with_its_label_and_ends_with_things_to_try(pair: notebooks.Pair) -> None:
+    cells = cells_of(pair)
+    name = pair.name.partition("_")[2]
+    assert cells[0].source.startswith(f"(ch-{name})=\n# ")
+    last = [cell for cell in cells if cell.cell_type == "markdown"][-1].source
+    assert re.search(r"## Exercises|\*\*To try\*\*", last)
+
+
+@CHAPTERS
+def test_every_figure_has_name_caption_and_words(pair: notebooks.Pair) -> None:
+    for cell in code(cells_of(pair)):
+        drawn = re.search(r"_picture\(|viz\.|\bpicture$", cell.source)
+        about = cell.metadata.get("mystnb", {})
+        assert bool(drawn and "nbval" not in str(tags(cell))) == bool(about), cell.source
+        if about:
+            assert about["figure"]["name"].startswith("fig-")
+            assert len(about["figure"]["caption"]) > 30 and len(about["image"]["alt"]) > 30
+
+
+@CHAPTERS
+def test_what_nbval_compares_does_not_depend_on_training(pair: notebooks.Pair) -> None:
+    """Shapes, settings, counts and source text: nothing with a figure, a result or a loss."""
+    checked = [cell for cell in code(cells_of(pair)) if CHECKED in tags(cell)]
+    assert checked
+    for cell in checked:
+        last = cell.source.splitlines()[-1]
+        assert re.match(
+            r"chapters\.(shapes|pairs|rows|settings|parts)_page|chapters\.(source|grid)", last
+        )
+        assert "results" not in cell.source and "ledger" not in cell.source
+
+
+def test_chapter_two_has_its_length_and_its_equations() -> None:
+    (pair,) = [pair for pair in PAIRS if pair.name == "02_dpc"]
+    cells = cells_of(pair)
+    text = prose(cells)
+    assert 1200 <= len(text.split()) <= 2500
+    labels = re.findall(r":label: (eq-[\d-]+)", "\n".join(cell.source for cell in cells))
+    assert labels == [f"eq-2-{i}" for i in range(1, 6)]
+    for number in ("2.1", "2.2", "2.3", "2.4"):
+        assert f"Table {number}" in text
+        assert any(f'"{number}"' in cell.source for cell in code(cells))
+
+
+@CHAPTERS
+def test_no_result_is_typed_into_the_prose(pair: notebooks.Pair) -> None:
+    """Decimal numbers and percentages in the text come by glue; figures and tables have names."""
+    text = "\n".join(c.source for c in cells_of(pair) if c.cell_type == "markdown")
+    text = re.sub(r"\{[\w:-]+\}`[^`]*`|\$[^$]*\$|`[^`]*`", " ", text)
+    text = re.sub(r"[Tt]ables? 2\.\d|[Ff]igures? 2\.\d( and 2\.\d)?|95 % interval", " ", text)
+    assert re.findall(r"\d+\.\d+|\d+ ?%", text) == []
+
+
+def test_the_rules_see_what_is_wrong() -> None:
+    """Each rule fails on a page that breaks it."""
+    page = notebooks.from_text(
+        "```{code-cell}\nfor epoch in range(3):\n    f = lambda: '/tmp/x'\n```\n\n"
+        "```{code-cell}\nclass A:\n    pass\n```\n"
+    ).cells
+    text = " ".join(faults(page))
+    for part in ("2 cells", "parameters", "no prose", "a loop", "Lambda", "'/tmp/x'", "ClassDef"):
+        assert part in text
+    assert forbidden("import sys\nsys.path.append('x')") == ["sys.path"]
+    assert forbidden("import warnings\nwarnings.simplefilter('ignore')") == ["simplefilter"]
