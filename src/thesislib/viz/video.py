@@ -150,7 +150,7 @@ def retrieval_grid(
     """Queries and their nearest neighbours under several encoders, side by side.
 
     A neighbour of the query's class has a full frame and a tick, another one a dashed frame and a
-    cross: colour is never alone.
+    cross: colour is never alone. Without labels no tile is marked.
 
     Args:
         queries: uint8 (Q, H, W, 3) RGB, one frame of each query.
@@ -168,6 +168,8 @@ def retrieval_grid(
     total = len(queries) * k
     alt = f"{len(queries)} query videos and their {k} nearest neighbours. Of the same class: "
     alt += ", ".join(f"{n} {found[n]} of {total}" for n in names) + "."
+    if not any(query_labels):
+        alt = f"{len(queries)} query videos and their {k} nearest neighbours by {', '.join(names)}."
     cell = WIDTH / (1 + len(names) * k + 0.25 * len(names))
     ratios = [1.0] + ([0.25] + [1.0] * k) * len(names)
     height = len(queries) * (cell * queries.shape[1] / queries.shape[2] + 0.26) + 0.35
@@ -184,7 +186,7 @@ def retrieval_grid(
         for n, name in enumerate(names):
             for j in range(k):
                 ax = picture.add_subplot(grid[q, 2 + n * (k + 1) + j])
-                _tile(ax, neighbours[name][q, j], labels[name][q][j], label)
+                _tile(ax, neighbours[name][q, j], labels[name][q][j], label or None)
                 if q == 0 and j == (k - 1) // 2:
                     middle = 0.5 if k % 2 else 1.03
                     ax.set_title(name, fontsize=10, pad=5, x=middle)

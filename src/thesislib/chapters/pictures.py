@@ -1,0 +1,184 @@
+"""Pictures of the chapters, from data sets, runs and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from thesislib import viz
+from thesislib.chapters.runs import chance
+from thesislib.checkpoint import RunFolder
+from thesislib.config import runs_root
+from thesislib.data.clips import block_indices, centre_start, clip_span
+from thesislib.data.dataset import ClipDataset
+from thesislib.data.manifest import Manifest, Video
+from thesislib.data.reader import open_video
+from thesislib.data.transforms import Transform, denormalise
+from thesislib.errors import ThesisError
+from thesislib.evaluation.features import Features, over_windows
+from thesislib.evaluation.finetune import clips
+from thesislib.evaluation.imagenet import imagenet_features
+from thesislib.evaluation.retrieval import nearest
+from thesislib.experiments import dpc_config
+from thesislib.ledger import Ledger
+from thesislib.methods.dpc import DPC, FRAME_WISE, DPCConfig
+from thesislib.synthetic import PAIRS
+from thesislib.train import seed_everything
+
+Frames = NDArray[np.uint8]
+
+
+def actions_picture(manifest: Manifest, frames: int = 6, seed: int = 0) -> viz.Picture:
+    """One video of each class (or some videos, without classes), evenly spaced frames."""
+    chosen = manifest.select(per_class=1 if manifest.classes else 12, seed=seed)
+    videos = sorted(chosen.videos, key=lambda v: (v.label, v.path))
+    return _sheet(manifest, videos, frames, columns=2)
+
+
+def pair_picture(manifest: Manifest, frames: int = 8) -> viz.Picture:
+    """Two actions by one actor that only the order of the frames tells apart.
+
+    Other data sets than the studio show their first two videos.
+    """
+    known = {(v.group, v.label): v for v in manifest.videos}
+    groups = dict.fromkeys(v.group for v in manifest.videos)
+    both = [(g, a, b) for g in groups for a, b in PAIRS if {(g, a), (g, b)} <= known.keys()]
+    videos = list(manifest.videos[:2])
+    if both:
+        group, first, second = both[0]
+        videos = [known[group, first], known[group, second]]
+    return _sheet(manifest, videos, frames, columns=1)
+
+
+def _sheet(manifest: Manifest, videos: list[Video], frames: int, columns: int) -> viz.Picture:
+    shown, numbers = [], []
+    for video in videos:
+        numbers.append(np.linspace(0, video.n_frames - 1, frames).round().astype(int))
+        shown.append(open_video(manifest.file(video)).frames(numbers[-1]))
+    names = [_name(video) for video in videos]
+    return viz.contact_sheet(shown, names, [[int(i) for i in n] for n in numbers], columns)
+
+
+def clip_picture(manifest: Manifest, config: DPCConfig) -> viz.Picture:
+    """The middle clip of the first video: a row of frames for each block."""
+    video = manifest.videos[0]
+    span = clip_span(config.num_seq, config.seq_len, config.stride)
+    start = centre_start(video.n_frames, span)
+    index = block_indices(start, config.num_seq, config.seq_len, config.stride)
+    index = np.minimum(index, video.n_frames - 1)
+    frames = open_video(manifest.file(video)).frames(index.reshape(-1))
+    blocks = list(frames.reshape(*index.shape, *frames.shape[1:]))
+    past = config.num_seq - config.pred_step
+    parts = ["seen"] * past + ["to predict"] * config.pred_step
+    titles = [f"$x_{n}$, {part}" for n, part in enumerate(parts, 1)]
+    return viz.contact_sheet(blocks, titles, [[int(i) for i in row] for row in index])
+
+
+def batch_picture(batch: Mapping[str, Tensor], videos: ClipDataset, count: int = 6) -> viz.Picture:
+    """Some clips of a batch, the first frame of each block, as the network gets them."""
+    frames = denormalise(batch["video"][:count])[:, :, 0]  # (count, N, H, W, 3)
+    names = [_name(videos.manifest.videos[int(i)]) for i in batch["index"][:count]]
+    blocks = [list(range(1, frames.shape[1] + 1))] * len(frames)
+    return viz.contact_sheet(list(frames), names, blocks)
+
+
+def augmentation_picture(
+    manifest: Manifest, config: DPCConfig, frames: int = 10, seed: int = 0
+) -> viz.Picture:
+    """One clip as it is, with colours drawn once for the clip, and drawn anew for each frame."""
+    clip = denormalise(clips(manifest, replace(config, short="pad"), train=False)[0]["video"])
+    clip = clip.reshape(-1, *clip.shape[2:])[:frames]  # (frames, H, W, 3)
+    each = replace(FRAME_WISE, crop="centre", flip=0.0)
+    once = replace(each, grey=0.0, jitter_scope="clip")  # grey would hide what is meant
+    rows = {"as decoded": clip}
+    for name, augment in (("colours drawn once", once), ("colours drawn for each frame", each)):
+        transform = Transform(augment, clip.shape[1], train=True)
+        rows[name] = transform.augment_frames(clip, np.random.default_rng(seed))
+    return viz.contact_sheet(list(rows.values()), list(rows), columns=1)
+
+
+def curves_picture(result: Mapping[str, Any]) -> viz.Picture:
+    """Pretext accuracy of a row's pre-training on the validation split, beside chance."""
+    rows = RunFolder(runs_root() / result["source"]).metrics()
+    config = dpc_config(result["row"], result["profile"], result["dataset"], result["seed"])
+    levels = chance(config)
+    return viz.curves(
+        rows,
+        {"val_top1": "all candidates", "val_top1_temporal": "other times only"},
+        {"chance, all": levels["all"], "chance, times": levels["temporal"]},
+    )
+
+
+def stages_picture(row: str, profile: str, dataset: str) -> viz.Picture:
+    """Downstream against pretext accuracy over the checkpoints in the ledger (figure 2.3)."""
+    entries = Ledger.load().select(row, profile, dataset)
+    points = {seed: entry.checkpoints for seed, entry in entries.items() if entry.checkpoints}
+    return viz.pretext_vs_downstream(points)
+
+
+def retrieval_picture(
+    model: DPC, manifest: Manifest, config: DPCConfig, queries: int = 6, k: int = 3
+) -> tuple[viz.Picture, str]:
+    """Queries from the test split and their nearest training videos under three encoders.
+
+    The gallery is a sample of the training split, one window a video, and the queries are drawn by
+    the seed of ``config``. Without a test split the training videos query one another.
+
+    Returns:
+        The picture, and a sentence on what is missing in it ("" if nothing is).
+    """
+    held = {v.split for v in manifest.videos}
+    some, few = (20, 1) if manifest.classes else (300, queries)
+    gallery = manifest.select("train", some, config.seed)
+    asked = manifest.select("test" if "test" in held else "train", few, config.seed)
+    order = np.random.default_rng(config.seed).permutation(len(asked))[:queries]
+    asked = replace(asked, videos=tuple(asked.videos[i] for i in sorted(order)))
+    config = replace(config, short="pad")
+
+    seed_everything(config.seed)
+    untrained = DPC(config)
+    columns: dict[str, tuple[Features, Features]] = {}
+    for name, network in (("DPC", model), ("random weights", untrained)):
+        both = [over_windows(network.encode, network, m, config, 1) for m in (asked, gallery)]
+        columns[name] = both[0], both[1]
+    missing = ""
+    try:
+        columns["ImageNet"] = imagenet_features(asked, config), imagenet_features(gallery, config)
+    except ThesisError as error:
+        missing = f"The ImageNet column is left out: {error}"
+
+    k = min(k, max(1, len(gallery) - 1))
+    found: dict[str, Frames] = {}
+    labels: dict[str, list[list[str]]] = {}
+    for name, (query, pool) in columns.items():
+        ranked = pool.videos[nearest(query.values, pool.values, min(k + 1, len(pool.values)))]
+        rows = []
+        for number, row in zip(query.videos, ranked, strict=True):
+            near = [gallery.videos[i] for i in row]
+            # Without a test split a video finds itself first.
+            rows.append([v for v in near if v.path != asked.videos[number].path][:k])
+        found[name] = np.stack([_middle_frames(gallery, row, config) for row in rows])
+        labels[name] = [[v.label for v in row] for row in rows]
+    seen = [asked.videos[i] for i in next(iter(columns.values()))[0].videos]
+    frames = _middle_frames(asked, seen, config)
+    return viz.retrieval_grid(frames, [v.label for v in seen], found, labels), missing
+
+
+def _middle_frames(manifest: Manifest, videos: Sequence[Video], config: DPCConfig) -> Frames:
+    """One frame of each video, cut and resized as the network gets it: (V, size, size, 3)."""
+    cut = Transform(config.augment, config.size, train=False)
+    rng = np.random.default_rng(0)  # nothing is drawn: the centre crop
+    frames = []
+    for video in videos:
+        whole = open_video(manifest.file(video)).frames(np.array([video.n_frames // 2]))
+        frames.append(cut.augment_frames(whole, rng)[0])
+    return np.stack(frames)
+
+
+def _name(video: Video) -> str:
+    return video.label.replace("_", " ") or video.path.rpartition("/")[2][:24]

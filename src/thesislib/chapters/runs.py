@@ -1,0 +1,65 @@
+"""The runs of a chapter: which rows it trains, their first batch, their chance levels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from thesislib.config import choose
+from thesislib.data.dataset import ClipDataset, make_loader
+from thesislib.experiments import ROWS, run_row
+from thesislib.methods.dpc import DPC, DPCConfig, summary
+
+# What chapter 2 trains by itself; its other rows come from the ledger.
+HEADLINE_ROWS = {"dpc": ("dpc/random", "dpc/5pred3", "dpc/pooled")}
+
+
+def chapter_rows(method: str, rows: str = "headline") -> tuple[str, ...]:
+    """The rows of a method that its notebook trains: ``headline`` or ``all``."""
+    if choose("choice of rows", rows, ("headline", "all")) == "headline":
+        return HEADLINE_ROWS[method]
+    return tuple(name for name in ROWS if name.startswith(f"{method}/"))
+
+
+def run_rows(
+    rows: Iterable[str],
+    profile: str,
+    dataset: str,
+    seed: int,
+    log: Callable[[str], None] = print,
+) -> dict[str, dict[str, Any]]:
+    """:func:`thesislib.experiments.run_row` for several rows; says what was trained, what found.
+
+    Returns:
+        Row -> the content of its ``result.json``.
+    """
+    results = {}
+    for row in rows:
+        begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        results[row] = run_row(
+            row, profile, dataset, seed, log=lambda line, row=row: log(f"{row}: {line}")
+        )
+        source = results[row]["provenance"]
+        done = f"found finished, run on {source['ended'][:10]}"
+        if source["ended"] >= begun:
+            done = f"done in {source['wall_seconds'] / 60:.1f} minutes"
+        log(f"{row}: {done}")
+    return results
+
+
+def first_batch(videos: ClipDataset, config: DPCConfig) -> dict[str, Tensor]:
+    """The first batch of training: ``video`` ``(B, N, 3, T, size, size)``, ``label``, ``index``."""
+    batch: dict[str, Tensor] = next(
+        iter(make_loader(videos, config.batch_size, shuffle=True, num_workers=0, seed=config.seed))
+    )
+    return batch
+
+
+def chance(config: DPCConfig) -> dict[str, float]:
+    """Pretext accuracy of guessing: against all candidates, and against one kind of negatives."""
+    pairs: Mapping[str, int] = summary(DPC(config))["pairs of one prediction"]
+    levels = {kind: 1 / (1 + n) for kind, n in pairs.items() if kind != "positive"}
+    return {"all": 1 / sum(pairs.values()), **levels}

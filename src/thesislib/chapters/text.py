@@ -1,0 +1,287 @@
+"""Tables and sentences of the chapters, from the library, from runs and from the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thesislib import published, report, viz
+from thesislib.baselines import NAMES
+from thesislib.chapters.runs import chance
+from thesislib.data.manifest import SPLITS, Manifest
+from thesislib.evaluation.features import Features
+from thesislib.evaluation.finetune import FinetuneConfig
+from thesislib.evaluation.linear_probe import linear_probe
+from thesislib.evaluation.retrieval import retrieval
+from thesislib.experiments import ROWS
+from thesislib.ledger import Entry, Ledger
+from thesislib.losses import EASY, POSITIVE, SPATIAL, TEMPORAL
+from thesislib.methods.dpc import DPC, DPCConfig, summary
+
+THREADS = 2
+NOT_RUN, NOTHING = report.NOT_RUN, report.NO_VALUE
+METRICS = {
+    "pretext_top1": "pretext",
+    "pretext_top1_temporal": "pretext, times",
+    "finetune_top1": "fine-tuned",
+    "probe_top1": "linear probe",
+    "retrieval_r1": "R@1",
+    "retrieval_r5": "R@5",
+}
+KINDS = {"positive": POSITIVE, "temporal": TEMPORAL, "spatial": SPATIAL, "easy": EASY}
+NO_LABELS = (
+    "This data set has no labels: there is nothing to classify, so only the pretext accuracy and "
+    "the picture of nearest neighbours can be shown.\n"
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """MyST text that a notebook shows as a page shows it."""
+
+    text: str
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def start(profile: str = "small") -> None:
+    """The book's plot style, and in the small profile a fixed number of threads.
+
+    With another number of threads sums are added in another order, and digits change.
+    """
+    viz.use_style()
+    if profile == "small":
+        torch.set_num_threads(THREADS)
+
+
+def source(*objects: Callable[..., Any]) -> Page:
+    """The library's own text of functions and methods, so that a page cannot show a stale copy."""
+    parts = [textwrap.dedent(inspect.getsource(o)).rstrip() for o in objects]
+    return Page("```python\n" + "\n\n".join(parts) + "\n```\n")
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Page:
+    """A table; its head and its rows have the same number of cells."""
+    lines = [list(head), ["---"] * len(head), *rows]
+    cells = [[str(cell).replace("|", r"\|") for cell in line] for line in lines]
+    return Page("\n".join("| " + " | ".join(line) + " |" for line in cells) + "\n")
+
+
+def parts_page(manifest: Manifest) -> Page:
+    """How many videos, actions, and videos in each split a data set has."""
+    counts = [sum(v.split == split for v in manifest.videos) for split in SPLITS]
+    return grid(("videos", "actions", *SPLITS), [(len(manifest), len(manifest.classes), *counts)])
+
+
+def settings_page(config: DPCConfig, tuning: FinetuneConfig | None = None) -> Page:
+    """Where these settings differ from those of the thesis (the preset ``paper``)."""
+    paper = DPCConfig.preset("paper")
+    rows = [("pre-training", *line) for line in _differences(config, paper)]
+    if tuning is not None:
+        rows += [("fine-tuning", *x) for x in _differences(tuning, FinetuneConfig.preset("paper"))]
+    return grid(("stage", "setting", "here", "thesis"), rows)
+
+
+def _differences(mine: Any, theirs: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """Fields that decide a result; workers and caches only decide how fast it comes."""
+    rows: list[tuple[str, Any, Any]] = []
+    for field in dataclasses.fields(mine):
+        here, there = getattr(mine, field.name), getattr(theirs, field.name)
+        if dataclasses.is_dataclass(here):
+            rows += _differences(here, there, f"{field.name}.")
+        elif here != there and field.name not in ("num_workers", "cache", "val_every", "profile"):
+            rows.append((f"`{prefix}{field.name}`", here, there))
+    return rows
+
+
+def shapes_page(**tensors: Tensor) -> Page:
+    """Name, shape and size of tensors."""
+    rows = []
+    for name, tensor in tensors.items():
+        rows.append((f"`{name}`", str(tuple(tensor.shape)), f"{tensor.numel():,}"))
+    return grid(("tensor", "shape", "numbers"), rows)
+
+
+def pairs_page(configs: Mapping[str, DPCConfig]) -> Page:
+    """How many candidates of each kind one prediction meets, and the chance levels that follow."""
+    rows = []
+    for name, config in configs.items():
+        pairs = summary(DPC(config))["pairs of one prediction"]
+        levels = chance(config)
+        shares = [f"{100 * levels[kind]:.2g} %" for kind in ("all", "temporal")]
+        rows.append((name, *(f"{n:,}" for n in pairs.values()), *shares))
+    head = ("settings", "positive", "temporal", "spatial", "easy", "chance, all", "chance, times")
+    return grid(head, rows)
+
+
+def rows_page(method: str, trained: Sequence[str]) -> Page:
+    """The rows of a method: what each changes, and which are trained in this notebook."""
+    rows = []
+    for key, row in ROWS.items():
+        if key.startswith(f"{method}/"):
+            changes = ", ".join(f"`{k}={v}`" for k, v in row.changes.items())
+            changes += f" started from `{row.start}`" if row.start else ""
+            changes = "no pre-training" if not row.pretrain else changes
+            here = "trained here" if key in trained else "from the ledger"
+            rows.append((f"`{key}`", row.name, changes or "the preset", here))
+    return grid(("row", "name", "what it changes", "in this notebook"), rows)
+
+
+def scores_page(results: Mapping[str, Mapping[str, Any]], manifest: Manifest) -> Page:
+    """The metrics of the runs at hand, in per cent; one sentence more without labels."""
+    measured = [m for m in METRICS if any(m in r["metrics"] for r in results.values())]
+    rows = []
+    for row, result in results.items():
+        values = [result["metrics"].get(m) for m in measured]
+        texts = [NOTHING if v is None else f"{100 * v:.1f}" for v in values]
+        rows.append((f"`{row}`", ROWS[row].name, *texts))
+    table = grid(("row", "name", *(f"{METRICS[m]}, %" for m in measured)), rows)
+    return table if len(manifest.classes) > 1 else Page(f"{table.text}\n{NO_LABELS}")
+
+
+def tables_page(
+    tables: str | Sequence[str],
+    results: Mapping[str, Mapping[str, Any]],
+    profile: str,
+    dataset: str,
+) -> Page:
+    """Tables of the thesis: its numbers, ours over seeds from the ledger, and those of this run."""
+    at_hand = Ledger(_entry(result) for result in results.values())
+    parts = []
+    for number in [tables] if isinstance(tables, str) else tables:
+        frame = report.thesis_table(number, profile, dataset)
+        mine = report.thesis_table(number, profile, dataset, at_hand)
+        for name in [c for c in frame.columns if c.endswith(", ours")]:
+            values = [v.removesuffix(" (1)").replace(NOT_RUN, NOTHING) for v in mine[name]]
+            place = list(frame.columns).index(name) + 1
+            frame.insert(place, name.replace(", ours", ", this run"), values)
+        # Ours are not measured on the thesis's test sets.
+        frame.columns = [
+            c if c.endswith("thesis") else re.sub(r"^(UCF101|HMDB51)", "action", c)
+            for c in frame.columns
+        ]
+        parts.append(f"**{frame.attrs['caption']}**\n\n{report.to_markdown(frame)}")
+    return Page("\n\n".join(parts))
+
+
+def _entry(result: Mapping[str, Any]) -> Entry:
+    return Entry(**{k: v for k, v in result.items() if k in Entry.__dataclass_fields__})
+
+
+def moves_page(before: Tensor, after: Tensor, kinds: Tensor) -> Page:
+    """Which kind of candidate the softmax believes in, before and after a step.
+
+    Args:
+        before: ``(R, R)`` scores.
+        after: The same after the step.
+        kinds: ``(R, R)`` codes of :func:`thesislib.losses.pair_kinds`.
+    """
+    believed = [scores.detach().softmax(1) for scores in (before, after)]
+    rows = []
+    for name, code in KINDS.items():
+        pair = [100 * float((p * (kinds == code)).sum(1).mean()) for p in believed]
+        rows.append((name, *(f"{p:.1f}" for p in pair), f"{pair[1] - pair[0]:+.1f}"))
+    return grid(("kind of candidate", "probability before, %", "after, %", "change"), rows)
+
+
+def judge_page(train: Features, test: Features, manifest: Manifest) -> Page:
+    """Linear probe and retrieval of frozen features beside chance."""
+    if len(manifest.classes) < 2:
+        return Page(NO_LABELS)
+    scores = linear_probe(train, test)["probe_top1"], retrieval(test, train, (1,))["retrieval_r1"]
+    shown = [f"{100 * s:.1f}" for s in (*scores, 1 / len(manifest.classes))]
+    head = ("training videos", "test videos", "linear probe, %", "R@1, %", "chance, %")
+    return grid(head, [(len(train.labels), len(test.labels), *shown)])
+
+
+def claims_page(chapter: int, profile: str, dataset: str) -> Page:
+    """What the thesis asserts in a chapter, with the verdicts of the ledger."""
+    found = report.claims(None, profile, dataset, chapter)
+    return Page(report.to_markdown(report.claims_frame(found)))
+
+
+def world_page(dataset: str = "synthetic") -> Page:
+    """What the simplest readers reach on a data set, from the ledger."""
+    ledger = Ledger.load()
+    rows = []
+    for name, text in NAMES.items():
+        found = ledger.summary(f"baseline/{name}", "top1", dataset=dataset)
+        half = "" if found["half_width"] is None else f" ± {100 * found['half_width']:.1f}"
+        top1 = NOT_RUN if found["mean"] is None else f"{100 * found['mean']:.1f}{half}"
+        rows.append((text, top1, found["n"] or NOTHING))
+    return grid(("reader", "top-1, %", "seeds"), rows)
+
+
+# -- numbers that the prose quotes ---------------------------------------------------------
+
+
+def glue_all(values: Mapping[str, Any]) -> None:
+    """:func:`thesislib.report.glue` for several values."""
+    for name, value in values.items():
+        report.glue(name, value)
+
+
+def numbers(
+    results: Mapping[str, Mapping[str, Any]], config: DPCConfig, manifest: Manifest
+) -> dict[str, Any]:
+    """What the text of chapter 2 quotes: sizes, chance levels, minutes, the thesis's figures."""
+    table, figure = published.table("2.1"), published.figure("2.3")
+    levels = chance(config)
+    minutes = sum(r["provenance"]["wall_seconds"] for r in results.values()) / 60
+    pretext = figure.series["pretext_top1"]
+    return {
+        "scale": f"{config.profile} profile, data set {manifest.name}, seed {config.seed}",
+        "videos": len(manifest),
+        "classes": len(manifest.classes),
+        "minutes_run": round(minutes, 1),
+        "device": next(iter(results.values()))["provenance"]["device"],
+        "minutes_gpu": _minutes("gpu", manifest.name),
+        "minutes_paper": _minutes("paper", "ucf101"),
+        "chance_all": 100 * levels["all"],
+        "chance_temporal": 100 * levels["temporal"],
+        "candidates": round(1 / levels["all"]),
+        "temporal_reading": temporal_reading(results["dpc/5pred3"]["metrics"], config, manifest),
+        "thesis_random": table.cell("dpc/random", "finetune_top1").text,
+        "thesis_dpc": table.cell("dpc/5pred3", "finetune_top1").text,
+        "thesis_pooled": table.cell("dpc/pooled", "finetune_top1").text,
+        "thesis_pretext_first": pretext[0],
+        "thesis_pretext_last": pretext[-1],
+    }
+
+
+def _minutes(profile: str, dataset: str) -> str:
+    """Minutes of one seed of the headline row in the ledger."""
+    found = Ledger.load().select("dpc/5pred3", profile, dataset)
+    seconds = [e.provenance["wall_seconds"] for e in found.values()]
+    return f"{sum(seconds) / len(seconds) / 60:.0f}" if seconds else NOT_RUN
+
+
+def temporal_reading(metrics: Mapping[str, float], config: DPCConfig, manifest: Manifest) -> str:
+    """One honest sentence on the accuracy against the other times alone.
+
+    Each validation video counts as one trial: its places are not independent of one another.
+    """
+    found = metrics.get("pretext_top1_temporal")
+    if found is None:
+        return "No video was left for validation, so the pretext accuracy was not measured."
+    level = 1 / config.pred_step
+    trials = sum(v.split == "val" for v in manifest.videos)
+    margin = 1.96 * math.sqrt(level * (1 - level) / trials)
+    text = f"Against the other times alone the run ends at {100 * found:.1f} %"
+    text += f", where guessing gives {100 * level:.1f} %"
+    if found > level + margin:
+        return f"{text}: more than luck, so it tells some moments from others."
+    return f"{text}: not to be told from luck, so nothing shows that it tells moments apart."
