@@ -219,7 +219,11 @@ def prepare() -> None:
         Failure: the command failed; it has said why.
     """
     command = [sys.executable, "-m", "thesislib.cli", "prepare", DATASET]
-    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
+    print(f"{DATASET}: preparing the videos, or finding them prepared", flush=True)
+    # A bar that redraws itself is for a screen; in a log it would be hundreds of lines.
+    bars = {} if sys.stderr.isatty() else {"TQDM_DISABLE": "1"}
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, env={**os.environ, **bars})
+    if done.returncode != 0:
         raise Failure(f"the data set was not prepared: thesislib prepare {DATASET} says why.")
 
 

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
@@ -73,13 +72,16 @@ def main(argv: list[str] | None = None) -> int:
         "HF_HUB_OFFLINE": "1",
         "IPYTHONDIR": str(REPO / "_build" / "ipython"),
         "MPLBACKEND": "Agg",
+        "TQDM_DISABLE": "1",  # a bar that redraws itself is no use in a log
     }
     plain = {**os.environ, **quiet}
     # Inside a kernel figures are drawn inline, as in the record.
     kernel = {key: value for key, value in plain.items() if key != "MPLBACKEND"}
     checks = LINT if args.what == "lint" else {**LINT, **TESTS}
-    choose: Callable[[str], dict[str, str]] = lambda n: kernel if n == "notebooks" else plain  # noqa: E731
-    results = [run(name, command, choose(name)) for name, command in checks.items()]
+    results = [
+        run(name, command, kernel if name == "notebooks" else plain)
+        for name, command in checks.items()
+    ]
     print("\n" + "\n".join(line for _, line in results))
     if all(good for good, _ in results):
         return 0
