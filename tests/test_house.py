@@ -92,7 +92,7 @@ def test_an_old_python_gets_a_sentence() -> None:
 def little_project(tmp_path: Path) -> Path:
     """A project that needs nothing, so that its environment is made without a network."""
     (tmp_path / "scripts").mkdir()
-    text = SETUP.read_text().replace('EXTRAS = "board,models,book,dev"', 'EXTRAS = ""')
+    text = re.sub('^EXTRAS = ".*"', 'EXTRAS = ""', SETUP.read_text(), flags=re.MULTILINE)
     # A command that prints stands in for pip, which would fetch; the rest is the script as it is.
     text = text.replace('"-m", "pip", "install"', '"-c", "import sys; print(sys.argv)"')
     text = text.replace('"-m", "venv"', '"-m", "venv", "--without-pip"')
