@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         result = args.run(args)
+        if result is not None:
+            print(json.dumps(result, indent=1, default=str) if args.json else _text(result))
+            sys.stdout.flush()
     except ThesisError as error:
         print(f"thesislib: {error}", file=sys.stderr)
         return 1
@@ -33,9 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("thesislib: stopped; the same command goes on from here.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        return 0
-    if result is not None:
-        print(json.dumps(result, indent=1, default=str) if args.json else _text(result))
+        # The reader (head, less) has seen enough; what is left in the buffer has no taker.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     return 0
 
 

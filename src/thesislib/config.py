@@ -148,10 +148,7 @@ class RunConfig:
         Raises:
             ThesisError: An unknown name (with the nearest known one) or a value that does not fit.
         """
-        config = self
-        for key, value in values.items():
-            config = _replace(config, key.split("."), value, key)
-        return config
+        return _override(self, values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -172,19 +169,22 @@ class RunConfig:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _replace(config: Any, path: list[str], value: Any, full: str) -> Any:
+def _override(config: Any, values: Mapping[str, Any]) -> Any:
+    """All changes at once: fields are checked together, so their order must not matter."""
     names = [f.name for f in dataclasses.fields(config)]
-    name = choose(f"setting of {type(config).__name__}", path[0], names)
-    hint = typing.get_type_hints(type(config))[name]
-    if len(path) > 1:
-        new = _replace(getattr(config, name), path[1:], value, full)
-    elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        new = getattr(config, name)
-        for key, item in value.items():
-            new = _replace(new, [key], item, f"{full}.{key}")
-    else:
-        new = _parse(hint, value, full)
-    return dataclasses.replace(config, **{name: new})
+    hints = typing.get_type_hints(type(config))
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        name, _, rest = key.partition(".")
+        choose(f"setting of {type(config).__name__}", name, names)
+        inner = changes.get(name, getattr(config, name))
+        if rest:
+            changes[name] = _override(inner, {rest: value})
+        elif dataclasses.is_dataclass(inner) and isinstance(value, Mapping):
+            changes[name] = _override(inner, value)
+        else:
+            changes[name] = _parse(hints[name], value, key)
+    return dataclasses.replace(config, **changes)
 
 
 def _parse(hint: Any, value: Any, name: str) -> Any:

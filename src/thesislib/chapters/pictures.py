@@ -33,7 +33,7 @@ from thesislib.train import seed_everything
 Frames = NDArray[np.uint8]
 
 
-def actions_picture(manifest: Manifest, frames: int = 6, seed: int = 0) -> viz.Picture:
+def actions_picture(manifest: Manifest, frames: int = 5, seed: int = 0) -> viz.Picture:
     """One video of each class (or some videos, without classes), evenly spaced frames."""
     chosen = manifest.select(per_class=1 if manifest.classes else 12, seed=seed)
     videos = sorted(chosen.videos, key=lambda v: (v.label, v.path))
@@ -79,16 +79,16 @@ def clip_picture(manifest: Manifest, config: DPCConfig) -> viz.Picture:
     return viz.contact_sheet(blocks, titles, [[int(i) for i in row] for row in index])
 
 
-def batch_picture(batch: Mapping[str, Tensor], videos: ClipDataset, count: int = 6) -> viz.Picture:
+def batch_picture(batch: Mapping[str, Tensor], videos: ClipDataset, count: int = 4) -> viz.Picture:
     """Some clips of a batch, the first frame of each block, as the network gets them."""
     frames = denormalise(batch["video"][:count])[:, :, 0]  # (count, N, H, W, 3)
     names = [_name(videos.manifest.videos[int(i)]) for i in batch["index"][:count]]
     blocks = [list(range(1, frames.shape[1] + 1))] * len(frames)
-    return viz.contact_sheet(list(frames), names, blocks)
+    return viz.contact_sheet(list(frames), names, blocks, columns=1)
 
 
 def augmentation_picture(
-    manifest: Manifest, config: DPCConfig, frames: int = 10, seed: int = 0
+    manifest: Manifest, config: DPCConfig, frames: int = 8, seed: int = 0
 ) -> viz.Picture:
     """One clip as it is, with colours drawn once for the clip, and drawn anew for each frame."""
     clip = denormalise(clips(manifest, replace(config, short="pad"), train=False)[0]["video"])
@@ -98,7 +98,7 @@ def augmentation_picture(
     rows = {"as decoded": clip}
     for name, augment in (("colours drawn once", once), ("colours drawn for each frame", each)):
         transform = Transform(augment, clip.shape[1], train=True)
-        rows[name] = transform.augment_frames(clip, np.random.default_rng(seed))
+        rows[name] = transform.augment_frames(clip, np.random.default_rng(seed + 7))
     return viz.contact_sheet(list(rows.values()), list(rows), columns=1)
 
 

@@ -37,6 +37,14 @@ METRICS = {
     "retrieval_r1": "R@1",
     "retrieval_r5": "R@5",
 }
+AXES = {
+    "video": "(B, N, 3, T, H, W)",
+    "z": "(B, N, D, H', W')",
+    "context": "(B, D, H', W')",
+    "guess": "(B, P, D, H', W')",
+    "truth": "(B, P, D, H', W')",
+    "scores": "(B P H' W', B P H' W')",
+}
 KINDS = {"positive": POSITIVE, "temporal": TEMPORAL, "spatial": SPATIAL, "easy": EASY}
 NO_LABELS = (
     "This data set has no labels: there is nothing to classify, so only the pretext accuracy and "
@@ -87,32 +95,39 @@ def parts_page(manifest: Manifest) -> Page:
 
 
 def settings_page(config: DPCConfig, tuning: FinetuneConfig | None = None) -> Page:
-    """Where these settings differ from those of the thesis (the preset ``paper``)."""
-    paper = DPCConfig.preset("paper")
-    rows = [("pre-training", *line) for line in _differences(config, paper)]
+    """Where settings differ from the thesis's (the preset ``paper``): "here" and "thesis" each."""
+    stages: list[tuple[str, Any, Any]] = [("pre-training", config, DPCConfig.preset("paper"))]
     if tuning is not None:
-        rows += [("fine-tuning", *x) for x in _differences(tuning, FinetuneConfig.preset("paper"))]
-    return grid(("stage", "setting", "here", "thesis"), rows)
+        stages.append(("fine-tuning", tuning, FinetuneConfig.preset("paper")))
+    head, rows = ["setting"], dict[str, list[str]]()
+    for place, (stage, mine, theirs) in enumerate(stages):
+        head += [f"{stage}, here", "thesis"]
+        here, there = _flat(mine), _flat(theirs)
+        for name in here:
+            if here[name] != there[name]:
+                row = rows.setdefault(name, [f"`{name}`"])
+                row += [NOTHING] * (2 * place + 1 - len(row)) + [here[name], there[name]]
+    return grid(head, [row + [NOTHING] * (len(head) - len(row)) for row in rows.values()])
 
 
-def _differences(mine: Any, theirs: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
-    """Fields that decide a result; workers and caches only decide how fast it comes."""
-    rows: list[tuple[str, Any, Any]] = []
-    for field in dataclasses.fields(mine):
-        here, there = getattr(mine, field.name), getattr(theirs, field.name)
-        if dataclasses.is_dataclass(here):
-            rows += _differences(here, there, f"{field.name}.")
-        elif here != there and field.name not in ("num_workers", "cache", "val_every", "profile"):
-            rows.append((f"`{prefix}{field.name}`", here, there))
-    return rows
+def _flat(settings: Any, prefix: str = "") -> dict[str, str]:
+    """Fields that decide a result, as text; workers and caches only decide how fast it comes."""
+    flat: dict[str, str] = {}
+    for field in dataclasses.fields(settings):
+        value, name = getattr(settings, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            flat |= _flat(value, f"{name}.")
+        elif name not in ("num_workers", "cache", "val_every", "keep_every", "profile"):
+            flat[name] = "all" if name == "per_class" and not value else str(value)
+    return flat
 
 
 def shapes_page(**tensors: Tensor) -> Page:
-    """Name, shape and size of tensors."""
+    """Shape of tensors, with the letters of their axes where the chapters use their name."""
     rows = []
     for name, tensor in tensors.items():
-        rows.append((f"`{name}`", str(tuple(tensor.shape)), f"{tensor.numel():,}"))
-    return grid(("tensor", "shape", "numbers"), rows)
+        rows.append((f"`{name}`", AXES.get(name, NOTHING), str(tuple(tensor.shape))))
+    return grid(("tensor", "axes", "shape"), rows)
 
 
 def pairs_page(configs: Mapping[str, DPCConfig]) -> Page:
@@ -147,8 +162,8 @@ def scores_page(results: Mapping[str, Mapping[str, Any]], manifest: Manifest) ->
     for row, result in results.items():
         values = [result["metrics"].get(m) for m in measured]
         texts = [NOTHING if v is None else f"{100 * v:.1f}" for v in values]
-        rows.append((f"`{row}`", ROWS[row].name, *texts))
-    table = grid(("row", "name", *(f"{METRICS[m]}, %" for m in measured)), rows)
+        rows.append((row, *texts))
+    table = grid(("row", *(f"{METRICS[m]}, %" for m in measured)), rows)
     return table if len(manifest.classes) > 1 else Page(f"{table.text}\n{NO_LABELS}")
 
 
@@ -168,6 +183,9 @@ def tables_page(
             values = [v.removesuffix(" (1)").replace(NOT_RUN, NOTHING) for v in mine[name]]
             place = list(frame.columns).index(name) + 1
             frame.insert(place, name.replace(", ours", ", this run"), values)
+        # A label that all rows share tells nothing and makes the table wider.
+        labels = list(frame.columns[: len(published.table(number).labels)])
+        frame = frame.drop(columns=[c for c in labels if frame[c].nunique() == 1])
         # Ours are not measured on the thesis's test sets.
         frame.columns = [
             c if c.endswith("thesis") else re.sub(r"^(UCF101|HMDB51)", "action", c)

@@ -137,7 +137,7 @@ def render_clip(spec: ClipSpec) -> Image:
     show = performance(spec, actor)
     finer = 2 if spec.size <= 96 else 1
     side = spec.size * finer
-    room = backdrop(actor.scene, round(spec.size * MARGIN), w.loudness)
+    room = backdrop(actor.scene, round(spec.size * MARGIN), w.loudness, w.scenes)
 
     camera = show.camera * side
     painter = Painter(spec.frames, np.radians(spec.elevation), camera, side * actor.height)

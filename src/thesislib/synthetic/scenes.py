@@ -57,13 +57,14 @@ def random_outfit(rng: np.random.Generator, variation: float) -> Outfit:
     )
 
 
-def backdrop(rng: np.random.Generator, side: int, loudness: float) -> Image:
+def backdrop(rng: np.random.Generator, side: int, loudness: float, variety: float = 1.0) -> Image:
     """A room, ``(side, side, 3)`` uint8 RGB.
 
     Args:
         rng: decides everything.
         side: pixels.
         loudness: 0 is a plain wall and floor, 1 full contrast with patterns and much furniture.
+        variety: share of this room in the picture; the rest is one grey room, the same for all.
     """
     horizon = int(side * rng.uniform(0.6, 0.78))
     wall_hue, floor_hue = rng.uniform(), rng.uniform()
@@ -83,7 +84,15 @@ def backdrop(rng: np.random.Generator, side: int, loudness: float) -> Image:
     canvas = np.clip(room, 0, 255).astype(np.uint8)
     for _ in range(int(rng.poisson(1 + 6 * loudness))):
         furnish(rng, canvas, horizon, wall, loudness)
-    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), side / 180), np.uint8)
+    canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), side / 180), np.uint8)
+    return cv2.addWeighted(canvas, variety, plain_room(side), 1 - variety, 0).astype(np.uint8)
+
+
+def plain_room(side: int) -> Image:
+    """The grey room that is the same for everyone."""
+    room = np.full((side, side, 3), 190, np.uint8)
+    room[int(side * 0.7) :] = 120
+    return room
 
 
 def texture(rng: np.random.Generator, height: int, width: int, loudness: float) -> Image:

@@ -31,29 +31,30 @@ class World:
     split: tuple[float, float, float] = (0.6, 0.15, 0.25)  # share of train, val, test videos
 
     # the figure
-    height: tuple[float, float] = (0.6, 0.85)  # stature of the standing figure
-    body: float = 1.0  # 0: all bodies alike; 1: limbs differ by about 10 %, girth by 20 %
-    clothes: float = 1.0  # 0: everyone wears the same grey; 1: any colour, with patterns
-    style: float = 7.0  # standard deviation of the habitual offset of each joint angle
-    tremor: float = 2.5  # standard deviation of the slow wandering of each joint angle
-    amplitude: tuple[float, float] = (0.8, 1.15)  # size of the movement
-    tempo: tuple[float, float] = (0.8, 1.25)  # speed of the movement; 1 is the usual speed
+    height: tuple[float, float] = (0.8, 0.88)  # stature of the standing figure
+    body: float = 0.4  # 0: all bodies alike; 1: limbs differ by about 10 %, girth by 20 %
+    clothes: float = 0.05  # 0: everyone wears the same grey; 1: any colour, with patterns
+    style: float = 3.0  # standard deviation of the habitual offset of each joint angle
+    tremor: float = 1.0  # standard deviation of the slow wandering of each joint angle
+    amplitude: tuple[float, float] = (0.9, 1.15)  # size of the movement
+    tempo: tuple[float, float] = (1.2, 1.8)  # speed of the movement; 1 is the usual speed
     mirror: float = 0.5  # probability that left and right are exchanged
-    props: float = 0.7  # probability that a prop which the action does not need stands about
+    props: float = 0.0  # probability that a prop which the action does not need stands about
 
     # the scene, drawn once a group
-    loudness: float = 0.35  # 0: a plain wall; 1: full contrast, stripes, much furniture
+    scenes: float = 0.05  # share of the group's own room in the backdrop; 0: one room for all
+    loudness: float = 0.2  # 0: a plain wall; 1: full contrast, stripes, much furniture
 
     # the camera, drawn once a video
-    yaw: float = 55.0  # largest angle between the line of sight and the actor's front
-    elevation: tuple[float, float] = (0.0, 14.0)  # angle from which the camera looks down
-    place: float = 0.08  # largest distance of the actor from the middle of the frame
-    pan: float = 0.06  # largest pan over the whole clip, to either side
-    zoom: float = 0.06  # largest relative change of scale over the whole clip
-    shake: float = 0.004  # standard deviation of the hand-held shake
-    drift: float = 0.04  # largest distance that actor and prop travel over the whole clip
-    light: float = 0.12  # largest relative change of brightness between videos of one group
-    noise: float = 4.0  # standard deviation of the sensor noise, in grey levels of 255
+    yaw: float = 20.0  # largest angle between the line of sight and the actor's front
+    elevation: tuple[float, float] = (0.0, 4.0)  # angle from which the camera looks down
+    place: float = 0.02  # largest distance of the actor from the middle of the frame
+    pan: float = 0.0  # largest pan over the whole clip, to either side
+    zoom: float = 0.0  # largest relative change of scale over the whole clip
+    shake: float = 0.0  # standard deviation of the hand-held shake
+    drift: float = 0.0  # largest distance that actor and prop travel over the whole clip
+    light: float = 0.03  # largest relative change of brightness between videos of one group
+    noise: float = 2.0  # standard deviation of the sensor noise, in grey levels of 255
 
     def __post_init__(self) -> None:
         for name in ("height", "amplitude", "tempo", "elevation"):

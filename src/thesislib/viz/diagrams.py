@@ -72,7 +72,7 @@ def block_diagram(
     """
     seen = num_seq - pred_step
     seconds = seq_len * stride / fps
-    alt = f"{num_seq} blocks of {seq_len} frames, {seconds:g} s each: the first {seen} are seen, "
+    alt = f"{num_seq} blocks of {seq_len} frames, {seconds:.3g} s each: the first {seen} are seen, "
     alt += f"the last {pred_step} are predicted ({seen}pred{pred_step})."
     picture = new_picture(WIDTH, 1.75, alt, caption)
     ax = picture.subplots()
@@ -86,8 +86,8 @@ def block_diagram(
             ax.add_patch(Rectangle((n + 0.12 + t * 0.76 / seq_len, 0.12), 0.6 / seq_len, 0.34,
                                    facecolor=tint, edgecolor="none"))  # fmt: skip
         ax.text(n + 0.5, 0.72, f"$x_{{{n + 1}}}$", ha="center", va="center", fontsize=12)
-        ax.text(n + 0.05, -0.1, f"{n * seconds:g}", ha="center", va="top", fontsize=9)
-    ax.text(num_seq, -0.1, f"{num_seq * seconds:g} s", ha="center", va="top", fontsize=9)
+        ax.text(n + 0.05, -0.1, f"{round(n * seconds, 2):g}", ha="center", va="top", fontsize=9)
+    ax.text(num_seq, -0.1, f"{round(num_seq * seconds, 2):g} s", ha="center", va="top", fontsize=9)
     for start, end, text in ((0, seen, f"seen: {seen} blocks"),
                              (seen, num_seq, f"predicted: {pred_step}")):  # fmt: skip
         ax.annotate(
