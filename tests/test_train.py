@@ -76,9 +76,7 @@ def test_same_seed_same_numbers(tmp_path: Path) -> None:
         for name in "ab"
     ]
     assert rows[0] == rows[1]
-    other = train.fit(
-        line(), Points(), Points(), config(seed=1), run_at(tmp_path / "c"), log=None
-    )
+    other = train.fit(line(), Points(), Points(), config(seed=1), run_at(tmp_path / "c"), log=None)
     assert other != rows[0]
 
 
@@ -103,9 +101,7 @@ def test_interrupted_equals_undisturbed(
 
 def test_log_is_short(tmp_path: Path) -> None:
     lines: list[str] = []
-    train.fit(
-        line(), Points(), None, config(epochs=57), run_at(tmp_path / "a"), log=lines.append
-    )
+    train.fit(line(), Points(), None, config(epochs=57), run_at(tmp_path / "a"), log=lines.append)
     assert 5 <= len(lines) <= 12 and "min left" in lines[0]
 
 

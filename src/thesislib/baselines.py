@@ -140,7 +140,7 @@ def pixel_features(
     rows, labels, videos = [], [], []
     for i in range(len(dataset)):
         item = dataset[i]
-        frames = denormalise(item["video"]).numpy()  # (N, T, H, W, 3)
+        frames = denormalise(item["video"])  # (N, T, H, W, 3)
         rows.append(function(frames.reshape(-1, *frames.shape[2:])))
         labels.append(int(item["label"]))
         videos.append(int(item["index"]))

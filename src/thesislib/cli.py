@@ -232,8 +232,8 @@ def _eval(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _baselines(args: argparse.Namespace) -> dict[str, Any]:
-    from thesislib.data.manifest import read_manifest
     from thesislib.baselines import baselines
+    from thesislib.data.manifest import read_manifest
 
     manifest = read_manifest(args.dataset)
     return {"top1": baselines(manifest, seed=args.seed, supervised=args.supervised, log=_say)}

@@ -19,7 +19,7 @@ from thesislib.evaluation.finetune import FinetuneConfig, clips, finetune
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import retrieval
 from thesislib.methods.dpc import DPC, DPCConfig
-from thesislib.train import evaluate, fit, seed_everything
+from thesislib.train import fit, seed_everything
 
 Log = Callable[[str], None] | None
 
@@ -42,7 +42,9 @@ ROWS = {
     "dpc/4pred4": Row("DPC, 4pred4", {"pred_step": 4}),
     "dpc/5pred3+4pred4": Row("DPC, 5pred3 then 4pred4", {"pred_step": 4}, start="dpc/5pred3"),
     # Not a row of the thesis: what per-frame colour is worth, see thesis 2.3.3.
-    "dpc/clip-wise": Row("colour per clip", {"augment.grey_scope": "clip", "augment.jitter_scope": "clip"}),
+    "dpc/clip-wise": Row(
+        "colour per clip", {"augment.grey_scope": "clip", "augment.jitter_scope": "clip"}
+    ),
 }
 HEADLINE = {"dpc": "dpc/5pred3"}
 

@@ -33,7 +33,7 @@ LOG_LINES = 10
 def seed_everything(seed: int) -> None:
     """Seeds Python, NumPy and torch."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # libraries may draw from it
     torch.manual_seed(seed)
 
 
@@ -154,7 +154,7 @@ def fit(
         model.train()
         mean = Mean(state["sums"])
         seen = state["batch"] * config.batch_size * accelerator.num_processes
-        loader.sampler.set_epoch(epoch, skip=seen)
+        loader.sampler.set_epoch(epoch, skip=seen)  # type: ignore[attr-defined]
         for batch in loader:
             batch = {k: v.to(accelerator.device, non_blocking=True) for k, v in batch.items()}
             step = epoch * batches + state["batch"]

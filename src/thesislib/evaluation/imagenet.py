@@ -7,6 +7,8 @@ nothing of the order of frames. It is labelled as the departure it is.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,7 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features
 
 
-def imagenet_network() -> torch.nn.Module:
+def imagenet_network() -> Any:
     """EfficientNet-Lite0 with its ImageNet weights, from the extra ``imagenet``.
 
     Raises:

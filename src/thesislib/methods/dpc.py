@@ -126,7 +126,7 @@ class DPC(nn.Module, PyTorchModelHubMixin):
         self.predictors = nn.ModuleList(predictor(dim) for _ in range(heads))
 
     def features(self, video: Tensor) -> Tensor:
-        """z of equation 2.1, one map a block: ``(B, N, 3, T, H, W)`` to signed ``(B, N, D, h, w)``."""
+        """z of equation 2.1: ``(B, N, 3, T, H, W)`` to signed ``(B, N, D, h, w)``."""
         z = self.backbone(video.flatten(0, 1)).mean(2)  # (B*N, D, h, w): time pooled
         if not self.config.dense:
             z = z.mean((-2, -1), keepdim=True)  # (B*N, D, 1, 1)
@@ -220,7 +220,7 @@ def predictor(dim: int) -> nn.Sequential:
     layers = nn.Conv2d(dim, dim, 1), nn.ReLU(), nn.Conv2d(dim, dim, 1)
     for layer in (layers[0], layers[2]):
         nn.init.orthogonal_(layer.weight)
-        nn.init.zeros_(layer.bias)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias
     return nn.Sequential(*layers)
 
 
