@@ -1,0 +1,309 @@
+"""What the notebooks show, on a tiny data set with labels and on the same videos without."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import studio
+from thesislib import chapters, ledger, report
+from thesislib.chapters import pictures, text
+from thesislib.data.manifest import Manifest, read_manifest, write_manifest
+from thesislib.errors import ThesisError
+from thesislib.evaluation.features import Features
+from thesislib.evaluation.finetune import FinetuneConfig, clips
+from thesislib.experiments import dpc_config, pretrain
+from thesislib.losses import count_pairs, dense_nce, dense_scores, pair_kinds
+from thesislib.methods.dpc import DPC, DPCConfig
+
+ROWS = ("dpc/random", "dpc/5pred3")
+# Maps of two by two places, so that there are negatives of each kind.
+SMALL, TUNE = studio.SMALL | {"size": 64}, studio.TUNE | {"size": 64}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders of their own, presets of a few seconds, one data set with and one without labels."""
+    root = tmp_path_factory.mktemp("chapters")
+    paper, tuned = DPCConfig.preset("paper"), FinetuneConfig.preset("paper")
+    small = paper.override({"profile": "small", "dataset": "synthetic", **SMALL})
+    tune = tuned.override({"profile": "small", "dataset": "synthetic", **TUNE})
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("data", "runs", "results"):
+            patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
+        presets = {"small": small, "paper": paper}
+        patch.setattr(DPCConfig, "preset", staticmethod(presets.__getitem__))
+        patch.setattr(FinetuneConfig, "preset", staticmethod({"small": tune, "paper": tuned}.get))
+        labelled = studio.tiny(root / "data")
+        bare = [
+            dataclasses.replace(v, label="", path=str(labelled.file(v))) for v in labelled.videos
+        ]
+        write_manifest(Manifest("film", root / "data" / "film", tuple(bare)))
+        yield root
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def results(tiny: Path, lines: list[str]) -> dict[str, dict]:
+    return chapters.run_rows(ROWS, "small", "synthetic", 0, lines.append)
+
+
+@pytest.fixture(scope="module")
+def film(tiny: Path) -> dict[str, dict]:
+    return chapters.run_rows(ROWS, "small", "film", 0, lambda line: None)
+
+
+def cells(page: chapters.Page) -> list[list[str]]:
+    rows = [line.strip("| ").split(" | ") for line in page.text.splitlines() if line[:1] == "|"]
+    return [row for row in rows if set("".join(row)) - set("-|")]
+
+
+# -- runs ----------------------------------------------------------------------------------
+
+
+def test_rows_of_a_chapter(tiny: Path) -> None:
+    headline, everything = chapters.chapter_rows("dpc"), chapters.chapter_rows("dpc", "all")
+    assert set(headline) < set(everything)
+    assert {"dpc/random", "dpc/5pred3"} <= set(headline)
+    with pytest.raises(ThesisError, match="headline"):
+        chapters.chapter_rows("dpc", "headlines")
+
+
+def test_a_run_says_what_it_does_and_a_second_call_finds_it(results: dict, lines: list) -> None:
+    for row in ROWS:
+        mine = [line for line in lines if line.startswith(f"{row}: ")]
+        assert "done in" in mine[-1] and len(mine) <= 24
+    again: list[str] = []
+    assert chapters.run_rows(ROWS, "small", "synthetic", 0, again.append) == results
+    assert len(again) == len(ROWS) and all("found finished" in line for line in again)
+
+
+def test_chance_is_one_over_the_candidates(tiny: Path) -> None:
+    config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
+    side = DPC(config).features(torch.zeros(1, 2, 3, 3, 64, 64)).shape[-1]
+    pairs = count_pairs(config.batch_size, config.pred_step, side, side)
+    levels = chapters.chance(config)
+    assert levels["all"] == pytest.approx(1 / sum(pairs.values()))
+    assert levels["temporal"] == pytest.approx(1 / config.pred_step)
+    assert levels["easy"] == pytest.approx(1 / (1 + pairs["easy"]))
+
+
+# -- text ----------------------------------------------------------------------------------
+
+
+def test_source_is_what_the_file_holds() -> None:
+    page = chapters.source(DPC.features, dense_nce)
+    assert page.text.startswith("```python\ndef features(") and page.text.endswith("\n```\n")
+    assert inspect.getsource(dense_nce) in page.text + "\n"
+    assert repr(page) == page._repr_markdown_() == page.text
+
+
+def test_a_table_keeps_its_columns() -> None:
+    page = chapters.grid(("a", "b"), [("x|y", 1)])
+    assert page.text == "| a | b |\n| --- | --- |\n| x\\|y | 1 |\n"
+
+
+def test_settings_are_those_that_differ(tiny: Path) -> None:
+    config = DPCConfig.preset("small").override({"augment.flip": 0.25})
+    rows = {row[0]: row[1:] for row in cells(chapters.settings_page(config))[1:]}
+    paper = DPCConfig.preset("paper")
+    assert rows["`epochs`"] == [str(config.epochs), str(paper.epochs)]
+    assert rows["`augment.flip`"] == ["0.25", "0.5"]
+    assert "`lr`" not in rows and "`num_workers`" not in rows
+    both = cells(chapters.settings_page(config, FinetuneConfig.preset("small")))
+    assert {len(row) for row in both} == {5}
+    (per_class,) = [row for row in both if row[0] == "`per_class`"]
+    assert per_class[1:] == ["–", "–", "2", "all"]
+
+
+def test_pairs_are_those_of_the_score_matrix(tiny: Path) -> None:
+    config = DPCConfig.preset("small")
+    ((_, *row),) = cells(chapters.pairs_page({"here": config}))[1:]
+    side = DPC(config).features(torch.zeros(1, 2, 3, 3, 64, 64)).shape[-1]
+    kinds = pair_kinds(config.batch_size, config.pred_step, side, side)[0]
+    assert [int(n) for n in row[:4]] == [int((kinds == code).sum()) for code in (1, -1, -3, 0)]
+
+
+def test_a_gradient_step_moves_belief_to_the_positive() -> None:
+    torch.manual_seed(0)
+    target = torch.randn(2, 3, 8, 2, 2)
+    guess = (0.4 * target + 0.5 * torch.randn_like(target)).requires_grad_()
+    before = dense_scores(guess, target)
+    dense_nce(guess, target)[0].backward()
+    after = dense_scores(guess - 3 * guess.grad, target)
+    table = cells(chapters.moves_page(before, after, pair_kinds(2, 3, 2, 2)))[1:]
+    shares = {row[0]: [float(x) for x in row[1:]] for row in table}
+    assert shares["positive"][1] > shares["positive"][0]
+    for column in (0, 1):
+        assert sum(s[column] for s in shares.values()) == pytest.approx(100, abs=0.3)
+
+
+def test_shapes_name_their_axes() -> None:
+    rows = cells(chapters.shapes_page(z=torch.zeros(1, 2, 3, 4, 5), odd=torch.zeros(2)))
+    assert rows[1] == ["`z`", "(B, N, D, H', W')", "(1, 2, 3, 4, 5)"]
+    assert rows[2] == ["`odd`", "–", "(2,)"]
+
+
+def test_scores_are_the_metrics_of_the_runs(results: dict) -> None:
+    head, *rows = cells(chapters.scores_page(results, read_manifest("synthetic")))
+    place = head.index("fine-tuned, %")
+    for row in rows:
+        assert row[place] == f"{100 * results[row[0]]['metrics']['finetune_top1']:.1f}"
+    assert rows[0][head.index("pretext, %")] == "–"
+
+
+def test_without_labels_one_line_says_so(film: dict) -> None:
+    manifest = read_manifest("film")
+    page = chapters.scores_page(film, manifest)
+    assert "no labels" in page.text and "fine-tuned" not in page.text
+    some = Features(np.zeros((2, 3), np.float32), np.full(2, -1), np.arange(2), {})
+    assert "no labels" in chapters.judge_page(some, some, manifest).text
+
+
+def test_tables_hold_the_ledger_and_the_run_at_hand(results: dict, tiny: Path) -> None:
+    empty = cells(chapters.tables_page("2.1", results, "small", "synthetic"))
+    for row in ROWS:
+        source = json.loads(json.dumps(results[row]))
+        path = tiny / "promoted.json"
+        path.write_text(json.dumps(source))
+        report.promote(path, dirty=True)
+    try:
+        page = chapters.tables_page(["2.1", "2.3"], results, "small", "synthetic")
+        head, first, second, *_ = cells(page)
+        value = f"{100 * results['dpc/5pred3']['metrics']['finetune_top1']:.1f}"
+        ours, run = head.index("action top-1 (%), ours"), head.index("action top-1 (%), this run")
+        assert second[ours] == f"{value} (1)" and second[run] == value
+        assert "60.6" in second and "46.5" in first and "network" not in head
+        assert "Table 2.1" in page.text and "Table 2.3" in page.text
+        assert "not run" in " ".join(empty[2]) and value in empty[2]
+        stages = chapters.stages_picture("dpc/5pred3", "small", "synthetic")
+        assert "not run" in stages.alt  # this run kept no checkpoints
+        assert "unclear" in chapters.claims_page(2, "small", "synthetic").text
+    finally:
+        for file in (tiny / "results").rglob("*.json"):
+            file.unlink()
+    assert len(ledger.Ledger.load()) == 0
+
+
+def test_the_world_without_runs_is_not_run(tiny: Path) -> None:
+    rows = cells(chapters.world_page())
+    assert len(rows) == 7 and all(row[1] == "not run" for row in rows[1:])
+
+
+def test_numbers_of_the_prose(results: dict) -> None:
+    config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
+    manifest = read_manifest("synthetic")
+    values = chapters.numbers(results, config, manifest)
+    assert values["videos"] == 40 and values["classes"] == 4
+    assert values["thesis_dpc"] == "60.6" and values["minutes_gpu"] == "not run"
+    assert values["candidates"] * values["chance_all"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"), [(0.95, "more than luck"), (0.5, "from luck"), (0.4, "from luck")]
+)
+def test_time_is_read_honestly(tiny: Path, found: float, said: str) -> None:
+    config, manifest = DPCConfig.preset("small"), read_manifest("synthetic")
+    sentence = text.temporal_reading({"pretext_top1_temporal": found}, config, manifest)
+    assert said in sentence and f"{100 * found:.1f} %" in sentence and "50.0 %" in sentence
+    assert "not measured" in text.temporal_reading({}, config, manifest)
+
+
+# -- pictures ------------------------------------------------------------------------------
+
+
+def test_pictures_of_the_data(tiny: Path) -> None:
+    config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
+    for name in ("synthetic", "film"):
+        manifest = read_manifest(name)
+        train = clips(manifest, config, train=True)
+        batch = chapters.first_batch(train, config)
+        assert batch["video"].shape == (4, 4, 3, 3, 64, 64)
+        for picture in (
+            chapters.actions_picture(manifest),
+            chapters.pair_picture(manifest),
+            chapters.clip_picture(manifest, config),
+            chapters.batch_picture(batch, train),
+            chapters.augmentation_picture(manifest, config),
+        ):
+            assert len(picture.png()) <= 150_000 and picture.alt
+
+
+def test_the_pair_is_one_actor_in_one_scene(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list = []
+    monkeypatch.setattr(pictures, "_sheet", lambda m, videos, *rest, **kw: seen.extend(videos))
+    chapters.pair_picture(read_manifest("synthetic"))
+    assert [v.label for v in seen] == ["sit_down", "stand_up"]
+    assert seen[0].group == seen[1].group
+
+
+def test_curves_show_the_run_and_its_chance(results: dict) -> None:
+    picture = chapters.curves_picture(results["dpc/5pred3"])
+    labels = [line.get_label() for line in picture.axes[0].lines]
+    assert labels[:2] == ["all candidates", "other times only"]
+    assert picture.axes[0].lines[3].get_ydata()[0] == pytest.approx(50)
+
+
+def test_retrieval_with_and_without_labels(
+    results: dict, film: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object) -> Features:
+        raise ThesisError("The weights are not installed.")
+
+    def present(manifest: Manifest, config: DPCConfig) -> Features:
+        rng = np.random.default_rng(0)
+        n = len(manifest)
+        values = rng.normal(size=(n, 5)).astype(np.float32)
+        return Features(values, np.zeros(n, np.int64), np.arange(n), {})
+
+    for name in ("synthetic", "film"):
+        manifest, config = read_manifest(name), dpc_config("dpc/5pred3", "small", name, 0)
+        model, _, _ = pretrain("dpc/5pred3", "small", name, 0, log=None)
+        monkeypatch.setattr(pictures, "imagenet_features", absent)
+        picture, missing = chapters.retrieval_picture(model, manifest, config, queries=3)
+        assert "not installed" in missing and len(picture.png()) <= 150_000
+        assert ("same class" in picture.alt) == (name == "synthetic")
+        ticks = [t.get_text() for ax in picture.axes for t in ax.texts]
+        assert bool(ticks) == (name == "synthetic")
+        monkeypatch.setattr(pictures, "imagenet_features", present)
+        more, missing = chapters.retrieval_picture(model, manifest, config, queries=3)
+        assert missing == "" and len(more.axes) == len(picture.axes) * 10 / 7
+
+
+def test_a_video_is_not_its_own_neighbour(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a test split the training videos are queries and gallery at once."""
+    whole = read_manifest("synthetic")
+    train = whole.select("train")
+    config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
+    shown: list[tuple[list[str], ...]] = []
+
+    def grid(frames, labels, found, names, **_):  # type: ignore[no-untyped-def]
+        shown.append((frames, found))
+        return pictures.viz.Picture()
+
+    monkeypatch.setattr(pictures.viz, "retrieval_grid", grid)
+    monkeypatch.setattr(pictures, "imagenet_features", lambda *a: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # only a missing extra is forgiven
+        chapters.retrieval_picture(DPC(config), train, config)
+
+    def absent(*_: object) -> Features:
+        raise ThesisError("none")
+
+    monkeypatch.setattr(pictures, "imagenet_features", absent)
+    chapters.retrieval_picture(DPC(config), train, config, queries=3)
+    frames, found = shown[0]
+    for query, near in zip(frames, found["random weights"], strict=True):
+        assert near.shape[0] == 3 and not any((query == other).all() for other in near)
