@@ -27,7 +27,7 @@ def must_end() -> Iterator[None]:
         raise TimeoutError("the loader hangs")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(60)
+    signal.alarm(240)  # spawned workers import torch anew: slow on a busy machine
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

@@ -235,3 +235,12 @@ def test_a_tiny_set_still_gives_a_batch(manifest: Manifest) -> None:
     assert [len(b["index"]) for b in loader] == [6]
     test = make_loader(clips(manifest, train=False), 4, shuffle=False)
     assert [b["index"].tolist() for b in test] == [[0, 1, 2, 3], [4, 5]]
+
+
+def test_processes_share_the_order_in_equal_parts(manifest: Manifest) -> None:
+    whole = [i for _, i in EpochSampler(7, shuffle=True, seed=3)]
+    parts = [[i for _, i in EpochSampler(7, True, 3, share=(rank, 2))] for rank in (0, 1)]
+    assert [len(p) for p in parts] == [3, 3]
+    assert [i for pair in zip(*parts, strict=True) for i in pair] == whole[:6]
+    loader = make_loader(clips(manifest), 64, shuffle=True, share=(1, 2))
+    assert [len(b["index"]) for b in loader] == [3]

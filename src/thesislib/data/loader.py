@@ -80,7 +80,7 @@ def make_loader(
 
     Args:
         dataset: Clips or windows.
-        batch_size: Lowered to the size of the data set, so that a tiny one gives one batch.
+        batch_size: Lowered to this process's share of the data set, so that a tiny one gives one batch.
         shuffle: Draw the order anew each epoch.
         num_workers: Processes that decode; they live as long as the loader. 0: none.
         seed: Of the order.
@@ -93,7 +93,7 @@ def make_loader(
     length = len(dataset)  # type: ignore[arg-type]  # torch's Dataset does not declare it
     return DataLoader(
         dataset,
-        batch_size=min(batch_size, length),
+        batch_size=max(1, min(batch_size, length // share[1])),
         sampler=EpochSampler(length, shuffle, seed, epoch_of, share),
         num_workers=num_workers,
         drop_last=shuffle if drop_last is None else drop_last,
