@@ -80,7 +80,8 @@ def make_loader(
 
     Args:
         dataset: Clips or windows.
-        batch_size: Lowered to this process's share of the data set, so that a tiny one gives one batch.
+        batch_size: Lowered to this process's share of the data set, so that a tiny one gives one
+            batch.
         shuffle: Draw the order anew each epoch.
         num_workers: Processes that decode; they live as long as the loader. 0: none.
         seed: Of the order.
