@@ -43,17 +43,16 @@ class FinetuneConfig(RunConfig):
                 paper,
                 profile="small",
                 dataset="synthetic",
-                epochs=20,
-                milestones=(14, 18),
+                epochs=40,
+                milestones=(28, 36),
                 per_class=10,
-                lr=2e-3,
                 dropout=0.3,
                 size=48,
                 seq_len=3,
                 stride=2,
                 num_workers=0,
                 cache=True,
-                val_every=20,
+                val_every=40,
             )
         if profile == "gpu":
             return replace(
