@@ -11,6 +11,7 @@ edit and review. The text decides the structure, the notebook keeps the outputs.
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -243,7 +244,24 @@ def record(pair: Pair, root: Path) -> str:
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     known[pair.name] = {"minutes": minutes, **machine()}
     write_text(path, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    hero(pair, root)
     return f"{pair.name}: recorded in {minutes} minutes"
+
+
+HERO = ("02_dpc", "fig-dpc-retrieval", "book/_static/hero.png")
+
+
+def hero(pair: Pair, root: Path) -> None:
+    """Copies one recorded figure to the picture of README and welcome page."""
+    name, label, target = HERO
+    if pair.name != name:
+        return
+    for cell in read(pair.notebook).cells:
+        if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == label:
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    picture = base64.b64decode(output["data"]["image/png"])
+                    (root / target).write_bytes(picture)
 
 
 def main(argv: list[str] | None = None) -> int:
