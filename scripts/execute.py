@@ -72,7 +72,11 @@ def execute(notebook: NotebookNode, name: str, folder: Path, log: Path) -> Noteb
         notebook.cells[index].execution_count = None
     # A profile of the user's own must not change what a page shows, nor write to his history.
     quiet = _environment(
-        IPYTHONDIR=str(log.parent / "ipython"), HF_HUB_OFFLINE="1", PYTHONHASHSEED="0"
+        IPYTHONDIR=str(log.parent / "ipython"),
+        HF_HUB_OFFLINE="1",
+        PYTHONHASHSEED="0",
+        # A library wants widgets for its progress bars; pages have none on purpose.
+        PYTHONWARNINGS="ignore:IProgress not found",
     )
     with open(log, "w", encoding="utf-8") as file, quiet:
         client = _Client(
