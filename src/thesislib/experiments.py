@@ -154,7 +154,7 @@ def run_row(
         model, source, rows = DPC(config), None, []
     counts: dict[str, int] = {}
     points: list[dict[str, Any]] = []
-    if len(manifest.classes) > 1:
+    if all(len(_labels(manifest, split)) > 1 for split in ("train", "test")):
         scores = protocols(model, manifest, config, tuning, source, log)
         metrics |= scores["metrics"]
         hits |= scores["hits"]
@@ -237,6 +237,11 @@ def _checkpoints(
         point = {"epoch": epoch, "finetune_top1": tuned["finetune_top1"]}
         points.append(point | {"probe_top1": probe["probe_top1"]} | _pretext(rows[epoch - 1]))
     return points
+
+
+def _labels(manifest: Manifest, split: str) -> set[str]:
+    """The classes that a split really holds: very small sets may lack some."""
+    return {v.label for v in manifest.videos if v.split == split and v.label}
 
 
 def _pretext(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -233,20 +233,21 @@ def input_shape(config: DPCConfig) -> tuple[int, ...]:
 def summary(model: DPC) -> dict[str, Any]:
     """Parameter counts, shapes and numbers of negatives, for ``thesislib info dpc``."""
     config = model.config
-    encoder, predictors = count(model.backbone), count(model.predictors)
+    backbone, predictors = count(model.backbone), count(model.predictors)
     batch, blocks, *_ = video = input_shape(config)
     # Sizes come from running an empty clip through the encoder, not from a formula.
     with torch.device("meta"):
         clip = torch.empty(1, *video[2:])
-        shape = ResNet2D3D(config.network, config.width, True, config.stem_pool)(clip).shape[1:]
+        encoder = ResNet2D3D(config.network, config.width, True, config.stem_pool).eval()
+        shape = encoder(clip).shape[1:]
     height, width = shape[2:] if config.dense else (1, 1)
     return {
         "parameters": {
-            "encoder": encoder,
+            "encoder": backbone,
             "ConvGRU": count(model.aggregator),
             "predictor": predictors,
             "in all": count(model),
-            "encoder and predictor": encoder + predictors,
+            "encoder and predictor": backbone + predictors,
         },
         "shapes": {
             "input (B, N, 3, T, H, W)": str(video),
