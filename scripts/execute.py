@@ -75,8 +75,6 @@ def execute(notebook: NotebookNode, name: str, folder: Path, log: Path) -> Noteb
         IPYTHONDIR=str(log.parent / "ipython"),
         HF_HUB_OFFLINE="1",
         PYTHONHASHSEED="0",
-        # A library wants widgets for its progress bars; pages have none on purpose.
-        PYTHONWARNINGS="ignore:IProgress not found",
     )
     with open(log, "w", encoding="utf-8") as file, quiet:
         client = _Client(

@@ -5,4 +5,9 @@ Importing the package is cheap on purpose: nothing heavy is loaded here, so that
 ``from thesislib.methods.dpc import DPC``.
 """
 
+import warnings
+
 __version__ = "0.1.0"
+
+# tqdm misses widgets for its bars in notebooks; our pages have no bars, on purpose.
+warnings.filterwarnings("ignore", message="IProgress not found")
