@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thesislib.checkpoint import RunFolder, provenance
-from thesislib.config import Augment, RunConfig, choose
-from thesislib.data.dataset import ClipDataset
+from thesislib.config import RunConfig, choose
 from thesislib.data.manifest import Manifest
 from thesislib.data.transforms import denormalise
 from thesislib.evaluation.features import Features, extract
-from thesislib.evaluation.finetune import FinetuneConfig, finetune
+from thesislib.evaluation.finetune import FinetuneConfig, clips, finetune
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import retrieval
 from thesislib.methods.dpc import DPC, DPCConfig
@@ -129,16 +128,7 @@ def pixel_features(
     manifest: Manifest, config: RunConfig, function: Callable[[NDArray[np.uint8]], Any]
 ) -> Features:
     """``function`` of the middle clip ``(L, H, W, 3)`` of every video, without a network."""
-    dataset = ClipDataset(
-        manifest,
-        num_seq=config.num_seq,
-        seq_len=config.seq_len,
-        stride=config.stride,
-        size=config.size,
-        augment=Augment(),
-        train=False,
-        short=config.short,
-    )
+    dataset = clips(manifest, config, train=False)
     rows, labels, videos = [], [], []
     for i in range(len(dataset)):
         item = dataset[i]

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from thesislib.config import Augment, RunConfig
-from thesislib.data.dataset import ClipDataset, make_loader
+from thesislib.config import RunConfig
+from thesislib.data.dataset import make_loader
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features
+from thesislib.evaluation.finetune import clips
 
 
 def imagenet_network() -> Any:
@@ -54,16 +55,7 @@ def imagenet_features(
         float32 ``(V, 1280)``.
     """
     network = imagenet_network()
-    dataset = ClipDataset(
-        manifest,
-        num_seq=config.num_seq,
-        seq_len=config.seq_len,
-        stride=config.stride,
-        size=config.size,
-        augment=Augment(),
-        train=False,
-        short=config.short,
-    )
+    dataset = clips(manifest, config, train=False)
     rows, labels, videos = [], [], []
     with torch.no_grad():
         for batch in make_loader(dataset, 16, shuffle=False, num_workers=config.num_workers):
