@@ -17,8 +17,8 @@ from typing import Any
 
 from thesislib.config import PROFILES, choose
 from thesislib.errors import ThesisError
+from thesislib.methods import METHODS
 
-METHODS = ("dpc",)
 PRESETS = (*PROFILES, "as_released")
 
 

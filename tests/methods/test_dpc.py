@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
+from reference import CLEAR_PASS, GRADIENT, close, golden_clip, state
 from thesislib.authors import load_dpc
 from thesislib.errors import ThesisError
 from thesislib.losses import dense_nce
 from thesislib.methods import count, describe
 from thesislib.methods.dpc import DPC, DPCClassifier, DPCConfig
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-sys.path.insert(0, str(GOLDEN))
-from golden_fill import compare, fill_state, make_input  # noqa: E402
-
-CLEAR_PASS, GRADIENT = 1e-5, 2e-2
 TINY = replace(DPCConfig.preset("small"), width=4, size=32, num_seq=5, pred_step=2, batch_size=2)
 
 
@@ -156,17 +150,6 @@ def test_more_steps_than_blocks_is_refused() -> None:
 # ---- the authors' model ----------------------------------------------------------------------
 
 
-def state(name: str) -> dict[str, torch.Tensor]:
-    filled = fill_state(GOLDEN / "schemas" / f"{name}.json", "A", aliases=True)
-    return {k: torch.from_numpy(np.asarray(v)) for k, v in filled.items()}
-
-
-def close(case: str, outputs: dict[str, torch.Tensor], tolerance: float) -> None:
-    arrays = {k: v.detach().numpy() for k, v in outputs.items()}
-    for key, (difference, size) in compare(GOLDEN / "A" / f"{case}.npz", arrays).items():
-        assert difference <= tolerance * max(size, 1e-12), f"{case} {key}: {difference} of {size}"
-
-
 @pytest.mark.parametrize(
     ("case", "steps", "size"),
     [("dpc_r18_p3_64", 3, 64), ("dpc_r18_p4_64", 4, 64), ("dpc_r18_p3_128", 3, 128)],
@@ -175,8 +158,8 @@ def test_golden_model(case: str, steps: int, size: int) -> None:
     model = DPC(DPCConfig(running_stats=False, pred_step=steps)).eval()
     report = load_dpc(model, {f"module.{k}": v for k, v in state("dpc_r18").items()})
     assert not report.unused and not report.missing
-    clip = make_input(f"dpc.block{size}", (2, 8, 3, 5, size, size), "A", kind="video")
-    z = model.features(torch.from_numpy(clip))
+    clip = golden_clip(f"dpc.block{size}", (2, 8, 3, 5, size, size))
+    z = model.features(clip)
     prediction, context = model.predict(z[:, : 8 - steps])
     loss, scores = dense_nce(prediction, z[:, 8 - steps :])
     outputs = {"loss": loss, "score": scores, "prediction": prediction}
@@ -196,7 +179,7 @@ def test_golden_model(case: str, steps: int, size: int) -> None:
         }
         close(case, gradients, GRADIENT)
         with torch.no_grad():
-            outputs["feature_map"] = model.backbone(torch.from_numpy(clip).flatten(0, 1))
+            outputs["feature_map"] = model.backbone(clip.flatten(0, 1))
         outputs |= {"gru_state": context, "target": torch.arange(len(scores))}
         outputs["top1"] = (scores.argmax(1) == torch.arange(len(scores))).float().mean()
     close(case, outputs, CLEAR_PASS)
@@ -205,8 +188,7 @@ def test_golden_model(case: str, steps: int, size: int) -> None:
 def test_golden_classifier() -> None:
     classifier = DPCClassifier(DPCConfig(relu_first=True), 101).eval()
     assert not load_dpc(classifier, state("dpc_lc_r18")).unused
-    clip = make_input("dpc.block128", (2, 8, 3, 5, 128, 128), "A", kind="video")[:1]
-    batch = {"video": torch.from_numpy(clip)}
+    batch = {"video": golden_clip("dpc.block128", (2, 8, 3, 5, 128, 128))[:1]}
     with torch.no_grad():
         outputs = {
             "logits": classifier.predict(batch)[None],

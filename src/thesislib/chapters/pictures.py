@@ -26,7 +26,8 @@ from thesislib.evaluation.imagenet import imagenet_features
 from thesislib.evaluation.retrieval import nearest
 from thesislib.experiments import dpc_config
 from thesislib.ledger import Ledger
-from thesislib.methods.dpc import DPC, FRAME_WISE, DPCConfig
+from thesislib.methods import FRAME_WISE
+from thesislib.methods.dpc import DPC, DPCConfig
 from thesislib.synthetic import PAIRS
 from thesislib.train import seed_everything
 
