@@ -196,7 +196,7 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
 def _row(args: argparse.Namespace) -> str:
     from thesislib.experiments import HEADLINE, ROWS
 
-    row = args.row or HEADLINE[args.method]
+    row = args.row or HEADLINE[choose("method with rows to train", args.method, HEADLINE)]
     return choose("row", row if "/" in row else f"{args.method}/{row}", ROWS)
 
 

@@ -142,6 +142,15 @@ def test_hub_folder_round_trip(tmp_path: Path) -> None:
     assert torch.equal(model.eval().encode(clip), again.eval().encode(clip))
 
 
+def test_classifier_folder_round_trip(tmp_path: Path) -> None:
+    classifier = DPC(TINY).classifier(3, dropout=0.4)
+    classifier.save_pretrained(tmp_path)
+    again = DPCClassifier.from_pretrained(tmp_path)
+    assert again.config == TINY and again.dropout.p == 0.4 and again.linear.out_features == 3
+    clip = {"video": video(TINY)}
+    assert torch.equal(classifier.eval().predict(clip), again.eval().predict(clip))
+
+
 def test_more_steps_than_blocks_is_refused() -> None:
     with pytest.raises(ThesisError, match="pred_step=8 must leave"):
         DPCConfig(pred_step=8)

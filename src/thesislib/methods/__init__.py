@@ -10,7 +10,7 @@ from typing import Any
 from thesislib.config import SMALL_CLIPS, Augment, RunConfig, choose
 from thesislib.errors import ThesisError
 
-METHODS = ("dpc",)
+METHODS = ("dpc", "memdpc")
 
 # Colour per frame, against the optical-flow shortcut (thesis 2.3.3).
 FRAME_WISE = Augment(grey=0.5, grey_scope="frame", jitter=(0.5, 0.5, 0.5, 0.25))
@@ -42,13 +42,13 @@ def describe(method: str, preset: str, changes: Mapping[str, Any] | None = None)
 
     module = importlib.import_module(f"thesislib.methods.{choose('method', method, METHODS)}")
     config = module.CONFIG.preset(preset).override(changes or {})
-    model = module.MODEL(config)
-    report: dict[str, Any] = module.summary(model)
-    with torch.device("meta"):
-        clip = torch.empty(1, *module.input_shape(config)[1:])
     # Counting needs shapes alone: on the meta device even the largest model costs nothing.
+    with torch.device("meta"):
+        model = module.MODEL(config)
+        clip = torch.empty(1, *module.input_shape(config)[1:])
+    report: dict[str, Any] = module.summary(model)
     with FlopCounterMode(display=False) as counter:
-        model.to("meta")({"video": clip})
+        model({"video": clip})
     report["operations"] = {"GFLOPs per clip, forward": counter.get_total_flops() / 1e9}
     report["settings"] = {k: v for k, v in config.to_dict().items() if k != "augment"}
     report["augmentation"] = config.to_dict()["augment"]

@@ -152,22 +152,25 @@ class DPC(nn.Module, PyTorchModelHubMixin):
 class DPCClassifier(ContextClassifier, PyTorchModelHubMixin):
     """The action classifier of thesis 2.4; ``frozen`` trains its last layers alone."""
 
-    def __init__(self, config: DPCConfig, classes: int, dropout: float = 0.5, frozen: bool = False):
+    def __init__(
+        self, settings: DPCConfig, classes: int, dropout: float = 0.5, frozen: bool = False
+    ):
+        # Not named `config`: beside an argument of that name the hub mixin saves no other.
         # Without running statistics a frozen encoder would normalise by numbers nobody measured.
-        if frozen and not config.running_stats:
+        if frozen and not settings.running_stats:
             raise ThesisError(
                 "A frozen classifier needs an encoder pre-trained with running_stats=true."
             )
-        backbone = ResNet2D3D(config.network, config.width, True, config.stem_pool)
+        backbone = ResNet2D3D(settings.network, settings.width, True, settings.stem_pool)
         super().__init__(
             backbone,
-            ConvGRU(backbone.feature_dim, config.dropout),
+            ConvGRU(backbone.feature_dim, settings.dropout),
             classes=classes,
             dropout=dropout,
-            relu_first=config.relu_first,
+            relu_first=settings.relu_first,
             frozen=frozen,
         )
-        self.config = config
+        self.config = settings
 
 
 def summary(model: DPC) -> dict[str, Any]:
