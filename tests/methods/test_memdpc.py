@@ -412,6 +412,13 @@ def test_golden_model(size: int, batch: int) -> None:
         close(case, gradients, GRADIENT)
 
 
+def test_one_direction_loads_from_both() -> None:
+    model = MemDPC(MemDPCConfig())
+    report = load_memdpc(model, state("memdpc_bd_r18"))
+    assert not report.missing and report.unused
+    assert all(name.startswith("agg_b.") for name in report.unused)
+
+
 def test_golden_classifier() -> None:
     config = MemDPCConfig(bidirectional=True, relu_first=True)
     classifier = MemDPCClassifier(config, 101).eval()
