@@ -17,8 +17,8 @@ from typing import Any
 
 from thesislib.config import PROFILES, choose
 from thesislib.errors import ThesisError
+from thesislib.methods import METHODS
 
-METHODS = ("dpc",)
 PRESETS = (*PROFILES, "as_released")
 
 
@@ -197,7 +197,7 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
 def _row(args: argparse.Namespace) -> str:
     from thesislib.rows import HEADLINE, ROWS
 
-    row = args.row or HEADLINE[args.method]
+    row = args.row or HEADLINE[choose("method with rows to train", args.method, HEADLINE)]
     return choose("row", row if "/" in row else f"{args.method}/{row}", ROWS)
 
 

@@ -25,7 +25,7 @@ from thesislib.evaluation.finetune import clips
 from thesislib.evaluation.imagenet import imagenet_features
 from thesislib.evaluation.retrieval import nearest
 from thesislib.ledger import Ledger
-from thesislib.methods.dpc import FRAME_WISE
+from thesislib.methods import FRAME_WISE
 from thesislib.rows import row_config
 from thesislib.synthetic import PAIRS
 from thesislib.train import seed_everything
