@@ -12,7 +12,7 @@ from torch import nn
 
 from thesislib.checkpoint import RunFolder
 from thesislib.config import Augment, RunConfig
-from thesislib.data.dataset import ClipDataset
+from thesislib.data.dataset import ClipDataset, clip_settings
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features, over_windows
@@ -63,18 +63,7 @@ class FinetuneConfig(RunConfig):
 
 def clips(manifest: Manifest, config: RunConfig, *, train: bool) -> ClipDataset:
     """One clip a video and epoch, as ``config`` says."""
-    return ClipDataset(
-        manifest,
-        num_seq=config.num_seq,
-        seq_len=config.seq_len,
-        stride=config.stride,
-        size=config.size,
-        augment=config.augment,
-        train=train,
-        short=config.short,
-        seed=config.seed,
-        cache="memory" if config.cache else None,
-    )
+    return ClipDataset(manifest, clip_settings(config), train=train)
 
 
 def classify(classifier: Any, manifest: Manifest, config: FinetuneConfig) -> Features:
