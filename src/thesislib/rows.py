@@ -33,7 +33,9 @@ class Row:
 FLOW = {"modality": "flow"}
 BOTH_WAYS = {"bidirectional": True}
 # The small profile has an eighth of the memory, as it has a fraction of the videos.
-SLOTS = {n: {"changes": {"memory_slots": n}, "small": {"memory_slots": n // 8}} for n in (512, 2048)}
+SLOTS = {
+    n: {"changes": {"memory_slots": n}, "small": {"memory_slots": n // 8}} for n in (512, 2048)
+}
 
 ROWS = {
     "dpc/random": Row("random initialisation", pretrain=False),

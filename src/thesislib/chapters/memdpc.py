@@ -131,7 +131,10 @@ def _memory_reading(
     rng = np.random.default_rng(0)
     drawn = np.stack([rng.permutation(len(names))[: len(order)] for _ in range(1000)])
     text += f" Over all slots, {alike(order.T):.0f} % of the {len(order)} strongest videos show "
-    return text + f"the slot's commonest action; for videos drawn at random it is {alike(drawn):.0f} %."
+    return (
+        text
+        + f"the slot's commonest action; for videos drawn at random it is {alike(drawn):.0f} %."
+    )
 
 
 def efficiency_picture(profile: str, dataset: str) -> viz.Picture:
