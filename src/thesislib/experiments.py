@@ -16,6 +16,7 @@ from thesislib.config import choose
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.features import extract
 from thesislib.evaluation.finetune import FinetuneConfig, clips, finetune
+from thesislib.evaluation.fusion import save_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import retrieval
 from thesislib.methods.dpc import DPC, DPCConfig
@@ -159,6 +160,7 @@ def run_row(
         metrics |= scores["metrics"]
         hits |= scores["hits"]
         counts = scores["counts"]
+        save_probabilities(run.path / "probe_probabilities.safetensors", scores["probabilities"])
         if stages and source:
             points = _checkpoints(model, source, manifest, config, tuning, rows, log)
             last = {"epoch": config.epochs, "finetune_top1": metrics["finetune_top1"]}
@@ -210,6 +212,7 @@ def protocols(
             "retrieval_r1": found["hits"],
         },
         "counts": {"evaluated": tuned["evaluated"], "skipped": tuned["skipped"]},
+        "probabilities": probe["probabilities"],
     }
 
 

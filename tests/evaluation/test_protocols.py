@@ -13,8 +13,7 @@ from torch import nn
 from studio import SMALL, tiny
 from thesislib.data.dataset import WindowDataset
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, over_windows
-from thesislib.evaluation.finetune import accuracy
+from thesislib.evaluation.features import Features, accuracy, over_windows
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import nearest, retrieval
 from thesislib.methods.dpc import DPC, DPCConfig

@@ -25,12 +25,39 @@ class Features:
         labels: int64 ``(V,)``, positions in ``manifest.classes``; -1 without a label.
         videos: int64 ``(V,)``, positions in ``manifest.videos``.
         report: How many videos were used, dropped as too short, padded, unreadable.
+        names: Paths of the videos as the manifest has them; they tell which rows of two streams
+            belong together.
     """
 
     values: NDArray[np.float32]
     labels: NDArray[np.int64]
     videos: NDArray[np.int64]
     report: dict[str, Any]
+    names: tuple[str, ...] = ()
+
+    @property
+    def skipped(self) -> int:
+        """Videos without a row: too short for the protocol, or unreadable."""
+        return int(self.report["total"] - self.report["used"] + self.report.get("failed", 0))
+
+
+def accuracy(probabilities: Features) -> dict[str, Any]:
+    """How often the likeliest class is the right one.
+
+    Args:
+        probabilities: ``(V, classes)``, one row a video.
+
+    Returns:
+        ``top1`` in ``[0, 1]``, ``hits`` (one character a video), and how many videos were
+        ``evaluated`` and ``skipped``.
+    """
+    right = probabilities.values.argmax(1) == probabilities.labels
+    return {
+        "top1": float(np.mean(right)),
+        "hits": "".join("01"[int(r)] for r in right),
+        "evaluated": len(right),
+        "skipped": probabilities.skipped,
+    }
 
 
 def over_windows(
@@ -80,6 +107,7 @@ def over_windows(
         labels=np.array([labels[v] for v in order], np.int64),
         videos=np.array(order, np.int64),
         report=dict(dataset.report),
+        names=tuple(manifest.videos[v].path for v in order),
     )
 
 

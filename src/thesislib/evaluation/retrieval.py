@@ -67,5 +67,5 @@ def retrieval(
         "hits": "".join("01"[int(h)] for h in same[:, 0]),
         "neighbours": index,
         "evaluated": len(index),
-        "skipped": queries.report["total"] - queries.report["used"],
+        "skipped": queries.skipped,
     }
