@@ -44,7 +44,7 @@ def save_probabilities(path: Path, probabilities: Features) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {
+        tensors: dict[str, np.ndarray] = {
             "probabilities": np.ascontiguousarray(probabilities.values, np.float32),
             "labels": np.ascontiguousarray(probabilities.labels, np.int64),
             "videos": np.ascontiguousarray(probabilities.videos, np.int64),
