@@ -9,6 +9,7 @@ from thesislib.synthetic import World, prepare
 
 SMALL = {
     "num_workers": 0,
+    "min_clips": 0,
     "width": 4,
     "size": 32,
     "num_seq": 4,
@@ -20,6 +21,7 @@ SMALL = {
 }
 TUNE = {
     "num_workers": 0,
+    "min_clips": 0,
     "size": 32,
     "num_seq": 2,
     "seq_len": 3,

@@ -123,6 +123,7 @@ class RunConfig:
     seq_len: int = 5  # frames per block T
     stride: int = 3  # raw frames from one frame to the next
     size: int = 128  # pixels, side of the square input
+    min_clips: int = 160  # clips of an epoch at least: a small set is passed over several times
     short: str = "drop"  # videos shorter than the clip: drop, or pad with the last frame
     augment: Augment = Augment()
     val_every: int = 1  # epochs

@@ -15,7 +15,7 @@ from thesislib.checkpoint import RunFolder, load_state, provenance, read_info
 from thesislib.config import choose
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.features import extract
-from thesislib.evaluation.finetune import FinetuneConfig, clips, finetune
+from thesislib.evaluation.finetune import FinetuneConfig, clips, finetune, validation_clips
 from thesislib.evaluation.fusion import save_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import retrieval
@@ -89,11 +89,11 @@ def pretrain(
     if entry.start:
         load_state(before.checkpoint, model)
     begun = time.time()
-    train, val = manifest.select(split="train"), manifest.select(split="val")
+    train = manifest.select(split="train")
     if log:
         log(f"{run.name}: {len(train)} videos, {config.epochs} epochs")
     train_set = clips(train, config, train=True)
-    val_set = clips(val, config, train=False) if len(val) else None
+    val_set = validation_clips(manifest, config)
     rows = fit(model, train_set, val_set, config, run, log=log, tensorboard=tensorboard)
     seconds = _seconds(run)
     result = {

@@ -16,11 +16,11 @@ DOCUMENTS = [REPO / "README.md", *sorted((REPO / "book").glob("*.md"))]
 TINY = [
     *("--set", "epochs=1", "--set", "width=4", "--set", "size=32", "--set", "num_seq=4"),
     *("--set", "pred_step=2", "--set", "seq_len=3", "--set", "batch_size=4"),
-    *("--set", "num_workers=0"),
+    *("--set", "num_workers=0", "--set", "min_clips=0"),
 ]
 TUNE = [
     *("--tune", "epochs=1", "--tune", "size=32", "--tune", "num_seq=2", "--tune", "seq_len=3"),
-    *("--tune", "batch_size=4", "--tune", "num_workers=0"),
+    *("--tune", "batch_size=4", "--tune", "num_workers=0", "--tune", "min_clips=0"),
 ]
 # What is added to make it quick; PATH is a folder of videos by class. In the order in which a
 # reader would type them: a data set comes before what reads it.

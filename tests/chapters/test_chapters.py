@@ -94,8 +94,13 @@ def test_a_run_says_what_it_does_and_a_second_call_finds_it(results: dict, lines
 def test_chance_is_one_over_the_candidates(tiny: Path) -> None:
     config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
     side = DPC(config).features(torch.zeros(1, 2, 3, 3, 64, 64)).shape[-1]
-    pairs = count_pairs(config.batch_size, config.pred_step, side, side)
-    levels = chapters.chance(config)
+    manifest = read_manifest("synthetic")
+    held = len(manifest.select(split="val"))
+    # Guessing is easier where the validation split is smaller than a batch.
+    for batch in (2, 1000):
+        pairs = count_pairs(min(batch, held), config.pred_step, side, side)
+        levels = chapters.chance(dataclasses.replace(config, batch_size=batch), manifest)
+        assert levels["all"] == pytest.approx(1 / sum(pairs.values()))
     assert levels["all"] == pytest.approx(1 / sum(pairs.values()))
     assert levels["temporal"] == pytest.approx(1 / config.pred_step)
     assert levels["easy"] == pytest.approx(1 / (1 + pairs["easy"]))

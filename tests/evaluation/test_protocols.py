@@ -14,6 +14,7 @@ from studio import SMALL, tiny
 from thesislib.data.dataset import WindowDataset
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features, accuracy, over_windows
+from thesislib.evaluation.finetune import clips, validation_clips
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import nearest, retrieval
 from thesislib.methods.dpc import DPC, DPCConfig
@@ -145,3 +146,18 @@ def test_evaluation_leaves_the_mode_as_it_was(roots: Path) -> None:
     over_windows(model.encode, model, manifest, config)
     assert model.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_small_set_is_passed_over_several_times(roots: Path) -> None:
+    manifest = tiny(roots / "data").select(split="train")
+    config = DPCConfig.preset("small").override({**SMALL, "min_clips": 50})
+    assert len(clips(manifest, config, train=True)) == 3 * len(manifest) >= 50
+    assert len(clips(manifest, config, train=False)) == len(manifest)
+
+
+def test_validation_without_a_usable_video_is_none(roots: Path) -> None:
+    manifest = tiny(roots / "data")
+    config = DPCConfig.preset("small").override(SMALL)
+    assert len(validation_clips(manifest, config)) == len(manifest.select(split="val"))
+    assert validation_clips(manifest.select(split="train"), config) is None
+    assert validation_clips(manifest, config.override({"stride": 9})) is None

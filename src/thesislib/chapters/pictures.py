@@ -16,7 +16,7 @@ from thesislib.checkpoint import RunFolder
 from thesislib.config import runs_root
 from thesislib.data.clips import block_indices, centre_start, clip_span
 from thesislib.data.dataset import ClipDataset
-from thesislib.data.manifest import Manifest, Video
+from thesislib.data.manifest import Manifest, Video, read_manifest
 from thesislib.data.reader import open_video
 from thesislib.data.transforms import Transform, denormalise
 from thesislib.errors import ThesisError
@@ -106,7 +106,7 @@ def curves_picture(result: Mapping[str, Any]) -> viz.Picture:
     """Pretext accuracy of a row's pre-training on the validation split, beside chance."""
     rows = RunFolder(runs_root() / result["source"]).metrics()
     config = dpc_config(result["row"], result["profile"], result["dataset"], result["seed"])
-    levels = chance(config)
+    levels = chance(config, read_manifest(result["dataset"]))
     return viz.curves(
         rows,
         {"val_top1": "all candidates", "val_top1_temporal": "other times only"},

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from thesislib.config import choose
 from thesislib.data.dataset import ClipDataset, make_loader
+from thesislib.data.manifest import Manifest
+from thesislib.evaluation.finetune import validation_clips
 from thesislib.experiments import ROWS, run_row
 from thesislib.methods.dpc import DPC, DPCConfig, summary
 
@@ -64,8 +67,17 @@ def first_batch(videos: ClipDataset, config: DPCConfig) -> dict[str, Tensor]:
     return batch
 
 
-def chance(config: DPCConfig) -> dict[str, float]:
-    """Pretext accuracy of guessing: against all candidates, and against one kind of negatives."""
-    pairs: Mapping[str, int] = summary(DPC(config))["pairs of one prediction"]
+def chance(config: DPCConfig, manifest: Manifest) -> dict[str, float]:
+    """Pretext accuracy of guessing on the validation split of a data set.
+
+    Fewer validation videos than a batch make fewer candidates, and guessing easier.
+
+    Returns:
+        Shares: against ``all`` candidates, and against one kind of negatives.
+    """
+    held = validation_clips(manifest, config)
+    size = min(config.batch_size, len(held)) if held else config.batch_size
+    model = DPC(replace(config, batch_size=size))
+    pairs: Mapping[str, int] = summary(model)["pairs of one prediction"]
     levels = {kind: 1 / (1 + n) for kind, n in pairs.items() if kind != "positive"}
     return {"all": 1 / sum(pairs.values()), **levels}

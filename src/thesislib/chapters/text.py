@@ -50,6 +50,10 @@ NO_LABELS = (
     "This data set has no labels: there is nothing to classify, so only the pretext accuracy and "
     "the picture of nearest neighbours can be shown.\n"
 )
+TOO_FEW = (
+    "The training and the test split of this data set do not both hold videos of two classes, so "
+    "nothing can be classified: add videos to see the other scores.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -142,8 +146,7 @@ def pairs_page(configs: Mapping[str, DPCConfig]) -> Page:
     rows = []
     for name, config in configs.items():
         pairs = summary(DPC(config))["pairs of one prediction"]
-        levels = chance(config)
-        shares = [f"{100 * levels[kind]:.2g} %" for kind in ("all", "temporal")]
+        shares = [f"{100 / n:.2g} %" for n in (sum(pairs.values()), 1 + pairs["temporal"])]
         rows.append((name, *(f"{n:,}" for n in pairs.values()), *shares))
     head = ("settings", "positive", "temporal", "spatial", "easy", "chance, all", "chance, times")
     return grid(head, rows)
@@ -171,7 +174,9 @@ def scores_page(results: Mapping[str, Mapping[str, Any]], manifest: Manifest) ->
         texts = [NOTHING if v is None else f"{100 * v:.1f}" for v in values]
         rows.append((row, *texts))
     table = grid(("row", *(f"{METRICS[m]}, %" for m in measured)), rows)
-    return table if len(manifest.classes) > 1 else Page(f"{table.text}\n{NO_LABELS}")
+    judged = any("finetune_top1" in r["metrics"] for r in results.values())
+    why = TOO_FEW if len(manifest.classes) > 1 else NO_LABELS
+    return table if judged else Page(f"{table.text}\n{why}")
 
 
 def tables_page(
@@ -264,7 +269,7 @@ def numbers(
 ) -> dict[str, Any]:
     """What the text of chapter 2 quotes: sizes, chance levels, minutes, the thesis's figures."""
     table, figure = published.table("2.1"), published.figure("2.3")
-    levels = chance(config)
+    levels = chance(config, manifest)
     minutes = sum(r["provenance"]["wall_seconds"] for r in results.values()) / 60
     pretext = figure.series["pretext_top1"]
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,8 +63,8 @@ class FinetuneConfig(RunConfig):
 
 
 def clips(manifest: Manifest, config: RunConfig, *, train: bool) -> ClipDataset:
-    """One clip a video and epoch, as ``config`` says."""
-    return ClipDataset(
+    """Clips as ``config`` says: one a video and epoch, more of a small training set."""
+    dataset = ClipDataset(
         manifest,
         num_seq=config.num_seq,
         seq_len=config.seq_len,
@@ -75,6 +76,18 @@ def clips(manifest: Manifest, config: RunConfig, *, train: bool) -> ClipDataset:
         seed=config.seed,
         cache="memory" if config.cache else None,
     )
+    if train:
+        # An epoch of a handful of videos would be one step, and its batch have few negatives.
+        dataset.repeat = max(1, math.ceil(config.min_clips / len(dataset)))
+    return dataset
+
+
+def validation_clips(manifest: Manifest, config: RunConfig) -> ClipDataset | None:
+    """The middle clip of each validation video; ``None`` where no such video can be used."""
+    try:
+        return clips(manifest.select(split="val"), config, train=False)
+    except ThesisError:  # none there, or none long enough: training goes on without
+        return None
 
 
 def classify(classifier: Any, manifest: Manifest, config: FinetuneConfig) -> Features:
@@ -116,11 +129,10 @@ def finetune(
     if run.finished:
         return run.result()
     train = manifest.select(split="train", per_class=config.per_class or None, seed=config.seed)
-    val = manifest.select(split="val")
     rows = fit(
         classifier,
         clips(train, config, train=True),
-        clips(val, config, train=False),
+        validation_clips(manifest, config),
         config,
         run,
         log=log,
