@@ -96,8 +96,8 @@ class _VideoDataset(Dataset[Item]):
         videos = self.manifest.videos
         return [videos[i].path for i in torch.nonzero(self._failed).flatten().tolist()]
 
-    def label(self, video: Video) -> int:
-        """Class number; -1 without a label."""
+    def label(self, video: Video, start: int) -> int:
+        """Class number of the clip that starts at this frame; -1 without a label."""
         return self._class_number.get(video.label, -1)
 
     def _read(self, number: int, indices: clips.Indices) -> Frames:
@@ -238,7 +238,7 @@ class ClipDataset(_VideoDataset):
             frames = self._read(number, indices)
             return {
                 "video": self._blocks(frames, rng),
-                "label": torch.tensor(self.label(video)),
+                "label": torch.tensor(self.label(video, start)),
                 "index": torch.tensor(number),
             }
 
@@ -322,7 +322,7 @@ class WindowDataset(_VideoDataset):
             rng = np.random.default_rng([self.seed, 0, place])
             return {
                 "video": self._blocks(self._read(number, indices), rng),
-                "label": torch.tensor(self.label(self.manifest.videos[number])),
+                "label": torch.tensor(self.label(self.manifest.videos[number], start)),
                 "index": torch.tensor(number),
                 "window": torch.tensor(window),
             }

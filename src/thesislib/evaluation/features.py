@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from thesislib.config import RunConfig
 from thesislib.data.dataset import WindowDataset, make_loader
@@ -82,25 +83,15 @@ def over_windows(
         short=config.short,
         max_windows=windows,
     )
-    loader = make_loader(
-        dataset, 2 * config.batch_size, shuffle=False, num_workers=config.num_workers, seed=0
-    )
-    device = next(module.parameters()).device
-    training = module.training
-    module.eval()
     sums: dict[int, NDArray[np.float64]] = {}
     counts: dict[int, int] = {}
     labels: dict[int, int] = {}
-    with torch.no_grad():
-        for batch in loader:
-            batch = {k: v.to(device) for k, v in batch.items()}
-            values = function(batch).double().cpu().numpy()
-            rows = zip(batch["index"].tolist(), batch["label"].tolist(), values, strict=True)
-            for video, label, value in rows:
-                sums[video] = sums.get(video, 0.0) + value
-                counts[video] = counts.get(video, 0) + 1
-                labels[video] = label
-    module.train(training)
+    for batch, values in in_batches(function, module, dataset, config):
+        rows = zip(batch["index"].tolist(), batch["label"].tolist(), values, strict=True)
+        for video, label, value in rows:
+            sums[video] = sums.get(video, 0.0) + value
+            counts[video] = counts.get(video, 0) + 1
+            labels[video] = label
     order = sorted(sums)
     return Features(
         values=np.stack([sums[v] / counts[v] for v in order]).astype(np.float32),
@@ -109,6 +100,28 @@ def over_windows(
         report=dict(dataset.report),
         names=tuple(manifest.videos[v].path for v in order),
     )
+
+
+def in_batches(
+    function: Callable[[dict[str, Tensor]], Tensor],
+    module: nn.Module,
+    dataset: Dataset[Any],
+    config: RunConfig,
+) -> Iterator[tuple[dict[str, Tensor], NDArray[np.float64]]]:
+    """``function(batch)`` of every batch in order, ``module`` in evaluation mode meanwhile."""
+    loader = make_loader(
+        dataset, 2 * config.batch_size, shuffle=False, num_workers=config.num_workers, seed=0
+    )
+    device = next(module.parameters()).device
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            for batch in loader:
+                batch = {k: v.to(device) for k, v in batch.items()}
+                yield batch, function(batch).double().cpu().numpy()
+    finally:
+        module.train(training)
 
 
 def extract(model: Any, manifest: Manifest, config: RunConfig) -> Features:
