@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 from thesislib.config import Augment
-from thesislib.data.dataset import ClipDataset, make_loader
+from thesislib.data.dataset import ClipDataset, ClipSettings, make_loader
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.reader import open_video
 from thesislib.errors import ThesisError
@@ -176,17 +176,9 @@ def loading(manifest: Manifest, clips: int, stride: int, size: int) -> list[dict
     augment = Augment(grey=0.5, jitter=(0.5, 0.5, 0.5, 0.25))
     rows = []
     for workers, cache in ((0, None), (1, None), (2, None), (0, "memory")):
-        data = ClipDataset(
-            manifest,
-            num_seq=8,
-            seq_len=5,
-            stride=stride,
-            size=size,
-            augment=augment,
-            train=True,
-            cache=cache,
-            repeat=-(-clips // len(manifest)),
-        )
+        settings = ClipSettings(8, 5, stride, size, augment, cache=cache)
+        repeat = -(-clips // len(manifest))
+        data = ClipDataset(manifest, settings, train=True, repeat=repeat)
         loader = make_loader(data, 16, shuffle=True, num_workers=workers)
 
         def one_pass(loader: Any = loader) -> None:

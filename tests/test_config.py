@@ -43,6 +43,8 @@ def test_text_becomes_the_fields_type(key: str, text: str, value: object) -> Non
         ({"augment.jitter": "0.1,0.2"}, "does not fit"),
         ({"schedule": "platau"}, "did you mean 'plateau'"),
         ({"network": "resnet19"}, "did you mean 'resnet1"),
+        ({"modality": "flwo"}, "did you mean 'flow'"),
+        ({"flow.algorithm": "tvl2"}, "did you mean 'tvl1'"),
         ({"profile": "huge"}, "There is no profile 'huge'"),
     ],
 )
@@ -59,6 +61,25 @@ def test_json_round_trip_and_hash() -> None:
     assert dataclasses.replace(config, lr=0.5).hash() != config.hash()
     # Workers and cache change the speed, never the numbers.
     assert dataclasses.replace(config, num_workers=7, cache=True).hash() == config.hash()
+
+
+def test_a_new_field_leaves_old_hashes_alone() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Later(DPCConfig):
+        thing: int = 3
+
+    for changes in ({}, {"lr": 0.5}, {"augment": Augment(flip=0.1)}):
+        before = DPCConfig(**changes).hash()
+        assert Later(**changes).hash() == before
+        assert Later(**changes, thing=4).hash() != before
+    # One entry of a nested field counts by itself, the others do not.
+    released = DPCConfig.preset("as_released")
+    third = released.override({"augment.flow_third": "0"})
+    assert third.hash() != released.hash()
+    assert third.override({"augment.flow_third": "128"}).hash() == released.hash()
+    flow = DPCConfig().override({"modality": "flow", "flow.algorithm": "dis"})
+    assert len({flow.hash(), DPCConfig().hash(), DPCConfig(modality="flow").hash()}) == 3
+    assert DPCConfig.from_dict(flow.to_dict()) == flow == DPCConfig(**flow.to_dict())
 
 
 def test_presets_follow_thesis_and_released_code() -> None:

@@ -235,3 +235,17 @@ def test_contact_sheet_without_classes_shows_twelve(
     viz.write_contact_sheet(Manifest("plain", tmp_path, tuple(rows)), tmp_path / "s.png")
     assert len(seen[0]) == 12
     assert seen[0][0].shape == (6, 32, 32, 3)
+
+
+def test_flow_colours_show_direction_and_speed() -> None:
+    # Still, right, down, left and up by 10 pixels, right by 5.
+    x = np.array([128, 191, 128, 64, 128, 159], np.uint8)
+    y = np.array([127, 128, 191, 128, 64, 128], np.uint8)
+    flow = np.stack([x, y], -1)[None, None]
+    (got,) = viz.flow_colours(flow, full=10.0)[0]
+    assert got[0].tolist() == [255, 255, 255]
+    assert got[1].tolist() == pytest.approx([255, 1, 1], abs=3)
+    assert got[2].tolist() == pytest.approx([128, 255, 1], abs=3)
+    assert got[3].tolist() == pytest.approx([0, 255, 255], abs=3)
+    assert got[4].tolist() == pytest.approx([128, 0, 255], abs=3)
+    assert got[5].tolist() == pytest.approx([255, 128, 128], abs=3)

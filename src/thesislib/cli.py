@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from thesislib.config import PROFILES, choose
+from thesislib.config import FLOW_ALGORITHMS, PROFILES, choose
 from thesislib.errors import ThesisError
 
 METHODS = ("dpc",)
@@ -71,6 +71,18 @@ def parser() -> argparse.ArgumentParser:
 
     doctor = add("doctor", _doctor, "health report of a data set")
     doctor.add_argument("dataset")
+
+    flow = add("flow", _flow, "compute the optical flow of a data set, or go on with it")
+    flow.add_argument("dataset")
+    flow.add_argument(
+        "--algorithm",
+        default="tvl1",
+        choices=FLOW_ALGORITHMS,
+        help="tvl1, as in the thesis; the others are faster, and departures from it",
+    )
+    flow.add_argument("--bound", type=float, default=20.0, help="pixels at which motion is clipped")
+    flow.add_argument("--jobs", type=int, help="videos at a time; default: one a core")
+    flow.add_argument("--force", action="store_true", help="replace flow of other settings")
 
     info = add("info", _info, "parameters, operations, shapes and settings of a method")
     info.add_argument("method", choices=METHODS)
@@ -185,6 +197,15 @@ def _doctor(args: argparse.Namespace) -> dict[str, Any]:
     from thesislib.data.manifest import read_manifest
 
     return doctor(read_manifest(args.dataset))
+
+
+def _flow(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.config import FlowConfig
+    from thesislib.data.flow import compute_flow
+    from thesislib.data.manifest import read_manifest
+
+    config = FlowConfig(args.algorithm, args.bound)
+    return compute_flow(read_manifest(args.dataset), config, jobs=args.jobs, force=args.force)
 
 
 def _info(args: argparse.Namespace) -> dict[str, Any]:

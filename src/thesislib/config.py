@@ -17,6 +17,8 @@ from typing import Any, Self
 from thesislib.errors import ThesisError
 
 PROFILES = ("small", "gpu", "paper")
+MODALITIES = ("rgb", "flow", "both")
+FLOW_ALGORITHMS = ("tvl1", "tvl1_fast", "farneback", "dis")
 
 
 def repo_root() -> Path | None:
@@ -89,7 +91,12 @@ class Augment:
     jitter_p: float = 1.0  # probability that the jitter is applied at all
     jitter_scope: str = "frame"
     interpolation: str = "bilinear"  # or nearest (as released)
-    normalise: bool = True  # ImageNet mean and standard deviation
+    normalise: bool = True  # ImageNet mean and standard deviation, of flow too (as released)
+    # Flow becomes a picture of three channels. The thesis stacks "a third zero-valued channel" and
+    # *then* maps [-20, 20] to [0, 255] (3.5.2, 4.4.2): zero motion, 128, as in the released files.
+    flow_third: int = 128  # 0 for the other reading: a channel of zeros after the mapping
+    flow_channels: str = "xy0"  # x, y, third; or 0yx (the released files in an RGB reader)
+    flow_colour: bool = True  # grey and jitter for flow as well: "for both streams" (3.5.2)
 
     def __post_init__(self) -> None:
         _tuples(self)
@@ -98,6 +105,22 @@ class Augment:
             choose(f"scope for {name}", getattr(self, name), ("frame", "clip"))
         choose("grey kind", self.grey_kind, ("luma", "channel"))
         choose("interpolation", self.interpolation, ("bilinear", "nearest"))
+        choose("order of flow channels", self.flow_channels, ("xy0", "0yx"))
+        if not 0 <= self.flow_third <= 255:
+            raise ThesisError(f"flow_third={self.flow_third} is no pixel value: give 0 to 255.")
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """How optical flow is computed (thesis 3.5.2 and 4.4.2: TV-L1, clipped at 20 pixels)."""
+
+    algorithm: str = "tvl1"  # OpenCV's own settings; the others are faster, and departures
+    bound: float = 20.0  # pixels at which x and y are clipped
+
+    def __post_init__(self) -> None:
+        choose("flow algorithm", self.algorithm, FLOW_ALGORITHMS)
+        if not 0 < self.bound < float("inf"):
+            raise ThesisError(f"bound={self.bound} pixels is no bound: give a number above 0.")
 
 
 @dataclass(frozen=True)
@@ -126,14 +149,18 @@ class RunConfig:
     min_clips: int = 160  # clips of an epoch at least: a small set is passed over several times
     short: str = "drop"  # videos shorter than the clip: drop, or pad with the last frame
     augment: Augment = Augment()
+    modality: str = "rgb"  # rgb, flow, or both streams of the same clip
+    flow: FlowConfig = FlowConfig()  # which flow, for "flow" and "both"
     val_every: int = 1  # epochs
     keep_every: int = 0  # keep a copy of the weights every so many epochs; 0: only the last
 
     def __post_init__(self) -> None:
         _tuples(self)
-        if isinstance(self.augment, Mapping):  # from a model folder's config.json
-            object.__setattr__(self, "augment", Augment(**self.augment))
+        for name, kind in (("augment", Augment), ("flow", FlowConfig)):
+            if isinstance(value := getattr(self, name), Mapping):  # from a model's config.json
+                object.__setattr__(self, name, kind(**value))
         choose("profile", self.profile, PROFILES)
+        choose("modality", self.modality, MODALITIES)
         choose("schedule", self.schedule, ("constant", "plateau", "steps", "cosine"))
         choose("precision", self.precision, ("no", "bf16"))
         choose("policy for short videos", self.short, ("drop", "pad"))
@@ -163,11 +190,30 @@ class RunConfig:
     def hash(self) -> str:
         """Eight hex digits of everything that decides the numbers of a run.
 
-        The number of workers is left out: the random draws do not depend on it.
+        Only what differs from the class's defaults counts, down into ``augment`` and ``flow``. So a
+        new field, whose default is what was done before, leaves the hashes of all runs as they
+        were. The other side of it: *changing* a default would give old hashes a new meaning, so
+        presets change, defaults do not.
+
+        The number of workers and the cache are left out: the random draws do not depend on them.
         """
-        values = {k: v for k, v in self.to_dict().items() if k not in ("num_workers", "cache")}
-        text = json.dumps(values, sort_keys=True)
+        values = _changed(self.to_dict(), type(self)().to_dict())
+        text = json.dumps(
+            {k: v for k, v in values.items() if k not in ("num_workers", "cache")}, sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _changed(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of ``values`` that differ from ``defaults``, in nested dictionaries too."""
+    out = {}
+    for key, value in values.items():
+        default = defaults[key]
+        if isinstance(value, dict):
+            value, default = _changed(value, default), {}
+        if value != default:
+            out[key] = value
+    return out
 
 
 def _override(config: Any, values: Mapping[str, Any]) -> Any:

@@ -11,7 +11,13 @@ from video_files import number_of, write_video
 
 from thesislib.config import Augment
 from thesislib.data import dataset as module
-from thesislib.data.dataset import ClipDataset, EpochSampler, WindowDataset, make_loader
+from thesislib.data.dataset import (
+    ClipDataset,
+    ClipSettings,
+    EpochSampler,
+    WindowDataset,
+    make_loader,
+)
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import open_video
 from thesislib.data.transforms import denormalise
@@ -41,8 +47,22 @@ def with_bad(manifest: Manifest, folder: Path) -> Manifest:
     return Manifest("with bad", manifest.root, tuple(videos))
 
 
-def clips(manifest: Manifest, augment: Augment = STRONG, **options: Any) -> ClipDataset:
-    return ClipDataset(manifest, **{**SHAPE, "augment": augment, "train": True, **options})
+def clips(
+    manifest: Manifest,
+    augment: Augment = STRONG,
+    *,
+    train: bool = True,
+    repeat: int = 1,
+    **options: Any,
+) -> ClipDataset:
+    settings = ClipSettings(**{**SHAPE, "augment": augment, **options})
+    return ClipDataset(manifest, settings, train=train, repeat=repeat)
+
+
+def windows(manifest: Manifest, hop: int | None = None, **options: Any) -> WindowDataset:
+    bound = options.pop("max_windows", 0)
+    settings = ClipSettings(**{**SHAPE, "augment": STRONG, "short": "pad", **options})
+    return WindowDataset(manifest, settings, hop=hop, max_windows=bound)
 
 
 def test_an_item_holds_the_right_frames(manifest: Manifest) -> None:
@@ -186,7 +206,7 @@ def test_repeat_gives_other_clips_of_the_same_videos(manifest: Manifest) -> None
 
 
 def test_windows_cover_each_video(manifest: Manifest) -> None:
-    data = WindowDataset(manifest, **{**SHAPE, "size": 48}, augment=STRONG)
+    data = windows(manifest, size=48)
     # Span 24, hop 2 blocks = 12 frames: starts 0, 12 (and 24 from 48 frames on).
     expected = [(v, w, 12 * w) for v in range(6) for w in range(3 if 45 + v >= 48 else 2)]
     assert data.windows == expected
@@ -196,9 +216,9 @@ def test_windows_cover_each_video(manifest: Manifest) -> None:
         assert (int(item["index"]), int(item["window"])) == (video, window)
         frames = denormalise(item["video"]).reshape(-1, 48, 48, 3)
         assert [number_of(f) for f in frames] == [start + 2 * i for i in range(12)]
-    few = WindowDataset(manifest, **SHAPE, augment=STRONG, hop=1, max_windows=2)
+    few = windows(manifest, hop=1, max_windows=2)
     assert [w[2] for w in few.windows[:2]] == [0, 18]
-    padded = WindowDataset(manifest, num_seq=8, seq_len=5, stride=3, size=32, augment=STRONG)
+    padded = windows(manifest, num_seq=8, seq_len=5, stride=3)
     assert padded.report["padded"] == 6
     assert len(padded) == 6
     assert torch.equal(padded[0]["video"][-1, :, -1], padded[0]["video"][-2, :, -1])

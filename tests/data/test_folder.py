@@ -49,7 +49,7 @@ def test_bad_files_are_named_skipped_counted_and_training_goes_on(
     assert back.videos == made.videos
     assert {v.label for v in back.videos} == {"a", "b"}
     assert all(Path(v.path).is_absolute() and back.file(v).is_file() for v in back.videos)
-    data = ClipDataset(back, num_seq=4, seq_len=5, stride=2, size=16, augment=Augment(), train=True)
+    data = ClipDataset(back, ClipSettings(4, 5, 2, 16), train=True)
     assert sum(len(b["index"]) for b in make_loader(data, 2, shuffle=True)) == 6
     assert data.report["failed"] == 0
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from studio import SMALL, tiny
-from thesislib.data.dataset import WindowDataset
+from thesislib.data.dataset import ClipSettings, WindowDataset
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features, accuracy, over_windows
 from thesislib.evaluation.finetune import clips, validation_clips
@@ -123,9 +123,8 @@ def test_windows_of_a_video_are_averaged(roots: Path) -> None:
     config = DPCConfig.preset("small").override({**SMALL, "num_seq": 2, "pred_step": 1})
     model = Brightness()
     found = over_windows(model.encode, model, manifest, config)
-    dataset = WindowDataset(
-        manifest, num_seq=2, seq_len=3, stride=1, size=32, augment=config.augment
-    )
+    settings = ClipSettings(2, 3, 1, 32, config.augment, short="pad")
+    dataset = WindowDataset(manifest, settings)
     means: dict[int, list[float]] = {}
     for i in range(len(dataset)):
         item = dataset[i]

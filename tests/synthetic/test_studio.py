@@ -18,12 +18,12 @@ import av
 import numpy as np
 import pytest
 
-from thesislib.data.manifest import read_manifest
+from thesislib.data.manifest import LOCK_FILE, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.synthetic import DEFAULT_ACTIONS, Recipe, World, joints_2d, prepare, render_clip
 from thesislib.synthetic.figure import J
 from thesislib.synthetic.render import actor_of, clip_spec
-from thesislib.synthetic.studio import LOCK_FILE, PARTIAL
+from thesislib.synthetic.studio import PARTIAL
 
 SMALL = {"size": 32, "frames": 8}
 QUIET = {"jobs": 1, "progress": False}

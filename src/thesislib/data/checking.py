@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -68,8 +69,17 @@ def check_files(
     return [findings[stamp] for stamp in stamps]
 
 
-def in_parallel(work: Callable[[T], R], items: Iterable[T], jobs: int | None) -> Iterator[R]:
-    """Results as they come, from threads; a few items wait at a time, so a stop is quick."""
+def in_parallel(
+    work: Callable[[T], R], items: Iterable[T], jobs: int | None, stop: Event | None = None
+) -> Iterator[R]:
+    """Results as they come, from threads; a few items wait at a time, so a stop is quick.
+
+    Args:
+        work: Called in a thread, with one item.
+        items: What is to be done.
+        jobs: Threads; default one a core.
+        stop: Set at the end, however it comes: long work looks at it and gives up early.
+    """
     jobs = max(1, jobs or os.cpu_count() or 1)
     waiting: set[Future[R]] = set()
     with ThreadPoolExecutor(jobs) as pool:
@@ -85,6 +95,8 @@ def in_parallel(work: Callable[[T], R], items: Iterable[T], jobs: int | None) ->
                 for future in done:
                     yield future.result()
         finally:
+            if stop is not None:
+                stop.set()
             for future in waiting:
                 future.cancel()
 

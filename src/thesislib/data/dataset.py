@@ -7,8 +7,11 @@ does the work, or on whether the run was interrupted.
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,65 +19,123 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from thesislib.config import Augment, choose
+from thesislib.config import MODALITIES, Augment, FlowConfig, RunConfig, choose
 from thesislib.data import clips
+from thesislib.data.flow_files import check_flow, read_flow
 from thesislib.data.loader import EpochSampler, Key, make_loader
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import Frames, open_video
 from thesislib.data.transforms import Transform
 from thesislib.errors import ThesisError, VideoError
 
-__all__ = ["ClipDataset", "EpochSampler", "WindowDataset", "make_loader"]
+__all__ = [
+    "ClipDataset",
+    "ClipSettings",
+    "EpochSampler",
+    "WindowDataset",
+    "clip_settings",
+    "make_loader",
+]
 
 Item = dict[str, Any]
+Read = Callable[[clips.Indices], Frames]
 DEFAULT_CACHE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What a clip is and how it is read; the same for training clips and for test windows.
+
+    Attributes:
+        num_seq: Blocks N.
+        seq_len: Frames T of a block.
+        stride: Raw frames from one frame to the next.
+        size: Side of the square output in pixels.
+        augment: Applied in training.
+        short: Videos of at most N * T * stride frames: ``drop`` (as published) or ``pad`` (the
+            last frame is repeated).
+        modality: ``rgb``, ``flow``, or ``both`` streams of the same clip.
+        flow: How the flow was computed, for ``flow`` and ``both``. Field k belongs to frame k; the
+            last frame, which has none, takes the field before it.
+        seed: Start of every random draw.
+        backend: See :func:`thesislib.data.reader.open_video`.
+        cache: ``memory`` keeps decoded videos, up to ``cache_bytes`` over all workers.
+        cache_bytes: Bytes.
+    """
+
+    num_seq: int
+    seq_len: int
+    stride: int
+    size: int
+    augment: Augment = Augment()
+    short: str = "drop"
+    modality: str = "rgb"
+    flow: FlowConfig = FlowConfig()
+    seed: int = 0
+    backend: str = "auto"
+    cache: str | None = None
+    cache_bytes: int = DEFAULT_CACHE_BYTES
+
+    def __post_init__(self) -> None:
+        choose("policy for short videos", self.short, clips.SHORT_POLICIES)
+        choose("modality", self.modality, MODALITIES)
+        if self.cache not in (None, "memory"):
+            raise ThesisError(f"There is no cache {self.cache!r}: choose 'memory' or None.")
+
+    @property
+    def span(self) -> int:
+        """Raw frames that a clip covers."""
+        return clips.clip_span(self.num_seq, self.seq_len, self.stride)
+
+    def indices(self, start: int) -> clips.Indices:
+        """Frame numbers of the clip that starts here, (N * T,)."""
+        return clips.block_indices(start, self.num_seq, self.seq_len, self.stride).reshape(-1)
+
+
+def clip_settings(config: RunConfig) -> ClipSettings:
+    """The part of a run's settings that decides its clips."""
+    return ClipSettings(
+        num_seq=config.num_seq,
+        seq_len=config.seq_len,
+        stride=config.stride,
+        size=config.size,
+        augment=config.augment,
+        short=config.short,
+        modality=config.modality,
+        flow=config.flow,
+        seed=config.seed,
+        cache="memory" if config.cache else None,
+    )
 
 
 class _VideoDataset(Dataset[Item]):
     """What training clips and test windows have in common: filter, decode, cache, bad files."""
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        *,
-        num_seq: int,
-        seq_len: int,
-        stride: int,
-        size: int,
-        augment: Augment,
-        train: bool,
-        short: str,
-        seed: int,
-        backend: str,
-        cache: str | None,
-        cache_bytes: int,
-    ) -> None:
-        choose("policy for short videos", short, clips.SHORT_POLICIES)
-        if cache not in (None, "memory"):
-            raise ThesisError(f"There is no cache {cache!r}: choose 'memory' or None.")
+    def __init__(self, manifest: Manifest, settings: ClipSettings, train: bool) -> None:
         self.manifest = manifest
-        self.num_seq, self.seq_len, self.stride = num_seq, seq_len, stride
-        self.span = clips.clip_span(num_seq, seq_len, stride)
-        self.transform = Transform(augment, size, train)
-        self.seed = seed
-        self.backend = backend
-        self.cache = cache
-        self.cache_bytes = cache_bytes
+        self.settings = settings
+        self.transform = Transform(settings.augment, settings.size, train)
         self._class_number = {name: i for i, name in enumerate(manifest.classes)}
-        self._short = [not clips.is_long_enough(v.n_frames, self.span) for v in manifest.videos]
+        span = settings.span
+        self._short = [not clips.is_long_enough(v.n_frames, span) for v in manifest.videos]
         self.videos = [
-            i for i, is_short in enumerate(self._short) if short == "pad" or not is_short
+            i for i, is_short in enumerate(self._short) if settings.short == "pad" or not is_short
         ]
         if not self.videos:
             longest = max((v.n_frames for v in manifest.videos), default=0)
             raise ThesisError(
-                f"No video of {manifest.name!r} is longer than the {self.span} frames of a clip "
-                f"({num_seq} blocks x {seq_len} frames x stride {stride}; the longest has "
-                f"{longest}): take short='pad', or fewer blocks or a smaller stride."
+                f"No video of {manifest.name!r} is longer than the {span} frames of a clip "
+                f"({settings.num_seq} blocks x {settings.seq_len} frames x stride "
+                f"{settings.stride}; the longest has {longest}): take short='pad', or fewer blocks "
+                "or a smaller stride."
             )
+        # What was skipped when the flow was computed counts as a failure once it is met.
+        self._flowless = (
+            {} if settings.modality == "rgb" else check_flow(manifest, settings.flow)
+        )
         # Shared memory, so that workers and the main process count the same failures.
         self._failed = torch.zeros(len(manifest), dtype=torch.uint8).share_memory_()
-        self._cached: dict[int, Frames] = {}
+        self._cached: dict[tuple[int, bool], Frames] = {}
         self._cached_bytes = 0
 
     @property
@@ -100,31 +161,59 @@ class _VideoDataset(Dataset[Item]):
         """Class number of the clip that starts at this frame; -1 without a label."""
         return self._class_number.get(video.label, -1)
 
-    def _read(self, number: int, indices: clips.Indices) -> Frames:
+    def _streams(self, number: int, start: int, rng: np.random.Generator) -> Item:
+        """The clip at this start as ``video`` (frames or flow), with ``flow`` for both."""
+        indices = self.settings.indices(start)
+        if self.settings.modality != "both":
+            flow = self.settings.modality == "flow"
+            return {"video": self._blocks(self._read(number, indices, flow), rng, flow)}
+        frames, fields = (self._read(number, indices, flow) for flow in (False, True))
+        if frames.shape[:3] != fields.shape[:3]:
+            video = self.manifest.videos[number]
+            raise ThesisError(
+                f"The flow of {video.path} has {fields.shape[2]}x{fields.shape[1]} pixels, its "
+                f"frames have {frames.shape[2]}x{frames.shape[1]}: run "
+                f"`thesislib flow {self.manifest.name} --force`."
+            )
+        # A generator in the same state: the same crop, flip and colours for both.
+        twin = copy.deepcopy(rng)
+        return {"video": self._blocks(frames, rng), "flow": self._blocks(fields, twin, flow=True)}
+
+    def _read(self, number: int, indices: clips.Indices, flow: bool) -> Frames:
         """Frames of the video at this place in the manifest, the last one repeated at the end."""
         video = self.manifest.videos[number]
-        indices = clips.pad_indices(indices.reshape(-1), video.n_frames)
-        if number in self._cached:
-            return self._cached[number][indices]
-        reader = open_video(self.manifest.file(video), self.backend)
-        if self.cache is None:
-            return reader.frames(indices)
+        length = video.n_frames - flow  # the last frame has no field of its own
+        indices = clips.pad_indices(indices, length)
+        key = number, flow
+        if key in self._cached:
+            return self._cached[key][indices]
+        if flow and video.path in self._flowless:
+            raise VideoError(self.manifest.file(video), self._flowless[video.path])
+        read = self._fields(video) if flow else self._frames(video)
+        if self.settings.cache is None:
+            return read(indices)
         worker = get_worker_info()
-        room = self.cache_bytes // (worker.num_workers if worker else 1) - self._cached_bytes
+        room = self.settings.cache_bytes // (worker.num_workers if worker else 1)
         # When the room is used up the videos kept so far stay: under a random order that serves
         # as well as throwing the oldest out, and costs nothing.
-        if 3 * video.n_frames * video.width * video.height > room:
-            return reader.frames(indices)
-        frames = reader.frames(np.arange(video.n_frames))
-        self._cached[number] = frames
+        if (2 if flow else 3) * length * video.width * video.height > room - self._cached_bytes:
+            return read(indices)
+        frames = read(np.arange(length))
+        self._cached[key] = frames
         self._cached_bytes += frames.nbytes
         return frames[indices]
 
-    def _blocks(self, frames: Frames, rng: np.random.Generator) -> Tensor:
-        """(N * T, H, W, 3) uint8 to (N, 3, T, size, size) float32."""
-        clip = self.transform(frames, rng)  # (3, N * T, S, S)
-        blocks = clip.unflatten(1, (self.num_seq, self.seq_len))  # (3, N, T, S, S)
-        return blocks.transpose(0, 1).contiguous()
+    def _frames(self, video: Video) -> Read:
+        return open_video(self.manifest.file(video), self.settings.backend).frames
+
+    def _fields(self, video: Video) -> Read:
+        return partial(read_flow, self.manifest, video)
+
+    def _blocks(self, frames: Frames, rng: np.random.Generator, flow: bool = False) -> Tensor:
+        """(N * T, H, W, C) uint8 to (N, 3, T, size, size) float32."""
+        clip = self.transform(frames, rng, flow)  # (3, N * T, S, S)
+        blocks = clip.unflatten(1, (self.settings.num_seq, self.settings.seq_len))
+        return blocks.transpose(0, 1).contiguous()  # (N, 3, T, S, S)
 
     def _first_readable(self, count: int, first: int, load: Callable[[int], Item]) -> Item:
         """The item at ``first``, or the next one whose file can be read.
@@ -162,59 +251,24 @@ class ClipDataset(_VideoDataset):
 
     Args:
         manifest: The videos.
-        num_seq: Blocks N.
-        seq_len: Frames T of a block.
-        stride: Raw frames from one frame to the next.
-        size: Side of the square output in pixels.
-        augment: Applied when ``train``.
+        settings: What a clip is.
         train: Random start and augmentation; ``False``: middle clip, centre crop.
-        short: Videos of at most N * T * stride frames: ``drop`` (as published) or ``pad`` (the
-            last frame is repeated).
-        seed: Start of every random draw.
-        backend: See :func:`thesislib.data.reader.open_video`.
-        cache: ``memory`` keeps decoded videos, up to ``cache_bytes`` over all workers.
-        cache_bytes: Bytes.
         repeat: Clips of each video in an epoch, for very small data sets.
 
     Items:
         ``video`` (N, 3, T, size, size) float32; ``label`` int64, -1 without one; ``index`` int64,
-        the place of the video in the manifest.
+        the place of the video in the manifest. With ``modality="flow"`` the video is its flow;
+        with ``"both"`` there is also ``flow``, of the same shape, frames, crop, flip and colours.
+        The same seed, epoch and index show the same clip in every modality.
 
     Raises:
-        ThesisError: No video is long enough.
+        ThesisError: No video is long enough, or the flow is missing or of other settings.
     """
 
     def __init__(
-        self,
-        manifest: Manifest,
-        *,
-        num_seq: int,
-        seq_len: int,
-        stride: int,
-        size: int,
-        augment: Augment,
-        train: bool,
-        short: str = "drop",
-        seed: int = 0,
-        backend: str = "auto",
-        cache: str | None = None,
-        cache_bytes: int = DEFAULT_CACHE_BYTES,
-        repeat: int = 1,
+        self, manifest: Manifest, settings: ClipSettings, *, train: bool, repeat: int = 1
     ) -> None:
-        super().__init__(
-            manifest,
-            num_seq=num_seq,
-            seq_len=seq_len,
-            stride=stride,
-            size=size,
-            augment=augment,
-            train=train,
-            short=short,
-            seed=seed,
-            backend=backend,
-            cache=cache,
-            cache_bytes=cache_bytes,
-        )
+        super().__init__(manifest, settings, train)
         self.train = train
         self.repeat = repeat
 
@@ -229,15 +283,13 @@ class ClipDataset(_VideoDataset):
 
         def load(place: int) -> Item:
             # The generator belongs to the key, also when another video takes the place.
-            rng = np.random.default_rng([self.seed, epoch, index])
+            rng = np.random.default_rng([self.settings.seed, epoch, index])
             number = self._number(place)
-            video = self.manifest.videos[number]
-            pick = clips.random_start(video.n_frames, self.span, rng) if self.train else None
-            start = clips.centre_start(video.n_frames, self.span) if pick is None else pick
-            indices = clips.block_indices(start, self.num_seq, self.seq_len, self.stride)
-            frames = self._read(number, indices)
+            video, span = self.manifest.videos[number], self.settings.span
+            pick = clips.random_start(video.n_frames, span, rng) if self.train else None
+            start = clips.centre_start(video.n_frames, span) if pick is None else pick
             return {
-                "video": self._blocks(frames, rng),
+                **self._streams(number, start, rng),
                 "label": torch.tensor(self.label(video, start)),
                 "index": torch.tensor(number),
             }
@@ -256,52 +308,29 @@ class WindowDataset(_VideoDataset):
     from the results and counted in ``report``.
 
     Args:
+        manifest: The videos.
+        settings: What a window is; with ``short="pad"`` no test video is lost.
         hop: Blocks from one window to the next; default N // 2 (as released for UCF101: 4 of 8).
         max_windows: At most so many windows a video, evenly spread; 0: all.
 
-    The other arguments are those of :class:`ClipDataset`; ``short`` is ``pad`` by default, so that
-    no test video is lost.
-
     Items:
-        ``video`` (N, 3, T, size, size) float32; ``label``; ``index`` (of the video in the
-        manifest); ``window`` (its number in the video); all int64.
+        Those of :class:`ClipDataset` and ``window`` int64, its number in the video.
     """
 
     def __init__(
         self,
         manifest: Manifest,
+        settings: ClipSettings,
         *,
-        num_seq: int,
-        seq_len: int,
-        stride: int,
-        size: int,
-        augment: Augment,
         hop: int | None = None,
         max_windows: int = 0,
-        short: str = "pad",
-        seed: int = 0,
-        backend: str = "auto",
-        cache: str | None = None,
-        cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> None:
-        super().__init__(
-            manifest,
-            num_seq=num_seq,
-            seq_len=seq_len,
-            stride=stride,
-            size=size,
-            augment=augment,
-            train=False,
-            short=short,
-            seed=seed,
-            backend=backend,
-            cache=cache,
-            cache_bytes=cache_bytes,
-        )
-        hop_frames = (max(num_seq // 2, 1) if hop is None else hop) * seq_len * stride
+        super().__init__(manifest, settings, train=False)
+        hop_blocks = max(settings.num_seq // 2, 1) if hop is None else hop
+        hop_frames = hop_blocks * settings.seq_len * settings.stride
         self.windows: list[tuple[int, int, int]] = []  # place in the manifest, window, start
         for number in self.videos:
-            starts = clips.window_starts(manifest.videos[number].n_frames, self.span, hop_frames)
+            starts = clips.window_starts(manifest.videos[number].n_frames, settings.span, hop_frames)
             if max_windows and len(starts) > max_windows:
                 chosen = np.linspace(0, len(starts) - 1, max_windows).round().astype(int)
                 starts = starts[chosen]
@@ -318,10 +347,9 @@ class WindowDataset(_VideoDataset):
 
         def load(place: int) -> Item:
             number, window, start = self.windows[place]
-            indices = clips.block_indices(start, self.num_seq, self.seq_len, self.stride)
-            rng = np.random.default_rng([self.seed, 0, place])
+            rng = np.random.default_rng([self.settings.seed, 0, place])
             return {
-                "video": self._blocks(self._read(number, indices), rng),
+                **self._streams(number, start, rng),
                 "label": torch.tensor(self.label(self.manifest.videos[number], start)),
                 "index": torch.tensor(number),
                 "window": torch.tensor(window),

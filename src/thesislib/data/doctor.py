@@ -11,6 +11,7 @@ import numpy as np
 from thesislib.data.checking import check_files
 from thesislib.data.clips import clip_span, is_long_enough
 from thesislib.data.containers import VideoInfo
+from thesislib.data.flow_files import flow_report
 from thesislib.data.manifest import SPLITS, Manifest
 
 # Blocks, frames a block, stride: the thesis's 8 x 5 at strides 1 to 5, and half as many blocks.
@@ -39,8 +40,8 @@ def doctor(
         Plain JSON: ``videos``, ``splits`` (videos and labelled videos of each), ``classes`` (videos
         of each class in each split), ``frames`` (shortest, median, longest), ``fps``, ``sizes``,
         ``dropped`` (by choice, split), ``missing``, ``unreadable`` (path and reason), ``leaks``
-        (groups in more than one split), ``skipped`` (when it was prepared), ``problems`` (one
-        sentence each; empty = healthy).
+        (groups in more than one split), ``skipped`` (when it was prepared), ``flow`` (see
+        :func:`thesislib.data.flow.flow_report`), ``problems`` (one sentence each; empty = healthy).
     """
     videos = manifest.videos
     lengths = np.array([v.n_frames for v in videos] or [0])
@@ -90,8 +91,9 @@ def doctor(
         "shorter_than_listed": shorter,
         "leaks": group_leaks(manifest),
         "skipped": manifest.info.get("skipped_reasons", {}),
+        "flow": flow_report(manifest),
     }
-    report["problems"] = _problems(manifest, report)
+    report["problems"] = _problems(manifest, report) + report["flow"].pop("problems")
     return report
 
 

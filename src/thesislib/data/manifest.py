@@ -7,6 +7,7 @@ with which options, and how many files were skipped for which reason).
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -14,7 +15,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,15 @@ import numpy as np
 from thesislib.config import data_root
 from thesislib.errors import ThesisError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows: there two writers at once are not caught
+    fcntl = None  # type: ignore[assignment]
+
 SPLITS = ("train", "val", "test")
 MANIFEST_FILE = "manifest.csv"
 INFO_FILE = "dataset.json"
+LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,21 @@ def write_atomic(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock; the system frees it however the process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_FILE).open("w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ThesisError(
+                    f"{folder} is being written by another process: wait until it has finished."
+                ) from None
+        yield
 
 
 def write_manifest(manifest: Manifest) -> Path:

@@ -5,7 +5,7 @@ is computed, in this order:
 
 * **crop** and resize, one box for the clip. "bilinear" widens its filter when it shrinks (as PIL
   does), "nearest" takes the pixel under the centre of each new pixel.
-* **flip** of the whole clip.
+* **flip** of the whole clip; the mirror image of a motion to the right is one to the left.
 * **grey**: luminance 0.299 R + 0.587 G + 0.114 B, or one randomly chosen channel copied to the
   others (what the released code does under that name).
 * **jitter**: brightness ``f x``, contrast ``f x + (1 - f) m`` (m: mean luminance of the frame,
@@ -58,28 +58,41 @@ class Transform:
         self._scale = 1 / (255 * np.array(std))
         self._shift = -np.array(mean) / np.array(std)
 
-    def __call__(self, frames: Frames, rng: np.random.Generator) -> Tensor:
+    def __call__(self, frames: Frames, rng: np.random.Generator, flow: bool = False) -> Tensor:
         """One clip.
 
+        Frames and flow of one clip, each with a generator in the same state, get the same crop,
+        flip and colours: what is drawn depends on their length and size alone.
+
         Args:
-            frames: (L, H, W, 3) uint8 RGB.
+            frames: (L, H, W, 3) uint8 RGB, or flow (L, H, W, 2) uint8.
             rng: The source of all randomness.
+            flow: The frames are flow: x and y, 128 at zero motion.
 
         Returns:
             (3, L, size, size) float32.
         """
-        return self.to_tensor(self.augment_frames(frames, rng))
+        return self.to_tensor(self.augment_frames(frames, rng, flow))
 
-    def augment_frames(self, frames: Frames, rng: np.random.Generator) -> Frames:
-        """All steps but the last: (L, H, W, 3) to (L, size, size, 3), both uint8 RGB."""
+    def augment_frames(
+        self, frames: Frames, rng: np.random.Generator, flow: bool = False
+    ) -> Frames:
+        """All steps but the last: (L, H, W, 3), or flow (L, H, W, 2), to (L, size, size, 3).
+
+        Flow gets its third channel here (see :class:`thesislib.config.Augment`). Its vectors are
+        not rescaled with the picture, as released.
+        """
         options, length = self.augment, len(frames)
         height, width = frames.shape[1:3]
         top, left, h, w = draw_crop(height, width, options, rng, self.train)
         frames = resize(frames[:, top : top + h, left : left + w], self.size, options.interpolation)
-        if not self.train:
-            return frames
-        if rng.random() < options.flip:
+        mirror = self.train and rng.random() < options.flip
+        if mirror:
             frames = np.ascontiguousarray(frames[:, :, ::-1])
+        if flow:
+            frames = flow_picture(frames, options, mirror)
+        if not self.train or (flow and not options.flow_colour):
+            return frames
         if options.grey > 0:
             frames = grey(frames, options, rng)
         if any(options.jitter) and rng.random() < options.jitter_p:
@@ -151,8 +164,20 @@ def draw_crop(
     return (height - side) // 2, (width - side) // 2, side, side
 
 
+def flow_picture(flow: Frames, augment: Augment, mirror: bool = False) -> Frames:
+    """(L, H, W, 2) uint8 flow to (L, H, W, 3) uint8, in the order that ``augment`` says.
+
+    In a mirror image x changes its sign: the level v becomes 255 - v. That is exact, because the
+    levels lie evenly about zero motion (127.5), except where nothing moves at all: there 127.5 was
+    rounded to 128 and becomes 127, less than a tenth of a pixel.
+    """
+    x, y = flow[..., 0], flow[..., 1]
+    planes = {"x": 255 - x if mirror else x, "y": y, "0": np.full_like(x, augment.flow_third)}
+    return np.stack([planes[name] for name in augment.flow_channels], axis=-1)
+
+
 def resize(frames: Frames, size: int, interpolation: str = "bilinear") -> Frames:
-    """(L, H, W, 3) uint8 to (L, size, size, 3) uint8; the aspect ratio is not kept."""
+    """(L, H, W, C) uint8 to (L, size, size, C) uint8; the aspect ratio is not kept."""
     height, width = frames.shape[1:3]
     if (height, width) == (size, size):
         return np.ascontiguousarray(frames)

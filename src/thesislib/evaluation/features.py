@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from thesislib.config import RunConfig
-from thesislib.data.dataset import WindowDataset, make_loader
+from thesislib.data.dataset import WindowDataset, clip_settings, make_loader
 from thesislib.data.manifest import Manifest
 
 
@@ -73,16 +73,9 @@ def over_windows(
     Windows are ``num_seq`` blocks long and overlap by half (thesis 2.4, action classifier); the
     picture is the centre crop and nothing is augmented. ``windows`` bounds their number (0: all).
     """
-    dataset = WindowDataset(
-        manifest,
-        num_seq=config.num_seq,
-        seq_len=config.seq_len,
-        stride=config.stride,
-        size=config.size,
-        augment=config.augment,
-        short=config.short,
-        max_windows=windows,
-    )
+    # Every window is read once: there is nothing to keep.
+    settings = replace(clip_settings(config), cache=None)
+    dataset = WindowDataset(manifest, settings, max_windows=windows)
     sums: dict[int, NDArray[np.float64]] = {}
     counts: dict[int, int] = {}
     labels: dict[int, int] = {}

@@ -12,7 +12,7 @@ from torch import nn
 
 from thesislib.checkpoint import RunFolder
 from thesislib.config import Augment, RunConfig
-from thesislib.data.dataset import ClipDataset
+from thesislib.data.dataset import ClipDataset, clip_settings
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features, accuracy, over_windows
@@ -64,18 +64,7 @@ class FinetuneConfig(RunConfig):
 
 def clips(manifest: Manifest, config: RunConfig, *, train: bool) -> ClipDataset:
     """Clips as ``config`` says: one a video and epoch, more of a small training set."""
-    dataset = ClipDataset(
-        manifest,
-        num_seq=config.num_seq,
-        seq_len=config.seq_len,
-        stride=config.stride,
-        size=config.size,
-        augment=config.augment,
-        train=train,
-        short=config.short,
-        seed=config.seed,
-        cache="memory" if config.cache else None,
-    )
+    dataset = ClipDataset(manifest, clip_settings(config), train=train)
     if train:
         # An epoch of a handful of videos would be one step, and its batch have few negatives.
         dataset.repeat = max(1, math.ceil(config.min_clips / len(dataset)))

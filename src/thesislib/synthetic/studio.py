@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -12,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from thesislib.data.manifest import (
     Manifest,
     Video,
     read_manifest,
+    sole_writer,
     write_atomic,
     write_manifest,
 )
@@ -41,14 +41,8 @@ from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec, render_clip
 from thesislib.synthetic.scenes import Image
 from thesislib.synthetic.world import World
 
-try:
-    import fcntl
-except ImportError:  # not on Windows: there two writers at once are not caught
-    fcntl = None  # type: ignore[assignment]
-
 VERSION = 1  # of the recipe: raised whenever the same seed would give other pixels
 RECIPE_FILE = "recipe.json"  # written first: what this folder is being filled with
-LOCK_FILE = ".lock"
 PARTIAL = ".partial"  # unfinished files
 # Fixed settings of the encoder, chosen so that the same frames give the same bytes.  With its
 # macroblock tree on, the same clip came out differently now and then at 32, 48, 72 and 80 pixels,
@@ -208,21 +202,6 @@ def prepare(
             f"{folder} cannot be written ({error.strerror or error}): "
             "free some space or choose another folder with --root."
         ) from error
-
-
-@contextlib.contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock; the system frees it however the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("w") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ThesisError(
-                    f"{folder} is being written by another process: wait until it has finished."
-                ) from None
-        yield
 
 
 def claim(folder: Path, recipe: Recipe, force: bool) -> None:

@@ -7,7 +7,13 @@ once in a notebook, carries a caption and an alternative text, and stays below 1
 from thesislib.viz.charts import bars_with_interval, curves, pretext_vs_downstream
 from thesislib.viz.diagrams import block_diagram, score_matrix
 from thesislib.viz.style import COLOURS, Picture, alt_text, caption, colour, use_style
-from thesislib.viz.video import contact_sheet, retrieval_grid, strip, write_contact_sheet
+from thesislib.viz.video import (
+    contact_sheet,
+    flow_colours,
+    retrieval_grid,
+    strip,
+    write_contact_sheet,
+)
 
 __all__ = [
     "COLOURS",
@@ -19,6 +25,7 @@ __all__ = [
     "colour",
     "contact_sheet",
     "curves",
+    "flow_colours",
     "pretext_vs_downstream",
     "retrieval_grid",
     "score_matrix",

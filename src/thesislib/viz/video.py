@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import hsv_to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -61,6 +62,30 @@ def strip(
     if title:
         ax.set_title(title, loc="left")
     return picture
+
+
+def flow_colours(flow: Frames, bound: float = 20.0, full: float | None = None) -> Frames:
+    """Optical flow as colours: the hue is the direction, the saturation the speed, white stands.
+
+    Right is red, down is yellow-green, left is cyan, up is violet.
+
+    Args:
+        flow: uint8 (T, H, W, 2) as :func:`thesislib.data.flow_files.read_flow` gives it.
+        bound: Pixels that the values 0 and 255 stand for.
+        full: Pixels a frame at which the colour is full; default: the fastest hundredth, at
+            least 1.
+
+    Returns:
+        uint8 (T, H, W, 3) RGB, for :func:`strip` and :func:`contact_sheet`.
+    """
+    levels = flow[..., :2].astype(np.float64) - 127.5
+    levels[np.abs(levels) < 1] = 0  # 127 and 128 lie on both sides of zero motion
+    x, y = np.moveaxis(levels * bound / 127.5, -1, 0)
+    speed = np.hypot(x, y)
+    full = max(1.0, float(np.percentile(speed, 99))) if full is None else full
+    hue = np.arctan2(y, x) / (2 * np.pi) % 1
+    hsv = np.stack([hue, np.minimum(speed / full, 1), np.ones_like(hue)], axis=-1)
+    return (hsv_to_rgb(hsv) * 255).round().astype(np.uint8)
 
 
 def contact_sheet(

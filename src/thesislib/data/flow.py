@@ -1,0 +1,314 @@
+"""Optical flow beside the videos: computed once, kept without loss, read like frames.
+
+As the thesis does it (3.5.2, 4.4.2): TV-L1 between neighbouring frames in grey, x and y clipped at
+20 pixels and mapped from [-20, 20] to [0, 255]. Field k moves frame k to frame k + 1, so a video
+has one field fewer than frames. Flow belongs to the stored video: where a crop of it is resized
+later, the vectors are not rescaled (as released).
+
+The files lie beside the videos; see :mod:`thesislib.data.flow_files`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from thesislib.config import FlowConfig
+from thesislib.data.checking import in_parallel
+from thesislib.data.flow_files import (
+    FOLDER,
+    FORMAT,
+    NOTE_FILE,
+    SUFFIX,
+    check_note,
+    fingerprint,
+    flow_file,
+    is_whole,
+    member,
+    read_note,
+)
+from thesislib.data.manifest import Manifest, Video, sole_writer, write_atomic
+from thesislib.data.reader import open_video
+from thesislib.errors import ThesisError, VideoError
+
+Frames = NDArray[np.uint8]
+Vectors = NDArray[np.float32]
+
+README_FILE = "README.md"
+PIECE = 256  # frames decoded at a time
+DEPARTURES = {
+    "tvl1": "",
+    "tvl1_fast": "TV-L1 with 3 scales, 3 warps and epsilon 0.02: a quarter of the time at 64 px",
+    "farneback": "Farneback's polynomial expansion instead of TV-L1: a fortieth of it",
+    "dis": "dense inverse search (medium) instead of TV-L1: a hundredth of the time, and coarse",
+}
+
+
+def flow_of(frames: Frames, config: FlowConfig | None = None) -> Frames:
+    """Optical flow between neighbouring frames, as it is stored.
+
+    Args:
+        frames: (L, H, W, 3) uint8 RGB, L at least 2.
+        config: Algorithm and bound; default the thesis's.
+
+    Returns:
+        (L - 1, H, W, 2) uint8: x (to the right) and y (down); 0 is -bound, 255 is +bound and zero
+        motion is 128, the rounded 127.5.
+
+    Raises:
+        ThesisError: Fewer than two frames, or frames too small for the algorithm.
+    """
+    config = config or FlowConfig()
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) < 2:
+        raise ThesisError(
+            f"Flow needs two or more frames (L, H, W, 3) uint8, not {frames.dtype} {frames.shape}."
+        )
+    return np.stack([quantise(v, config.bound) for v in _vectors(frames, config.algorithm)])
+
+
+def quantise(vectors: Vectors, bound: float = 20.0) -> Frames:
+    """Pixels to uint8: clip at ``bound``, map [-bound, bound] to [0, 255], round."""
+    levels = (np.clip(vectors, -bound, bound).astype(np.float64) + bound) * (255 / (2 * bound))
+    return np.rint(levels).astype(np.uint8)
+
+
+def to_pixels(flow: Frames, bound: float = 20.0) -> Vectors:
+    """The inverse of :func:`quantise` to half a level (0.08 pixels at a bound of 20)."""
+    return (flow.astype(np.float32) * (2 * bound / 255) - bound).astype(np.float32)
+
+
+def _vectors(frames: Frames, algorithm: str) -> Iterator[Vectors]:
+    """(H, W, 2) float32 pixels for each pair of neighbouring frames."""
+    method = _method(algorithm)
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    try:
+        for first, second in zip(grey, grey[1:], strict=False):
+            yield method.calc(first, second, None)
+    except cv2.error:
+        height, width = frames.shape[1:3]
+        raise ThesisError(
+            f"The flow algorithm {algorithm!r} cannot work on frames of {width}x{height} pixels: "
+            "choose another one."
+        ) from None
+
+
+def _method(algorithm: str) -> Any:
+    """A fresh OpenCV object: it keeps buffers, so every thread has its own."""
+    if algorithm == "farneback":
+        return cv2.FarnebackOpticalFlow.create()
+    if algorithm == "dis":
+        return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method = cv2.optflow.DualTVL1OpticalFlow.create()
+    if algorithm == "tvl1_fast":
+        method.setScalesNumber(3)
+        method.setWarpingsNumber(3)
+        method.setEpsilon(0.02)
+    return method
+
+
+def compute_flow(
+    manifest: Manifest,
+    config: FlowConfig | None = None,
+    *,
+    jobs: int | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Computes the flow of every video that has none yet; a killed call is simply repeated.
+
+    Args:
+        manifest: The data set; its ``flow`` folder is filled.
+        config: Algorithm and bound; default the thesis's.
+        jobs: Videos at a time (threads: OpenCV releases the interpreter); default one a core.
+        force: Throw away flow of other settings or another version of the data.
+        progress: Show a bar with the time left on stderr.
+
+    Returns:
+        Plain JSON: ``folder``, ``settings``, ``departure``, ``videos``, ``computed``, ``present``
+        (from an earlier call), ``skipped`` (path and reason), ``megabytes``.
+
+    Raises:
+        ThesisError: The folder holds flow of other settings, is in use or cannot be written.
+    """
+    config = config or FlowConfig()
+    if jobs is not None and jobs < 1:
+        raise ThesisError(f"jobs={jobs}: give 1 or more threads.")
+    folder = manifest.root / FOLDER
+    try:
+        with sole_writer(folder):
+            note = _claim(manifest, config, force)
+            return _fill(manifest, config, note, jobs, progress)
+    except OSError as error:
+        raise ThesisError(
+            f"{folder} cannot be written ({error.strerror or error}): free some space, then run "
+            "the same command again."
+        ) from error
+
+
+def _claim(manifest: Manifest, config: FlowConfig, force: bool) -> dict[str, Any]:
+    """Makes the folder these settings', or refuses; returns what ``flow.json`` says."""
+    folder = manifest.root / FOLDER
+    note = _describe(manifest, config)
+    if (folder / NOTE_FILE).is_file():
+        try:
+            check_note(manifest, config)
+            return note
+        except ThesisError:
+            if not force:
+                raise
+    # Without a note nobody knows what the files are. It goes first and comes last, so that a kill
+    # in between leaves no old file under a new note.
+    (folder / NOTE_FILE).unlink(missing_ok=True)
+    for old in folder.rglob(f"*{SUFFIX}"):
+        old.unlink()
+    write_atomic(folder / README_FILE, _readme(note))
+    _write_note(folder, note)
+    return note
+
+
+def _write_note(folder: Path, note: Mapping[str, Any]) -> None:
+    write_atomic(folder / NOTE_FILE, json.dumps(note, indent=2, ensure_ascii=False) + "\n")
+
+
+def _fill(
+    manifest: Manifest, config: FlowConfig, note: dict[str, Any], jobs: int | None, progress: bool
+) -> dict[str, Any]:
+    """Computes what is missing."""
+    folder = manifest.root / FOLDER
+    for partial in folder.rglob(f".*{SUFFIX}.part"):  # left by a kill
+        partial.unlink()
+    todo = [v for v in manifest.videos if not is_whole(flow_file(manifest, v), v)]
+    stop = Event()
+
+    def work(video: Video) -> tuple[Video, str]:
+        try:
+            _compute_one(manifest, video, config, stop)
+        except VideoError as error:
+            return video, error.reason
+        return video, ""
+
+    pairs = sum(v.n_frames - 1 for v in manifest.videos)
+    left = sum(v.n_frames - 1 for v in todo)
+    bar = tqdm(
+        desc=f"flow of {manifest.name}", total=pairs, initial=pairs - left, unit="pair",
+        disable=not progress, mininterval=0.5,
+    )  # fmt: skip
+    skipped: dict[str, str] = {}
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a second one does not help inside a pair: the videos are the parallelism
+    try:
+        with bar:
+            for video, reason in in_parallel(work, todo, jobs, stop):
+                bar.update(video.n_frames - 1)
+                if reason:
+                    skipped[video.path] = reason
+                    bar.write(f"skipped: {video.path}: {reason}")
+    finally:
+        cv2.setNumThreads(threads)
+    # A subset of the data set says nothing of the videos outside of it.
+    names = {v.path for v in manifest.videos}
+    before = read_note(manifest).get("skipped", {})
+    others = {path: reason for path, reason in before.items() if path not in names}
+    _write_note(folder, {**note, "skipped": others | skipped})
+    sizes = [f.stat().st_size for f in folder.rglob(f"*{SUFFIX}")]
+    return {
+        "folder": str(folder),
+        "settings": dataclasses.asdict(config),
+        "departure": note["departure"],
+        "videos": len(manifest),
+        "computed": len(todo) - len(skipped),
+        "present": len(manifest) - len(todo),
+        "skipped": skipped,
+        "megabytes": round(sum(sizes) / 1e6, 1),
+    }
+
+
+def _compute_one(manifest: Manifest, video: Video, config: FlowConfig, stop: Event) -> None:
+    """Writes the flow of one video, whole or not at all."""
+    goal = flow_file(manifest, video)
+    partial = goal.with_name(f".{goal.name}.part")
+    reader = open_video(manifest.file(video))
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # What np.savez_compressed writes, member by member, so that a film needs no more memory
+        # than one piece of it.
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for first in range(0, video.n_frames - 1, PIECE - 1):
+                last = min(first + PIECE, video.n_frames)
+                frames = reader.frames(np.arange(first, last))
+                for k, vectors in enumerate(_vectors(frames, config.algorithm), first):
+                    if stop.is_set():
+                        return
+                    with archive.open(member(k) + ".npy", "w") as file:
+                        field = quantise(vectors, config.bound)
+                        np.lib.format.write_array(file, field, allow_pickle=False)
+        os.replace(partial, goal)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _describe(manifest: Manifest, config: FlowConfig) -> dict[str, Any]:
+    """The content of ``flow.json``."""
+    method = _method(config.algorithm)
+    names = [n for n in dir(method) if n.startswith("get") and n != "getDefaultName"]
+    versions = {}
+    for package in ("opencv-contrib-python-headless", "numpy", "thesislib"):
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {
+        "format": FORMAT,
+        "dataset": manifest.name,
+        "fingerprint": fingerprint(manifest),
+        "settings": dataclasses.asdict(config),
+        # OpenCV keeps float32: 0.01 comes back as 0.00999...
+        "parameters": {n.removeprefix("get"): _short(getattr(method, n)()) for n in names},
+        "departure": DEPARTURES[config.algorithm],
+        "direction": "field k moves frame k to frame k + 1",
+        "rate": "one field a frame at the video's own rate, one field fewer than frames",
+        "channels": ["x, positive to the right", "y, positive downwards"],
+        "scale": f"value = round((clip(pixels, -{config.bound:g}, {config.bound:g}) + "
+        f"{config.bound:g}) * 255 / {2 * config.bound:g}); zero motion is 128",
+        "resolution": "of the stored video, in its pixels",
+        "versions": versions,
+        "skipped": {},
+    }
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _readme(note: Mapping[str, Any]) -> str:
+    algorithm, departure = note["settings"]["algorithm"], note["departure"]
+    thesis = f"a departure from the thesis: {departure}" if departure else "as in the thesis"
+    values = "\n".join(f"  - {k}: {v}" for k, v in note["parameters"].items())
+    channels = "; ".join(note["channels"])
+    return f"""# Optical flow of {note["dataset"]}
+
+Written by `thesislib flow`; the same facts for programs are in `{NOTE_FILE}`.
+
+- Algorithm: {algorithm} of OpenCV on grey frames, {thesis}. Its settings:
+{values}
+- Direction: {note["direction"]}.
+- Rate: {note["rate"]}.
+- Scale: uint8, {note["scale"]}.
+- Channels: {channels}. The third channel of the thesis is added on reading.
+- Resolution: {note["resolution"]}. Vectors are not rescaled when a crop is resized.
+- Files: `<video>{SUFFIX}`, one array (height, width, 2) for each field, named by its number:
+  `numpy.load(path)["{member(7)}"]` is field 7. Nothing is lost in them.
+"""
+
+
