@@ -19,6 +19,7 @@ from thesislib.evaluation.features import extract
 from thesislib.evaluation.finetune import FinetuneConfig, clips, finetune, validation_clips
 from thesislib.evaluation.fusion import fuse, load_probabilities, save_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
+from thesislib.evaluation.nonlinear_probe import nonlinear_probe
 from thesislib.evaluation.retrieval import retrieval
 from thesislib.rows import ROWS, method_name, row_config, row_method, row_tuning
 from thesislib.train import fit, seed_everything
@@ -219,10 +220,14 @@ def protocols(
         curved = nonlinear_probe(train, test, seed=config.seed)
         metrics["nonlinear_top1"], hits["nonlinear_top1"] = curved["nonlinear_top1"], curved["hits"]
     if "efficiency" in more:
-        rows = data_efficiency(
-            lambda some: _finetune(model, manifest, some, method, log), manifest, tuning
+
+        def tune(part: Manifest) -> dict[str, Any]:
+            return _finetune(model, part, _same_steps(part, tuning), method, log)
+
+        shares = data_efficiency(
+            model, manifest, replace(tuning, per_class=0), method=method, score=tune, log=log
         )
-        for row in rows:
+        for row in shares["data_efficiency"]:
             key = f"finetune_top1_{round(100 * row['share'])}"
             metrics[key], hits[key] = row["finetune_top1"], row["hits"]
     return {
@@ -240,6 +245,22 @@ def _finetune(
     seed_everything(tuning.seed)
     classifier = model.classifier(len(manifest.classes), tuning.dropout)
     return finetune(classifier, manifest, tuning, method=f"{method}_finetune", log=log)
+
+
+def _same_steps(part: Manifest, tuning: FinetuneConfig) -> FinetuneConfig:
+    """Settings for all labels of ``part``, with the steps of the preset where it bounds them.
+
+    Otherwise the share with ten times the labels would also be trained ten times as long.
+    """
+    if not tuning.per_class:
+        return tuning
+    usual = max(tuning.per_class * len(part.classes), tuning.min_clips)
+    held = max(sum(v.split == "train" for v in part.videos), tuning.min_clips)
+    factor = min(1.0, usual / held)
+    epochs, *milestones = (max(1, round(factor * e)) for e in (tuning.epochs, *tuning.milestones))
+    return replace(
+        tuning, per_class=0, epochs=epochs, milestones=tuple(milestones), val_every=epochs
+    )
 
 
 def _two_streams(

@@ -13,8 +13,8 @@ from torch import nn
 from studio import SMALL, tiny
 from thesislib.data.dataset import ClipSettings, WindowDataset
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, over_windows
-from thesislib.evaluation.finetune import accuracy, clips, validation_clips
+from thesislib.evaluation.features import Features, accuracy, over_windows
+from thesislib.evaluation.finetune import clips, validation_clips
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import nearest, retrieval
 from thesislib.methods.dpc import DPC, DPCConfig
@@ -42,6 +42,19 @@ def test_nearest_equals_a_naive_loop() -> None:
         assert found[i].tolist() == sorted(range(9), key=lambda j: -cosine[j])[:3]
 
 
+@pytest.mark.parametrize("k", [1, 3, 7, 12])
+def test_of_equal_neighbours_the_first_is_taken(k: int) -> None:
+    # Axes as vectors: every cosine is exactly 0 or 1, so nearly all are ties.
+    gallery = np.eye(4, dtype=np.float32)[[2, 0, 1, 0, 3, 0, 1, 2, 0, 0, 3, 1]]
+    queries = np.eye(4, dtype=np.float32)[[0, 3, 1, 2, 0]]
+    found = nearest(queries, gallery, k, centre=False, chunk=2)
+    for row, query in zip(found, queries, strict=True):
+        cosine = [float(query @ other) for other in gallery]
+        assert row.tolist() == sorted(range(12), key=lambda j: (-cosine[j], j))[:k]
+    same = nearest(np.ones((3, 4), np.float32), np.ones((9, 4), np.float32), min(k, 9))
+    assert same.tolist() == [list(range(min(k, 9)))] * 3, "a collapsed encoder: all alike"
+
+
 def test_recall_equals_a_naive_loop() -> None:
     test, train = cloud(11, 1), cloud(20, 2)
     found = retrieval(test, train, ranks=(1, 5, 50))
@@ -58,6 +71,21 @@ def test_recall_equals_a_naive_loop() -> None:
 def test_more_neighbours_than_videos_is_refused() -> None:
     with pytest.raises(ThesisError, match="5 neighbours asked for"):
         nearest(np.ones((1, 2), np.float32), np.ones((3, 2), np.float32), 5)
+
+
+@pytest.mark.parametrize(
+    ("queries", "k", "message"),
+    [
+        (np.ones((1, 2)), 0, "at least one"),
+        (np.ones((1, 3)), 1, "the same model"),
+        (np.full((1, 2), np.inf), 1, "not all finite"),
+    ],
+)
+def test_features_that_cannot_be_compared_are_refused(
+    queries: np.ndarray, k: int, message: str
+) -> None:
+    with pytest.raises(ThesisError, match=message):
+        nearest(queries.astype(np.float32), np.ones((3, 2), np.float32), k)
 
 
 def test_probe_reads_separable_features_and_not_noise() -> None:

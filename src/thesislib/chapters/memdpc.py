@@ -108,7 +108,9 @@ def _marked(
     high, wide = frame.shape[0] / grid[0], frame.shape[1] / grid[1]
     top, left = round(place[0] * high), round(place[1] * wide)
     corner = round(left + wide) - 1, round(top + high) - 1
-    return cv2.rectangle(frame.copy(), (left, top), corner, (213, 94, 0), 1)
+    marked = frame.copy()
+    cv2.rectangle(marked, (left, top), corner, (213, 94, 0), 1)
+    return marked
 
 
 def _memory_reading(

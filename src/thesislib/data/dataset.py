@@ -157,8 +157,8 @@ class _VideoDataset(Dataset[Item]):
         videos = self.manifest.videos
         return [videos[i].path for i in torch.nonzero(self._failed).flatten().tolist()]
 
-    def label(self, video: Video) -> int:
-        """Class number; -1 without a label."""
+    def label(self, video: Video, start: int) -> int:
+        """Class number of the clip that starts at this frame; -1 without a label."""
         return self._class_number.get(video.label, -1)
 
     def _streams(self, number: int, start: int, rng: np.random.Generator) -> Item:
@@ -290,7 +290,7 @@ class ClipDataset(_VideoDataset):
             start = clips.centre_start(video.n_frames, span) if pick is None else pick
             return {
                 **self._streams(number, start, rng),
-                "label": torch.tensor(self.label(video)),
+                "label": torch.tensor(self.label(video, start)),
                 "index": torch.tensor(number),
             }
 
@@ -350,7 +350,7 @@ class WindowDataset(_VideoDataset):
             rng = np.random.default_rng([self.settings.seed, 0, place])
             return {
                 **self._streams(number, start, rng),
-                "label": torch.tensor(self.label(self.manifest.videos[number])),
+                "label": torch.tensor(self.label(self.manifest.videos[number], start)),
                 "index": torch.tensor(number),
                 "window": torch.tensor(window),
             }

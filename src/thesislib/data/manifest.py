@@ -13,8 +13,9 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,23 +102,34 @@ class Manifest:
         return self.root / video.path
 
     def select(
-        self, split: str | None = None, per_class: int | None = None, seed: int = 0
+        self,
+        split: str | None = None,
+        per_class: int | None = None,
+        seed: int = 0,
+        share: float | None = None,
     ) -> Manifest:
         """A subset that keeps the order of rows and the class numbers.
 
         Args:
             split: Keep this split only.
             per_class: Keep at most so many videos of each class, drawn by ``seed``.
-            seed: The draw does not depend on the order of classes or on other classes.
+            seed: The draw does not depend on the order of classes or on other classes. Draws of
+                one seed are nested: the fewer videos are among the more.
+            share: Keep this share of the videos of each class, in ``(0, 1]``, rounded to the
+                nearest number (half up) and at least one.
 
         Raises:
-            ThesisError: Nothing is left, or there is no such split.
+            ThesisError: Nothing is left, there is no such split, or the share is out of range.
         """
         if split is not None and split not in SPLITS:
             raise ThesisError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
         keep = [v for v in self.videos if split is None or v.split == split]
+        if share is not None:
+            if not 0 < share <= 1:
+                raise ThesisError(f"share={share} of the videos: give a number above 0, at most 1.")
+            keep = _balanced(keep, lambda n: max(1, math.floor(share * n + 0.5)), seed)
         if per_class is not None:
-            keep = _balanced(keep, per_class, seed)
+            keep = _balanced(keep, lambda n: per_class, seed)
         if not keep:
             what = f"split {split!r}" if split else "this selection"
             raise ThesisError(
@@ -127,14 +139,15 @@ class Manifest:
         return dataclasses.replace(self, videos=tuple(keep), class_names=self.classes)
 
 
-def _balanced(videos: list[Video], per_class: int, seed: int) -> list[Video]:
+def _balanced(videos: list[Video], count: Callable[[int], int], seed: int) -> list[Video]:
+    """``count(n)`` of the n videos of each class."""
     members: dict[str, list[int]] = {}
     for i, video in enumerate(videos):
         members.setdefault(video.label, []).append(i)
     chosen: set[int] = set()
     for label, indices in members.items():
         rng = np.random.default_rng([seed, *label.encode()])
-        chosen.update(indices[i] for i in rng.permutation(len(indices))[:per_class])
+        chosen.update(indices[i] for i in rng.permutation(len(indices))[: count(len(indices))])
     return [v for i, v in enumerate(videos) if i in chosen]
 
 

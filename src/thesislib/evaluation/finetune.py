@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -16,7 +15,8 @@ from thesislib.config import SMALL_CLIPS, Augment, RunConfig
 from thesislib.data.dataset import ClipDataset, clip_settings
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, over_windows
+from thesislib.evaluation.features import Features, accuracy, over_windows
+from thesislib.evaluation.fusion import PROBABILITIES, save_probabilities
 from thesislib.train import fit
 
 CLASSIFIER_AUGMENT = Augment(jitter=(0.5, 0.5, 0.5, 0.25), jitter_p=0.3, jitter_scope="clip")
@@ -84,18 +84,6 @@ def classify(classifier: Any, manifest: Manifest, config: FinetuneConfig) -> Fea
     )
 
 
-def accuracy(probabilities: Features) -> dict[str, Any]:
-    """``top1`` in ``[0, 1]``, ``hits``, and the videos evaluated and skipped."""
-    right = probabilities.values.argmax(1) == probabilities.labels
-    report = probabilities.report
-    return {
-        "top1": float(np.mean(right)),
-        "hits": "".join("01"[int(r)] for r in right),
-        "evaluated": len(right),
-        "skipped": report["total"] - report["used"],
-    }
-
-
 def finetune(
     classifier: nn.Module,
     manifest: Manifest,
@@ -115,7 +103,8 @@ def finetune(
         log: Where the log lines go.
 
     Returns:
-        ``finetune_top1``, ``val_top1``, ``hits``, ``evaluated``, ``skipped``, ``seconds``, ``run``.
+        ``finetune_top1``, ``val_top1``, ``hits``, ``evaluated``, ``skipped``, ``run``. The test
+        videos' probabilities lie in the run folder, see :mod:`thesislib.evaluation.fusion`.
     """
     if len(manifest.classes) < 2:
         raise ThesisError(f"{manifest.name} has fewer than two classes: fine-tuning needs labels.")
@@ -131,7 +120,9 @@ def finetune(
         run,
         log=log,
     )
-    scores = accuracy(classify(classifier, manifest.select(split="test"), config))
+    probabilities = classify(classifier, manifest.select(split="test"), config)
+    save_probabilities(run.path / PROBABILITIES, probabilities)
+    scores = accuracy(probabilities)
     result = {
         "finetune_top1": scores.pop("top1"),
         "val_top1": rows[-1].get("val_top1"),

@@ -68,4 +68,5 @@ def imagenet_features(
             labels += batch["label"].tolist()
             videos += batch["index"].tolist()
     values = np.concatenate(rows).astype(np.float32)
-    return Features(values, np.array(labels), np.array(videos), dataset.report)
+    names = tuple(manifest.videos[v].path for v in videos)
+    return Features(values, np.array(labels), np.array(videos), dataset.report, names)

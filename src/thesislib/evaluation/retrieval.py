@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features
@@ -20,7 +21,7 @@ def nearest(
     k: int,
     *,
     centre: bool = True,
-    chunk: int = 4096,
+    chunk: int = 1024,
 ) -> NDArray[np.int64]:
     """Indices of the ``k`` gallery rows with the largest cosine to each query.
 
@@ -29,23 +30,57 @@ def nearest(
         gallery: ``(G, D)``.
         k: Neighbours a query; at most ``G``.
         centre: Subtract each set's own mean first, as the released evaluation of CoCLR does.
-        chunk: Queries compared at a time, which bounds the memory.
+        chunk: Queries compared at a time, which bounds the memory: ``chunk * G`` float32.
 
     Returns:
-        int64 ``(Q, k)``, best first.
+        int64 ``(Q, k)``, best first; of equal cosines the first in the gallery.
+
+    Raises:
+        ThesisError: ``k`` is out of range, or the features do not fit or are not finite.
     """
     if k > len(gallery):
         raise ThesisError(f"{k} neighbours asked for, the gallery has {len(gallery)} videos.")
+    if k < 1:
+        raise ThesisError(f"{k} neighbours asked for: ask for at least one.")
+    if queries.ndim != 2 or gallery.shape[1:] != queries.shape[1:]:
+        raise ThesisError(
+            f"The queries have the shape {queries.shape} and the gallery {gallery.shape}: extract "
+            "both with the same model."
+        )
 
-    def unit(x: NDArray[np.float32]) -> torch.Tensor:
+    def unit(x: NDArray[np.float32]) -> Tensor:
         t = torch.from_numpy(np.ascontiguousarray(x, np.float32))
+        if not torch.isfinite(t).all():
+            raise ThesisError("The features are not all finite: the encoder has diverged.")
         if centre:
             t = t - t.mean(0)
         return torch.nn.functional.normalize(t, dim=1)
 
     q, g = unit(queries), unit(gallery)
-    rows = [(q[i : i + chunk] @ g.T).topk(k).indices for i in range(0, len(q), chunk)]
-    return torch.cat(rows).numpy()
+    found = np.empty((len(q), k), np.int64)
+    scores = torch.empty(min(chunk, len(q)), len(g))  # (chunk, G), the same memory for all chunks
+    for start in range(0, len(q), chunk):
+        part = q[start : start + chunk]
+        cosine = torch.mm(part, g.T, out=scores[: len(part)])
+        found[start : start + chunk] = _largest(cosine, k).numpy()
+    return found
+
+
+def _largest(scores: Tensor, k: int) -> Tensor:
+    """Places of the ``k`` largest of each row ``(Q, G)``, in order; of equals the first.
+
+    ``topk`` alone leaves open which of equal scores it takes.
+    """
+    values, index = scores.topk(min(k + 1, scores.shape[1]))
+    crowded = (values[:, k - 1 :] == values[:, k - 1 : k]).sum(1) > 1
+    index = index[:, :k].sort().values
+    if crowded.any():  # equals on both sides of the border
+        rows, border = scores[crowded], values[crowded, k - 1 : k]
+        above, equal = rows > border, rows == border
+        room = k - above.sum(1, keepdim=True)
+        index[crowded] = (above | (equal & (equal.cumsum(1) <= room))).nonzero()[:, 1].view(-1, k)
+    order = scores.gather(1, index).sort(descending=True, stable=True).indices
+    return index.gather(1, order)
 
 
 def retrieval(
@@ -67,5 +102,5 @@ def retrieval(
         "hits": "".join("01"[int(h)] for h in same[:, 0]),
         "neighbours": index,
         "evaluated": len(index),
-        "skipped": queries.report["total"] - queries.report["used"],
+        "skipped": queries.skipped,
     }

@@ -124,13 +124,17 @@ class DPC(nn.Module, PyTorchModelHubMixin):
             predictions.append(self.predictors[0](state))
         return torch.stack(predictions, 1), context
 
-    def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of equation 2.5 and the pretext accuracies, overall and by kind of negative."""
+    def predicted_and_true(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The guesses of the last P blocks and their truth, both signed ``(B, P, D, h, w)``."""
         z = self.features(batch["video"])
         past = z.shape[1] - self.config.pred_step
-        prediction, _ = self.predict(z[:, :past])
-        loss, scores = dense_nce(prediction, z[:, past:])
-        kinds = pair_kinds(*z[:, past:].shape[:2], *z.shape[-2:]).to(scores.device)
+        return self.predict(z[:, :past])[0], z[:, past:]
+
+    def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of equation 2.5 and the pretext accuracies, overall and by kind of negative."""
+        prediction, truth = self.predicted_and_true(batch)
+        loss, scores = dense_nce(prediction, truth)
+        kinds = pair_kinds(*truth.shape[:2], *truth.shape[-2:]).to(scores.device)
         return loss, {"loss": loss.detach(), **contrastive_accuracy(scores.detach(), kinds)}
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,0 +1,71 @@
+"""When an action goes wrong: the side file of data sets with unintentional moments.
+
+``failures.csv`` lies beside ``manifest.csv`` and has the columns ``path`` (as in the manifest) and
+``seconds`` (from the start of the video; empty where nobody knows). The Oops data set marks the
+moment in this way (Epstein et al. 2020), and so does the studio's ``synthetic_oops``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+
+from thesislib.data.manifest import Manifest, write_atomic
+from thesislib.errors import ThesisError
+
+FAILURES_FILE = "failures.csv"
+
+
+def write_failures(manifest: Manifest, frames: Mapping[str, int]) -> None:
+    """Writes the failing frame of each video, as seconds, into the data set's folder.
+
+    Args:
+        manifest: The data set.
+        frames: Path of a video to the number of the frame at which it goes wrong.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "seconds"))
+    for video in manifest.videos:
+        known = video.path in frames
+        writer.writerow((video.path, f"{frames[video.path] / video.fps:.6g}" if known else ""))
+    write_atomic(manifest.root / FAILURES_FILE, text.getvalue())
+
+
+def read_failures(manifest: Manifest) -> dict[str, int]:
+    """The failing frame of each video of ``manifest`` whose moment is known.
+
+    Raises:
+        ThesisError: No such file, an unreadable line, a moment outside of its video, or no moment
+            known at all.
+    """
+    path = manifest.root / FAILURES_FILE
+    if not path.is_file():
+        raise ThesisError(
+            f"{manifest.name!r} does not say when its actions fail: write {path} with the columns "
+            "path,seconds, or take the data set of `thesislib prepare synthetic_oops`."
+        )
+    videos = {video.path: video for video in manifest.videos}
+    found: dict[str, int] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if not {"path", "seconds"} <= set(reader.fieldnames or ()):
+            raise ThesisError(f"{path} needs the columns path and seconds.")
+        for row in reader:
+            video = videos.get(row["path"])
+            if video is None or not row["seconds"]:  # of another split, or nobody knows
+                continue
+            try:
+                frame = round(float(row["seconds"]) * video.fps)
+            except (ValueError, OverflowError):
+                frame = -1
+            if not 0 <= frame < video.n_frames:
+                raise ThesisError(
+                    f"{path}, line {reader.line_num}: {row['seconds']!r} is no time within "
+                    f"{video.path} ({video.n_frames / video.fps:.2f} seconds)."
+                )
+            found[video.path] = frame
+    if not found:
+        raise ThesisError(f"{path} knows the moment of not one video of this selection.")
+    return found

@@ -1,0 +1,82 @@
+"""Linear and non-linear probes of frozen features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from thesislib.errors import ThesisError
+from thesislib.evaluation.features import Features
+from thesislib.evaluation.linear_probe import linear_probe
+from thesislib.evaluation.nonlinear_probe import nonlinear_probe
+
+REPORT = {"total": 130, "used": 125, "dropped_short": 5, "padded": 0, "failed": 5}
+
+
+def rings(count: int, seed: int) -> Features:
+    """Two classes on two circles: no line separates them."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    turn = rng.uniform(0, 2 * np.pi, count)
+    radius = 1 + 2 * labels + 0.1 * rng.normal(size=count)
+    values = np.stack([radius * np.cos(turn), radius * np.sin(turn)], 1).astype(np.float32)
+    return Features(values, labels, np.arange(count), REPORT, tuple(map(str, range(count))))
+
+
+def test_the_hidden_layer_reads_what_a_line_cannot() -> None:
+    train, test = rings(160, 0), rings(120, 1)
+    linear, mlp = linear_probe(train, test), nonlinear_probe(train, test, hidden=16)
+    assert linear["probe_top1"] < 0.65
+    assert mlp["nonlinear_top1"] > 0.97
+    assert mlp["evaluated"] == 120
+    assert mlp["skipped"] == 10, "five too short and five unreadable"
+
+
+@pytest.mark.parametrize("probe", [linear_probe, nonlinear_probe])
+def test_probabilities_add_to_one_and_explain_the_hits(probe) -> None:  # type: ignore[no-untyped-def]
+    train, test = rings(60, 0), rings(40, 1)
+    found = probe(train, test)
+    rows = found["probabilities"]
+    assert rows.names == test.names
+    assert np.allclose(rows.values.sum(1), 1, atol=1e-5)
+    for row, label, hit in zip(rows.values, test.labels, found["hits"], strict=True):
+        assert (max(range(2), key=lambda c: row[c]) == label) == (hit == "1")
+    again = probe(train, test)["probabilities"].values
+    assert np.array_equal(rows.values, again), "the same seed, the same numbers"
+
+
+def test_the_seed_draws_the_weights() -> None:
+    train, test = rings(40, 0), rings(20, 1)
+    one, two = (nonlinear_probe(train, test, hidden=4, seed=s)["probabilities"] for s in (0, 1))
+    assert not np.array_equal(one.values, two.values)
+
+
+def test_a_class_without_training_video_gets_no_probability() -> None:
+    train, test = rings(40, 0), rings(20, 1)
+    strange = replace(test, labels=np.where(test.labels == 1, 3, 0))
+    found = linear_probe(train, strange)
+    assert found["probabilities"].values.shape == (20, 4)
+    assert (found["probabilities"].values[:, 2:] == 0).all()
+    assert found["hits"][1] == "0", "its only video of class 3 cannot be right"
+
+
+@pytest.mark.parametrize("probe", [linear_probe, nonlinear_probe])
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ({"labels": np.zeros(20, int)}, {}, "at least two classes"),
+        ({}, {"values": np.ones((20, 3), np.float32)}, "extract both with the same model"),
+        ({"values": np.full((20, 2), np.nan, np.float32)}, {}, "not all finite"),
+        ({}, {"labels": np.full(20, -1)}, "20 test videos have no label"),
+    ],
+)
+def test_bad_features_get_a_sentence(probe, train, test, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ThesisError, match=message):
+        probe(replace(rings(20, 0), **train), replace(rings(20, 1), **test))
+
+
+def test_settings_out_of_range() -> None:
+    with pytest.raises(ThesisError, match="at least 1 unit"):
+        nonlinear_probe(rings(20, 0), rings(20, 1), hidden=0)
