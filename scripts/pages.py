@@ -25,6 +25,7 @@ ROOMS = {
     "checkpoint": "Runs on disk",
     "rows": "Rows of the tables",
     "experiments": "Running them",
+    "protocols": "Judging them",
     "evaluation": "Evaluation",
     "baselines": "Baselines",
     "published": "The thesis's numbers",

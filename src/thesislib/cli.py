@@ -54,15 +54,19 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     prepare = add("prepare", _prepare, "make a data set: videos on disk and a manifest")
-    prepare.add_argument("name", help="synthetic, big_buck_bunny, folder, ucf101, hmdb51 ...")
+    prepare.add_argument(
+        "name", help="synthetic, synthetic_oops, big_buck_bunny, folder, ucf101 ..."
+    )
     prepare.add_argument("path", nargs="?", help="folder: your videos, or a csv of path,label")
     prepare.add_argument("--name", dest="as_name", help="name of the new data set")
     prepare.add_argument("--root", type=Path, help="folder of the data sets")
-    prepare.add_argument("--clips", type=int, help="synthetic: number of videos")
-    prepare.add_argument("--size", type=int, help="synthetic, big_buck_bunny: pixels")
+    prepare.add_argument("--clips", type=int, help="synthetic sets: number of videos")
+    prepare.add_argument("--size", type=int, help="synthetic sets, big_buck_bunny: pixels")
     prepare.add_argument("--seed", type=int, default=0)
     prepare.add_argument("--jobs", type=int, help="processes; default: one a core")
-    prepare.add_argument("--force", action="store_true", help="synthetic: replace what is there")
+    prepare.add_argument(
+        "--force", action="store_true", help="synthetic sets: replace what is there"
+    )
 
     show = add("show", _show, "write a contact sheet of a data set")
     show.add_argument("dataset")

@@ -90,6 +90,7 @@ class Augment:
     #   saturation: factor in 1 +- value; hue: shift in +- value turns
     jitter_p: float = 1.0  # probability that the jitter is applied at all
     jitter_scope: str = "frame"
+    test_jitter: bool = False  # the jitter at test time as well (as MemDPC was released)
     interpolation: str = "bilinear"  # or nearest (as released)
     normalise: bool = True  # ImageNet mean and standard deviation, of flow too (as released)
     # Flow becomes a picture of three channels. The thesis stacks "a third zero-valued channel" and

@@ -14,18 +14,14 @@ from typing import Any
 from thesislib.checkpoint import RunFolder, load_state, provenance, read_info
 from thesislib.config import RunConfig, choose, runs_root
 from thesislib.data.manifest import Manifest, read_manifest
-from thesislib.evaluation.data_efficiency import data_efficiency
 from thesislib.evaluation.features import extract
-from thesislib.evaluation.finetune import FinetuneConfig, clips, finetune, validation_clips
-from thesislib.evaluation.fusion import fuse, load_probabilities, save_probabilities
+from thesislib.evaluation.finetune import FinetuneConfig, clips, validation_clips
+from thesislib.evaluation.fusion import fuse, load_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
-from thesislib.evaluation.nonlinear_probe import nonlinear_probe
-from thesislib.evaluation.retrieval import retrieval
+from thesislib.protocols import MORE, PROBE, judge, judge_moments, tune_classifier
 from thesislib.rows import ROWS, method_name, row_config, row_method, row_tuning
 from thesislib.train import fit, seed_everything
 
-PROBE = "probe.safetensors"
-MORE = ("nonlinear", "efficiency")  # protocols that cost more time, or are one chapter's alone
 Log = Callable[[str], None] | None
 
 
@@ -134,22 +130,19 @@ def run_row(
     counts: dict[str, int] = {}
     points: list[dict[str, Any]] = []
     tuned = ""
-    if all(len(_labels(manifest, split)) > 1 for split in ("train", "test")):
-        scores = protocols(
-            model,
-            manifest,
-            config,
-            tuning,
-            run,
-            more,
-            method=name,
-            source=source.name if source else "",
-            log=log,
+    weights = source.name if source else ""
+    scores: dict[str, Any] = {}
+    if entry.moments:
+        scores = judge_moments(model, config, method=name, source=weights, log=log)
+    elif all(len(_labels(manifest, split)) > 1 for split in ("train", "test")):
+        scores = judge(
+            model, manifest, config, tuning, run, more, method=name, source=weights, log=log
         )
+    if scores:
         metrics |= scores["metrics"]
         hits |= scores["hits"]
         counts, tuned = scores["counts"], scores["tuned"]
-        if stages and source:
+        if stages and source and not entry.moments:
             points = _checkpoints(model, source, manifest, config, tuning, rows, name, log)
             last = {"epoch": config.epochs, "finetune_top1": metrics["finetune_top1"]}
             points.append(last | {"probe_top1": metrics["probe_top1"]} | _pretext(rows[-1]))
@@ -173,94 +166,6 @@ def run_row(
     }
     run.finish(result)
     return result
-
-
-def protocols(
-    model: Any,
-    manifest: Manifest,
-    config: RunConfig,
-    tuning: FinetuneConfig,
-    run: RunFolder,
-    more: Collection[str] = (),
-    *,
-    method: str,
-    source: str,
-    log: Log,
-) -> dict[str, Any]:
-    """Every protocol of one encoder: frozen features, then fine-tuning.
-
-    Args:
-        model: With ``encode`` and ``classifier``.
-        manifest: With labels in training and test split.
-        config: Settings of the features: clip length, size, modality.
-        tuning: Settings of fine-tuning.
-        run: Where the probabilities of the probe are kept, for fusion.
-        more: ``nonlinear`` (a probe with a hidden layer), ``efficiency`` (shares of the labels).
-        method: Prefix of the runs of fine-tuning.
-        source: Name of the run whose weights these are; "" for random ones.
-        log: Where the log lines go.
-
-    Returns:
-        ``metrics``, ``hits`` by metric, ``counts`` of test videos, ``tuned`` (name of the run).
-    """
-    train = extract(model, manifest.select(split="train"), config)
-    test = extract(model, manifest.select(split="test"), config)
-    probe, found = linear_probe(train, test), retrieval(test, train)
-    save_probabilities(run.path / PROBE, probe["probabilities"])
-    tuning = replace(tuning, source=source or f"random {config.hash()}")
-    tuned = _finetune(model, manifest, tuning, method, log)
-    metrics = {"finetune_top1": tuned["finetune_top1"], "probe_top1": probe["probe_top1"]}
-    metrics |= {k: v for k, v in found.items() if k.startswith("retrieval_r")}
-    hits = {
-        "finetune_top1": tuned["hits"],
-        "probe_top1": probe["hits"],
-        "retrieval_r1": found["hits"],
-    }
-    if "nonlinear" in more:
-        curved = nonlinear_probe(train, test, seed=config.seed)
-        metrics["nonlinear_top1"], hits["nonlinear_top1"] = curved["nonlinear_top1"], curved["hits"]
-    if "efficiency" in more:
-
-        def tune(part: Manifest) -> dict[str, Any]:
-            return _finetune(model, part, _same_steps(part, tuning), method, log)
-
-        shares = data_efficiency(
-            model, manifest, replace(tuning, per_class=0), method=method, score=tune, log=log
-        )
-        for row in shares["data_efficiency"]:
-            key = f"finetune_top1_{round(100 * row['share'])}"
-            metrics[key], hits[key] = row["finetune_top1"], row["hits"]
-    return {
-        "metrics": metrics,
-        "hits": hits,
-        "counts": {"evaluated": tuned["evaluated"], "skipped": tuned["skipped"]},
-        "tuned": tuned["run"],
-    }
-
-
-def _finetune(
-    model: Any, manifest: Manifest, tuning: FinetuneConfig, method: str, log: Log
-) -> dict[str, Any]:
-    """A classifier that starts from the model, its head drawn by the seed."""
-    seed_everything(tuning.seed)
-    classifier = model.classifier(len(manifest.classes), tuning.dropout)
-    return finetune(classifier, manifest, tuning, method=f"{method}_finetune", log=log)
-
-
-def _same_steps(part: Manifest, tuning: FinetuneConfig) -> FinetuneConfig:
-    """Settings for all labels of ``part``, with the steps of the preset where it bounds them.
-
-    Otherwise the share with ten times the labels would also be trained ten times as long.
-    """
-    if not tuning.per_class:
-        return tuning
-    usual = max(tuning.per_class * len(part.classes), tuning.min_clips)
-    held = max(sum(v.split == "train" for v in part.videos), tuning.min_clips)
-    factor = min(1.0, usual / held)
-    epochs, *milestones = (max(1, round(factor * e)) for e in (tuning.epochs, *tuning.milestones))
-    return replace(
-        tuning, per_class=0, epochs=epochs, milestones=tuple(milestones), val_every=epochs
-    )
 
 
 def _two_streams(
@@ -336,7 +241,7 @@ def _checkpoints(
         if epoch == config.epochs:
             continue
         stage = replace(tuning, source=f"{source.name} {path.stem}")
-        tuned = _finetune(model, manifest, stage, method, log)
+        tuned = tune_classifier(model, manifest, stage, method, log)
         train = extract(model, manifest.select(split="train"), config)
         probe = linear_probe(train, extract(model, manifest.select(split="test"), config))
         point = {"epoch": epoch, "finetune_top1": tuned["finetune_top1"]}

@@ -28,6 +28,7 @@ class Row:
     start: str = ""  # the row whose weights start this one
     pretrain: bool = True
     fuse: tuple[str, ...] = ()  # late fusion of these rows: nothing is trained
+    moments: bool = False  # judged on unintentional actions instead of classes
 
 
 ONE_WAY, BOTH_WAYS = {"bidirectional": False}, {"bidirectional": True}
@@ -65,6 +66,9 @@ ROWS = {
     "memdpc/2stream": Row("MemDPC, two streams", fuse=("memdpc/rgb", "memdpc/flow")),
     "memdpc/bd-rgb": Row("both directions", BOTH_WAYS),
     "memdpc/bd-flow": Row("both directions, flow", BOTH_WAYS | FLOW, FAST),
+    # The thesis pre-trains on the task's own training videos as well; ours on actions alone.
+    "memdpc/oops": Row("MemDPC, unintentional actions", ONE_WAY, moments=True),
+    "memdpc/oops-random": Row("random, unintentional", ONE_WAY, pretrain=False, moments=True),
     "memdpc/bd-2stream": Row("both, two streams", fuse=("memdpc/bd-rgb", "memdpc/bd-flow")),
 }
 HEADLINE = {"dpc": "dpc/5pred3", "memdpc": "memdpc/rgb"}

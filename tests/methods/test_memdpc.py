@@ -244,7 +244,8 @@ def test_loss_is_averaged_or_added() -> None:
     model = MemDPC(TINY).eval()
     batch = {"video": video(TINY)}
     with torch.no_grad():
-        losses = [float(dense_nce(a, b)[0]) for a, b in model.predicted_and_true(batch)]
+        found = model.directions(batch["video"])
+        losses = [float(dense_nce(d.predicted, d.true)[0]) for d in found]
         mean, logs = model(batch)
         model.config = replace(TINY, loss_reduction="sum")
         total, _ = model(batch)
@@ -267,9 +268,8 @@ def test_a_step_and_its_shapes(bidirectional: bool) -> None:
     address = model.address(batch)
     assert address.shape == (2, 2, 6, 2, 2)
     assert torch.allclose(address.sum(2), torch.ones(2, 2, 2, 2))
-    pairs = model.predicted_and_true(batch)
-    assert len(pairs) == 1 + bidirectional
-    assert all(x.shape == (2, 2, 16, 2, 2) for pair in pairs for x in pair)
+    both = model.predicted_and_true(batch)
+    assert [x.shape for x in both] == [(2, 2 * (1 + bidirectional), 16, 2, 2)] * 2
     assert model.encode(batch).shape == (2, 16 * (1 + bidirectional))
 
 

@@ -25,7 +25,7 @@ from thesislib.data.flow_files import check_flow, flow_file, read_flow, remedy
 from thesislib.data.loader import EpochSampler, Key, make_loader
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import Frames, open_video
-from thesislib.data.transforms import Transform
+from thesislib.data.transforms import CROPS, Transform
 from thesislib.errors import ThesisError, VideoError
 
 __all__ = [
@@ -159,12 +159,14 @@ class _VideoDataset(Dataset[Item]):
         """Class number of the clip that starts at this frame; -1 without a label."""
         return self._class_number.get(video.label, -1)
 
-    def _streams(self, number: int, start: int, rng: np.random.Generator) -> Item:
+    def _streams(
+        self, number: int, start: int, rng: np.random.Generator, view: int | None = None
+    ) -> Item:
         """The clip at this start as ``video`` (frames or flow), with ``flow`` for both."""
         indices = self.settings.indices(start)
         if self.settings.modality != "both":
             flow = self.settings.modality == "flow"
-            return {"video": self._blocks(self._read(number, indices, flow), rng, flow)}
+            return {"video": self._blocks(self._read(number, indices, flow), rng, flow, view)}
         frames, fields = (self._read(number, indices, flow) for flow in (False, True))
         if frames.shape[:3] != fields.shape[:3]:
             video = self.manifest.videos[number]
@@ -175,7 +177,10 @@ class _VideoDataset(Dataset[Item]):
             )
         # A generator in the same state: the same crop, flip and colours for both.
         twin = copy.deepcopy(rng)
-        return {"video": self._blocks(frames, rng), "flow": self._blocks(fields, twin, flow=True)}
+        return {
+            "video": self._blocks(frames, rng, False, view),
+            "flow": self._blocks(fields, twin, True, view),
+        }
 
     def _read(self, number: int, indices: clips.Indices, flow: bool) -> Frames:
         """Frames of the video at this place in the manifest, the last one repeated at the end."""
@@ -207,9 +212,11 @@ class _VideoDataset(Dataset[Item]):
     def _fields(self, video: Video) -> Read:
         return partial(read_flow, self.manifest, video)
 
-    def _blocks(self, frames: Frames, rng: np.random.Generator, flow: bool = False) -> Tensor:
+    def _blocks(
+        self, frames: Frames, rng: np.random.Generator, flow: bool = False, view: int | None = None
+    ) -> Tensor:
         """(N * T, H, W, C) uint8 to (N, 3, T, size, size) float32."""
-        clip = self.transform(frames, rng, flow)  # (3, N * T, S, S)
+        clip = self.transform(frames, rng, flow, view)  # (3, N * T, S, S)
         blocks = clip.unflatten(1, (self.settings.num_seq, self.settings.seq_len))
         return blocks.transpose(0, 1).contiguous()  # (N, 3, T, S, S)
 
@@ -309,10 +316,15 @@ class WindowDataset(_VideoDataset):
         manifest: The videos.
         settings: What a window is; with ``short="pad"`` no test video is lost.
         hop: Blocks from one window to the next; default N // 2 (as released for UCF101: 4 of 8).
+        hop_frames: Raw frames from one window to the next, in the place of ``hop``.
         max_windows: At most so many windows a video, evenly spread; 0: all.
+        crops: Views of each window, one item each: 1 (centre, as large as it gets), 5 (centre and
+            corners), 10 (these and their mirror images), see
+            :func:`thesislib.data.transforms.view_box`.
 
     Items:
-        Those of :class:`ClipDataset` and ``window`` int64, its number in the video.
+        Those of :class:`ClipDataset`; ``window`` int64, its number in the video; ``crop`` int64,
+        the number of the view.
     """
 
     def __init__(
@@ -321,11 +333,18 @@ class WindowDataset(_VideoDataset):
         settings: ClipSettings,
         *,
         hop: int | None = None,
+        hop_frames: int | None = None,
         max_windows: int = 0,
+        crops: int = 1,
     ) -> None:
+        if crops not in CROPS:
+            raise ThesisError(f"There are no {crops} test crops: choose one of 1, 5 and 10.")
         super().__init__(manifest, settings, train=False)
-        hop_blocks = max(settings.num_seq // 2, 1) if hop is None else hop
-        hop_frames = hop_blocks * settings.seq_len * settings.stride
+        self.crops = crops
+        self._last: dict[bool, tuple[tuple[int, int], Frames]] = {}
+        if hop_frames is None:
+            hop_blocks = max(settings.num_seq // 2, 1) if hop is None else hop
+            hop_frames = hop_blocks * settings.seq_len * settings.stride
         self.windows: list[tuple[int, int, int]] = []  # place in the manifest, window, start
         for number in self.videos:
             length = manifest.videos[number].n_frames
@@ -336,7 +355,7 @@ class WindowDataset(_VideoDataset):
             self.windows += [(number, w, int(start)) for w, start in enumerate(starts)]
 
     def __len__(self) -> int:
-        return len(self.windows)
+        return len(self.windows) * self.crops
 
     def __getitem__(self, key: int | Key) -> Item:
         """One window; the epoch of a ``(epoch, index)`` key has no effect."""
@@ -345,16 +364,25 @@ class WindowDataset(_VideoDataset):
             raise IndexError(index)
 
         def load(place: int) -> Item:
-            number, window, start = self.windows[place]
+            number, window, start = self.windows[place // self.crops]
+            crop = place % self.crops
             rng = np.random.default_rng([self.settings.seed, 0, place])
             return {
-                **self._streams(number, start, rng),
+                **self._streams(number, start, rng, crop if self.crops > 1 else None),
                 "label": torch.tensor(self.label(self.manifest.videos[number], start)),
                 "index": torch.tensor(number),
                 "window": torch.tensor(window),
+                "crop": torch.tensor(crop),
             }
 
         return self._first_readable(len(self), index, load)
 
     def _number(self, place: int) -> int:
-        return self.windows[place][0]
+        return self.windows[place // self.crops][0]
+
+    def _read(self, number: int, indices: clips.Indices, flow: bool) -> Frames:
+        """As for any clip; the crops of a window follow one another and are decoded once."""
+        key = number, int(indices[0])
+        if flow not in self._last or self._last[flow][0] != key:
+            self._last[flow] = key, super()._read(number, indices, flow)
+        return self._last[flow][1]

@@ -10,7 +10,15 @@ from thesislib.config import choose
 from thesislib.data.manifest import MANIFEST_FILE, SPLITS, Manifest
 from thesislib.errors import ThesisError
 
-RECIPES = ("synthetic", "big_buck_bunny", "folder", "ucf101", "hmdb51", "kinetics400")
+RECIPES = (
+    "synthetic",
+    "synthetic_oops",
+    "big_buck_bunny",
+    "folder",
+    "ucf101",
+    "hmdb51",
+    "kinetics400",
+)
 NEED_PATH = ("folder", "ucf101", "hmdb51", "kinetics400")
 
 
@@ -33,8 +41,8 @@ def prepare(
         path: Your own videos, for the recipes that need them.
         name: Name of the data set; default the recipe's (a folder: its last part).
         root: Folder of the data sets; default :func:`thesislib.config.data_root`.
-        clips: Number of videos (synthetic).
-        size: Pixels (synthetic, big_buck_bunny).
+        clips: Number of videos (synthetic, synthetic_oops).
+        size: Pixels (synthetic, synthetic_oops, big_buck_bunny).
         seed: Of everything drawn.
         jobs: Processes or threads; default one a core.
         force: Replace what another recipe left under this name.
@@ -83,12 +91,13 @@ def _make(
     force: bool,
 ) -> Manifest:
     # Each recipe loads what it needs when it is asked for: the command line starts at once.
-    if recipe == "synthetic":
+    if recipe in ("synthetic", "synthetic_oops"):
         from thesislib import synthetic
 
         given = {"clips": clips, "size": size}
         options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        return synthetic.prepare(name or recipe, root, seed=seed, jobs=jobs, force=force, **options)
+        make = synthetic.prepare if recipe == "synthetic" else synthetic.prepare_oops
+        return make(name or recipe, root, seed=seed, jobs=jobs, force=force, **options)
     if recipe == "big_buck_bunny":
         from thesislib.data import big_buck_bunny
 

@@ -38,6 +38,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LUMA = np.array([0.299, 0.587, 0.114])
 CROP_TRIES = 10
+CROPS = (1, 5, 10)  # test views: the centre; and the four corners; and all five mirrored
+CROP_SHARE = 224 / 256  # side of one of several crops in the frame's short side (thesis 3.5.2)
 OPERATIONS = ("brightness", "contrast", "saturation", "hue")
 
 
@@ -47,7 +49,8 @@ class Transform:
     Args:
         augment: What is drawn, how strongly, and per clip or per frame.
         size: Side of the square output in pixels.
-        train: ``False`` takes the centre crop and leaves colours alone.
+        train: ``False`` takes the centre crop, or the view asked for, and leaves colours alone
+            (unless ``augment.test_jitter``).
     """
 
     def __init__(self, augment: Augment, size: int, train: bool) -> None:
@@ -58,7 +61,13 @@ class Transform:
         self._scale = 1 / (255 * np.array(std))
         self._shift = -np.array(mean) / np.array(std)
 
-    def __call__(self, frames: Frames, rng: np.random.Generator, flow: bool = False) -> Tensor:
+    def __call__(
+        self,
+        frames: Frames,
+        rng: np.random.Generator,
+        flow: bool = False,
+        view: int | None = None,
+    ) -> Tensor:
         """One clip.
 
         Frames and flow of one clip, each with a generator in the same state, get the same crop,
@@ -68,14 +77,19 @@ class Transform:
             frames: (L, H, W, 3) uint8 RGB, or flow (L, H, W, 2) uint8.
             rng: The source of all randomness.
             flow: The frames are flow: x and y, 128 at zero motion.
+            view: One of several crops of test time, see :func:`view_box`; from 5 on mirrored.
 
         Returns:
             (3, L, size, size) float32.
         """
-        return self.to_tensor(self.augment_frames(frames, rng, flow))
+        return self.to_tensor(self.augment_frames(frames, rng, flow, view))
 
     def augment_frames(
-        self, frames: Frames, rng: np.random.Generator, flow: bool = False
+        self,
+        frames: Frames,
+        rng: np.random.Generator,
+        flow: bool = False,
+        view: int | None = None,
     ) -> Frames:
         """All steps but the last: (L, H, W, 3), or flow (L, H, W, 2), to (L, size, size, 3).
 
@@ -84,16 +98,19 @@ class Transform:
         """
         options, length = self.augment, len(frames)
         height, width = frames.shape[1:3]
-        top, left, h, w = draw_crop(height, width, options, rng, self.train)
+        if view is None:
+            top, left, h, w = draw_crop(height, width, options, rng, self.train)
+        else:
+            top, left, h, w = view_box(height, width, options, view)
         frames = resize(frames[:, top : top + h, left : left + w], self.size, options.interpolation)
-        mirror = self.train and rng.random() < options.flip
+        mirror = self.train and rng.random() < options.flip if view is None else view >= 5
         if mirror:
             frames = np.ascontiguousarray(frames[:, :, ::-1])
         if flow:
             frames = flow_picture(frames, options, mirror)
-        if not self.train or (flow and not options.flow_colour):
+        if not (self.train or options.test_jitter) or (flow and not options.flow_colour):
             return frames
-        if options.grey > 0:
+        if self.train and options.grey > 0:
             frames = grey(frames, options, rng)
         if any(options.jitter) and rng.random() < options.jitter_p:
             draws = length if options.jitter_scope == "frame" else 1
@@ -162,6 +179,24 @@ def draw_crop(
         top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
         return int(top), int(left), side, side
     return (height - side) // 2, (width - side) // 2, side, side
+
+
+def view_box(height: int, width: int, augment: Augment, view: int) -> Box:
+    """One of the ten views of test time: centre, top left, top right, bottom left, bottom right.
+
+    Views 5 to 9 are the boxes of 0 to 4, whose picture is then mirrored. The side is
+    ``augment.crop_size``, or 224/256 of the frame's short side where that is 0: the thesis crops
+    224 from 256 pixels (3.5.2).
+
+    Returns:
+        (top, left, height, width) in pixels, inside the frame.
+    """
+    short = min(height, width)
+    side = min(short, augment.crop_size) if augment.crop_size else round(short * CROP_SHARE)
+    if view % 5 == 0:
+        return (height - side) // 2, (width - side) // 2, side, side
+    below, right = divmod(view % 5 - 1, 2)
+    return below * (height - side), right * (width - side), side, side
 
 
 def flow_picture(flow: Frames, augment: Augment, mirror: bool = False) -> Frames:

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from thesislib.checkpoint import RunFolder
-from thesislib.config import SMALL_CLIPS, Augment, RunConfig
+from thesislib.config import SMALL_CLIPS, Augment, RunConfig, choose
 from thesislib.data.dataset import ClipDataset, clip_settings
 from thesislib.data.manifest import Manifest
+from thesislib.data.transforms import CROPS
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, accuracy, over_windows
+from thesislib.evaluation.features import PROTOCOLS, Features, accuracy, over_windows
 from thesislib.evaluation.fusion import PROBABILITIES, save_probabilities
 from thesislib.train import fit
 
@@ -33,7 +34,15 @@ class FinetuneConfig(RunConfig):
     per_class: int = 0  # labelled videos a class; 0: all
     dropout: float = 0.5
     windows: int = 0  # test windows a video; 0: all, half overlapping
+    crops: int = 1  # test views of a window: 1, 5 or 10
+    protocol: str = "full"  # of the test: full, or what the released code does, as_released
     source: str = ""  # the run whose weights are tuned; "" for random initialisation
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose("protocol", self.protocol, PROTOCOLS)
+        if self.crops not in CROPS:
+            raise ThesisError(f"There are no {self.crops} test crops: choose one of 1, 5 and 10.")
 
     @classmethod
     def preset(cls, profile: str) -> FinetuneConfig:
@@ -74,13 +83,15 @@ def validation_clips(manifest: Manifest, config: RunConfig) -> ClipDataset | Non
 
 
 def classify(classifier: Any, manifest: Manifest, config: FinetuneConfig) -> Features:
-    """Class probabilities ``(V, classes)``: softmax of each window, averaged."""
+    """Class probabilities ``(V, classes)``: softmax of each window and crop, averaged."""
     return over_windows(
         lambda batch: torch.softmax(classifier.predict(batch), 1),
         classifier,
         manifest,
         config,
         config.windows,
+        config.crops,
+        config.protocol,
     )
 
 

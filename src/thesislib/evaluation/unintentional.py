@@ -7,25 +7,29 @@ every predicted step the guess and the truth are compared by a function xi, a cl
 trained on a frozen network or together with it.
 
 The thesis leaves the layers of xi open. Ours sees, for each step, the spatial means of the guess,
-of the truth and of their distance ``|guess - truth|``, taken place by place; a linear layer follows.
+of the truth and of their distance ``|guess - truth|`` place by place; a linear layer follows.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thesislib.checkpoint import RunFolder
 from thesislib.config import RunConfig
-from thesislib.data.dataset import ClipDataset, WindowDataset
+from thesislib.data.dataset import ClipDataset, WindowDataset, clip_settings
+from thesislib.data.failures import read_failures
 from thesislib.data.manifest import Manifest, Video
-from thesislib.evaluation.features import accuracy
+from thesislib.evaluation.features import Features, accuracy, in_batches
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.evaluation.fusion import PROBABILITIES, save_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
@@ -62,19 +66,94 @@ def kind_of(start: int, span: int, failure: int) -> int:
 class MomentClips(ClipDataset):
     """Training clips whose label says where they lie to the failing moment."""
 
-    failures: Mapping[str, int]
+    moments: Mapping[str, int]
 
     def label(self, video: Video, start: int) -> int:
-        return kind_of(start, self.span, self.failures[video.path])
+        return kind_of(start, self.settings.span, self.moments[video.path])
 
 
 class MomentWindows(WindowDataset):
     """Test windows whose label says where they lie to the failing moment."""
 
-    failures: Mapping[str, int]
+    moments: Mapping[str, int]
 
     def label(self, video: Video, start: int) -> int:
-        return kind_of(start, self.span, self.failures[video.path])
+        return kind_of(start, self.settings.span, self.moments[video.path])
+
+
+def moment_clips(manifest: Manifest, config: RunConfig) -> MomentClips:
+    """One training clip a video and epoch; videos whose moment nobody knows are left out."""
+    known, failures = _known(manifest)
+    dataset = MomentClips(known, clip_settings(config), train=True)
+    dataset.moments = failures
+    dataset.repeat = max(1, math.ceil(config.min_clips / len(dataset)))
+    return dataset
+
+
+def moment_windows(manifest: Manifest, config: RunConfig) -> MomentWindows:
+    """All windows, half overlapping; videos whose moment nobody knows are left out."""
+    known, failures = _known(manifest)
+    dataset = MomentWindows(known, replace(clip_settings(config), cache=None))
+    dataset.moments = failures
+    return dataset
+
+
+def _known(manifest: Manifest) -> tuple[Manifest, dict[str, int]]:
+    failures = read_failures(manifest)
+    videos = tuple(v for v in manifest.videos if v.path in failures)
+    return replace(manifest, videos=videos, class_names=KINDS), failures
+
+
+def each_window(
+    function: Callable[[dict[str, Tensor]], Tensor],
+    module: nn.Module,
+    dataset: MomentWindows,
+    config: RunConfig,
+) -> Features:
+    """``function(batch)``, one row a window; names are ``path@first frame``."""
+    rows: dict[tuple[int, int], tuple[Any, int]] = {}
+    for batch, values in in_batches(function, module, dataset, config):
+        numbers = (batch[name].tolist() for name in ("index", "window", "label"))
+        for video, window, label, value in zip(*numbers, values, strict=True):
+            rows[video, window] = value, label  # once, also where it stood in for a broken file
+    starts = {(video, window): start for video, window, start in dataset.windows}
+    videos = dataset.manifest.videos
+    order = sorted(rows)
+    return Features(
+        values=np.stack([rows[key][0] for key in order]).astype(np.float32),
+        labels=np.array([rows[key][1] for key in order], np.int64),
+        videos=np.array([video for video, _ in order], np.int64),
+        report=dict(dataset.report),
+        names=tuple(f"{videos[key[0]].path}@{starts[key]}" for key in order),
+    )
+
+
+def moment_scores(
+    probabilities: Features, train_labels: NDArray[np.int64], test: Manifest
+) -> dict[str, Any]:
+    """What a result says beside its top-1: a number alone tells little when kinds are uneven.
+
+    Args:
+        probabilities: ``(W, 3)``, one row a test window.
+        train_labels: Kinds of the training windows, which say what the likeliest kind is.
+        test: The test split, with the videos that had to be left out.
+
+    Returns:
+        ``balanced_top1`` (mean of the three recalls), ``majority_top1`` (always the commonest kind
+        of training), ``windows`` (test windows of each kind), ``hits`` (a character a window),
+        ``evaluated`` and ``skipped`` (test videos).
+    """
+    labels, right = probabilities.labels, probabilities.values.argmax(1) == probabilities.labels
+    recalls = [float(right[labels == k].mean()) for k in range(len(KINDS)) if (labels == k).any()]
+    evaluated = len(set(probabilities.videos.tolist()))
+    return {
+        "balanced_top1": float(np.mean(recalls)),
+        "majority_top1": float(np.mean(labels == np.bincount(train_labels).argmax())),
+        "windows": {kind: int((labels == k).sum()) for k, kind in enumerate(KINDS)},
+        "hits": accuracy(probabilities)["hits"],
+        "evaluated": evaluated,
+        "skipped": len(test) - evaluated,
+    }
 
 
 def discrepancy(guess: Tensor, truth: Tensor) -> Tensor:
@@ -88,20 +167,23 @@ class SurpriseClassifier(nn.Module):
 
     Args:
         model: Offers ``predicted_and_true(batch)``, both ``(B, P, D, h, w)``. It is copied.
-        dim: Numbers that :func:`discrepancy` makes of one clip.
+        clip: One clip ``(N, 3, T, S, S)``, which tells how much :func:`discrepancy` gives.
         dropout: Before the linear layer.
     """
 
-    def __init__(self, model: nn.Module, dim: int, dropout: float) -> None:
+    def __init__(self, model: Any, clip: Tensor, dropout: float) -> None:
         super().__init__()
-        self.model = copy.deepcopy(model)
+        self.model = copy.deepcopy(model).eval()
+        batch = {"video": clip[None].to(next(model.parameters()).device)}
+        with torch.no_grad():
+            dim = discrepancy(*self.model.predicted_and_true(batch)).shape[1]
         self.norm = nn.BatchNorm1d(dim)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(dim, len(KINDS))
 
     def predict(self, batch: dict[str, Tensor]) -> Tensor:
         """Logits ``(B, 3)``."""
-        seen = discrepancy(*self.model.predicted_and_true(batch))  # type: ignore[operator]
+        seen = discrepancy(*self.model.predicted_and_true(batch))
         return self.linear(self.dropout(self.norm(seen)))
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -116,26 +198,29 @@ def unintentional_probe(model: Any, manifest: Manifest, config: RunConfig) -> di
     """Frozen network: a linear classifier reads predicted and true features.
 
     Args:
-        model: Offers ``predicted_and_true(batch)``.
+        model: Offers ``predicted_and_true(batch)``, both ``(B, P, D, h, w)``.
         manifest: Videos with a failing moment, see :mod:`thesislib.data.failures`.
         config: Length, stride and size of the windows, as in pre-training.
 
     Returns:
-        ``oops_probe_top1`` in ``[0, 1]`` and the counts of :func:`moments`.
+        ``oops_probe_top1`` in ``[0, 1]`` (share of test windows) and what :func:`moment_scores`
+        returns, ``probabilities`` (:class:`Features`, one row a window).
 
     Raises:
-        ThesisError: No moment is known, or the training windows are all of one kind.
+        ThesisError: No moment is known, no video is long enough, or the training windows are all
+            of one kind.
     """
-    rows = {}
-    for split in ("train", "test"):
+
+    def read(split: str) -> Features:
         windows = moment_windows(manifest.select(split=split), config)
-        rows[split] = each_window(_surprise(model), model, windows, config)
-    scores = linear_probe(rows["train"], rows["test"])
-    return {
-        "oops_probe_top1": scores["probe_top1"],
-        **moments(rows["train"], scores["probabilities"], manifest),
-        "probabilities": scores["probabilities"],
-    }
+        function = lambda batch: discrepancy(*model.predicted_and_true(batch))  # noqa: E731
+        return each_window(function, model, windows, config)
+
+    train, test = read("train"), read("test")
+    found = linear_probe(train, test)
+    extra = moment_scores(found["probabilities"], train.labels, manifest.select(split="test"))
+    top1, probabilities = found["probe_top1"], found["probabilities"]
+    return {"oops_probe_top1": top1, **extra, "probabilities": probabilities}
 
 
 def unintentional_finetune(
@@ -148,17 +233,16 @@ def unintentional_finetune(
 ) -> dict[str, Any]:
     """The whole network is trained with xi, from the weights of ``model``.
 
-    An epoch shows one clip of each training video from a random place.
-
     Args:
         model: Offers ``predicted_and_true(batch)``; it is not changed.
         manifest: Videos with a failing moment.
-        config: Windows and training.
+        config: Windows and training; an epoch shows one clip of each video from a random place.
         method: Prefix of the run folder.
         log: Where the log lines go.
 
     Returns:
-        ``oops_finetune_top1`` in ``[0, 1]``, the counts of :func:`moments`, ``run``.
+        ``oops_finetune_top1`` in ``[0, 1]`` (share of test windows), what :func:`moment_scores`
+        returns, and ``run``, whose folder keeps the windows' probabilities.
 
     Raises:
         ThesisError: No moment is known, or no video is long enough.
@@ -166,23 +250,20 @@ def unintentional_finetune(
     run = RunFolder.open(method, config, manifest.fingerprint)
     if run.finished:
         return run.result()
-    train, test = (manifest.select(split=split) for split in ("train", "test"))
-    seen = moment_windows(train, config)
-    sample = {"video": seen[0]["video"][None].to(next(model.parameters()).device)}
-    with torch.no_grad():
-        dim = discrepancy(*model.eval().predicted_and_true(sample)).shape[1]
+    train, val, test = (manifest.select(split=s) for s in ("train", "val", "test"))
+    clips, windows = moment_clips(train, config), moment_windows(test, config)
     seed_everything(config.seed)
-    classifier = SurpriseClassifier(model, dim, config.dropout)
-    val_windows = moment_windows(manifest.select(split="val"), config)
-    fit(classifier, moment_clips(train, config), val_windows, config, run, log=log)
-    windows = moment_windows(test, config)
+    classifier = SurpriseClassifier(model, clips[0]["video"], config.dropout)
+    fit(classifier, clips, moment_windows(val, config), config, run, log=log)
     probabilities = each_window(
         lambda batch: torch.softmax(classifier.predict(batch), 1), classifier, windows, config
     )
     save_probabilities(run.path / PROBABILITIES, probabilities)
+    seen = moment_windows(train, config)
+    kinds = [seen.label(seen.manifest.videos[number], start) for number, _, start in seen.windows]
     result = {
         "oops_finetune_top1": accuracy(probabilities)["top1"],
-        **moments(labels_of(seen), probabilities, manifest),
+        **moment_scores(probabilities, np.array(kinds), test),
         "run": run.name,
     }
     run.finish(result)

@@ -212,13 +212,15 @@ class MemDPC(nn.Module, PyTorchModelHubMixin):
         z = torch.relu(self.features(batch["video"]))
         return context_vector(z, self.aggregator, self.backward_aggregator)
 
-    def predicted_and_true(self, batch: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    def predicted_and_true(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Predicted and true features, whose discrepancy tells surprise (thesis 3.4, 3.5.7).
 
         Returns:
-            One pair a direction, forward first; both tensors ``(B, P, D, h, w)``, with gradient.
+            Both ``(B, P, D, h, w)``, with gradient; of both directions ``(B, 2P, D, h, w)``,
+            forward first.
         """
-        return [(one.predicted, one.true) for one in self.directions(batch["video"])]
+        found = self.directions(batch["video"])
+        return torch.cat([d.predicted for d in found], 1), torch.cat([d.true for d in found], 1)
 
     def address(self, batch: dict[str, Tensor]) -> Tensor:
         """Addresses of the forward predictions, ``(B, P, k, h, w)``; they sum to 1 over slots."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from thesislib.synthetic.actions import perform, seat
 from thesislib.synthetic.drawing import Painter, project, turned
+from thesislib.synthetic.failing import fail, let_go, stopped
 from thesislib.synthetic.figure import Array, Body, random_body
 from thesislib.synthetic.motion import Take, joints_of, wander
 from thesislib.synthetic.props import Prop, bystander, carried
@@ -17,7 +18,7 @@ from thesislib.synthetic.scenes import Image, Outfit, backdrop, colour, random_o
 from thesislib.synthetic.world import World
 
 # First words of the seeds, so that no two kinds of draws share a stream.
-PLAN, GROUP, VIDEO, TAKE, NOISE = range(5)
+PLAN, GROUP, VIDEO, TAKE, NOISE, FAILURE = range(6)
 MARGIN = 1.3  # side of the backdrop over the side of the frame: room for pans
 
 
@@ -39,6 +40,7 @@ class ClipSpec:
     mirror: bool
     yaw: float  # degrees; 0 faces the camera
     elevation: float  # degrees
+    failure: int | None = None  # the frame from which on the action goes wrong
 
 
 def clip_spec(
@@ -91,13 +93,18 @@ def performance(spec: ClipSpec, actor: Actor) -> Performance:
     rng = np.random.default_rng([spec.seed, TAKE, spec.index])
     take = Take(spec.frames, spec.tempo, spec.amplitude, spec.phase, actor.body, rng)
     motion = perform(spec.action, take)
-    joints = joints_of(motion, actor.body, wander(take, w.style, w.tremor))
+    habit = wander(take, w.style, w.tremor)
+    joints = joints_of(motion, actor.body, habit)
     prop = motion.prop
     if motion.carry is not None:
         prop = carried(joints, *motion.carry)
     elif prop is None and rng.random() < w.props:
         prop = bystander(rng, spec.frames, seat(actor.body), joints)
     way = np.zeros((spec.frames, 3)) if motion.travel is None else motion.travel
+    if spec.failure is not None:
+        chance = np.random.default_rng([spec.seed, FAILURE, spec.index])
+        joints = fail(motion, joints, actor.body, habit, spec.failure, chance)
+        way, prop = stopped(way, spec.failure), let_go(prop, spec.failure)
     yaw = np.radians(spec.yaw)
     camera, drift = camera_path(rng, spec, actor.height)
     return Performance(

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import cv2
@@ -63,6 +64,8 @@ class Recipe:
     size: int = 64
     frames: int = 64
 
+    description: ClassVar[str] = "Simulated studio: jointed figures performing actions."
+
     def __post_init__(self) -> None:
         if self.clips < 1 or self.frames < 2:
             raise ThesisError(
@@ -88,6 +91,9 @@ class Recipe:
         """Six hex digits; part of every group's name, so that other recipes are other data."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+    def annotate(self, manifest: Manifest, specs: list[ClipSpec]) -> None:
+        """Writes what a manifest cannot say beside it; this recipe has nothing."""
 
     def specs(self) -> list[ClipSpec]:
         """All videos, balanced over actions in each split, no group in two splits."""
@@ -190,6 +196,18 @@ def prepare(
         ThesisError: The folder holds the files of another recipe, or cannot be written.
     """
     recipe = Recipe(clips, seed, world or World(), size, frames)
+    return film(recipe, name, root, jobs, progress, force)
+
+
+def film(
+    recipe: Recipe,
+    name: str,
+    root: str | Path | None,
+    jobs: int | None,
+    progress: bool,
+    force: bool,
+) -> Manifest:
+    """Films a recipe; the arguments are those of :func:`prepare`."""
     if jobs is not None and jobs < 1:
         raise ThesisError(f"jobs={jobs}: give 1 or more processes.")
     folder = (Path(root).expanduser() if root is not None else data_root()).resolve() / name
@@ -270,12 +288,13 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
         for s in specs
     )  # fmt: skip
     info: dict[str, object] = {
-        "description": "Simulated studio: jointed figures performing actions.",
+        "description": recipe.description,
         "licence": "generated on this machine, no rights reserved",
         "recipe": recipe.to_dict(),
         "skipped": {},
     }
     manifest = Manifest(name, folder, videos, info)
+    recipe.annotate(manifest, specs)
     write_manifest(manifest)
     return manifest
 
