@@ -54,7 +54,7 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         "ledger.md": table(report.status_frame(ledger), report),
         "chapters.md": chapters(minutes),
         "versions.md": versions(minutes),
-        "baselines.md": baselines(ledger),
+        "baselines.md": baselines(),
         "api.md": api(),
     }
 
@@ -119,20 +119,11 @@ def versions(minutes: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def baselines(ledger: Any) -> str:
+def baselines() -> str:
     """What the simplest readers of the synthetic data reach on its test split, in percent."""
-    from thesislib.baselines import NAMES
+    from thesislib.chapters import world_page
 
-    lines = ["| reader | top-1, % | seeds |", "|---|---|---|"]
-    for name, text in NAMES.items():
-        found = ledger.summary(f"baseline/{name}", "top1")
-        top1 = "not run"
-        if found["mean"] is not None:
-            top1 = f"{100 * found['mean']:.1f}"
-            if found["half_width"] is not None:
-                top1 += f" ± {100 * found['half_width']:.1f}"
-        lines.append(f"| {text} | {top1} | {found['n'] or '–'} |")
-    return "\n".join(lines) + "\n"
+    return world_page().text
 
 
 def api() -> str:
