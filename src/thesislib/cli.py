@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flow.add_argument("--bound", type=float, default=20.0, help="pixels at which motion is clipped")
     flow.add_argument("--jobs", type=int, help="videos at a time; default: one a core")
-    flow.add_argument("--force", action="store_true", help="replace flow of other settings")
+    flow.add_argument("--force", action="store_true", help="replace what is there")
 
     info = add("info", _info, "parameters, operations, shapes and settings of a method")
     info.add_argument("method", choices=METHODS)

@@ -54,7 +54,7 @@ def moving(steps: int, dx: int, dy: int, size: int = 48) -> np.ndarray:
 
 @pytest.fixture
 def manifest(good_folder: Path, tmp_path: Path) -> Manifest:
-    """Three videos on disk, given by their whole paths, so that the flow has a folder of its own."""
+    """Three videos given by their whole paths, so that the flow has a folder of its own."""
     rows = tuple(
         Video(str(good_folder / "ab"[i % 2] / f"v{i}.mp4"), "ab"[i % 2], "train", f"g{i}", 45 + i,
               30.0, 64, 48)
@@ -272,6 +272,7 @@ def test_force_replaces_our_files_and_no_others(manifest: Manifest) -> None:
     told = compute(manifest, FlowConfig("farneback"), force=True)
     assert told["computed"] == 3 and "Farneback" in told["departure"]
     assert own.read_bytes() == b"mine"
+    assert compute(manifest, FlowConfig("farneback"), force=True)["computed"] == 3
     check_flow(manifest, FlowConfig("farneback"))
     # A split has the flow of the whole, and computing it again has nothing to do.
     part = manifest.select(per_class=1)
@@ -401,7 +402,7 @@ def test_the_cache_serves_both(manifest: Manifest) -> None:
 def test_flow_of_another_size_is_refused(twins: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     wide = np.zeros((12, 48, 80, 2), np.uint8)
     monkeypatch.setattr(module, "read_flow", lambda *_: wide)
-    with pytest.raises(ThesisError, match=r"has 80x48 pixels, its frames have 64x48"):
+    with pytest.raises(ThesisError, match=r"80x48 pixels, its frames have 64x48: delete .*npz"):
         flow_clips(twins, "both")[0]
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from video_files import BAD, write_bad_files, write_video
 
-from thesislib.config import Augment
-from thesislib.data.dataset import ClipDataset, make_loader
+from thesislib.data.dataset import ClipDataset, ClipSettings, make_loader
 from thesislib.data.doctor import doctor, group_leaks
 from thesislib.data.folder import prepare_folder
 from thesislib.data.manifest import read_manifest

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from thesislib.config import MODALITIES, Augment, FlowConfig, RunConfig, choose
 from thesislib.data import clips
-from thesislib.data.flow_files import check_flow, read_flow
+from thesislib.data.flow_files import check_flow, flow_file, read_flow, remedy
 from thesislib.data.loader import EpochSampler, Key, make_loader
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import Frames, open_video
@@ -67,10 +67,10 @@ class ClipSettings:
     seq_len: int
     stride: int
     size: int
-    augment: Augment = Augment()
+    augment: Augment = field(default_factory=Augment)
     short: str = "drop"
     modality: str = "rgb"
-    flow: FlowConfig = FlowConfig()
+    flow: FlowConfig = field(default_factory=FlowConfig)
     seed: int = 0
     backend: str = "auto"
     cache: str | None = None
@@ -130,9 +130,7 @@ class _VideoDataset(Dataset[Item]):
                 "or a smaller stride."
             )
         # What was skipped when the flow was computed counts as a failure once it is met.
-        self._flowless = (
-            {} if settings.modality == "rgb" else check_flow(manifest, settings.flow)
-        )
+        self._flowless = {} if settings.modality == "rgb" else check_flow(manifest, settings.flow)
         # Shared memory, so that workers and the main process count the same failures.
         self._failed = torch.zeros(len(manifest), dtype=torch.uint8).share_memory_()
         self._cached: dict[tuple[int, bool], Frames] = {}
@@ -174,8 +172,8 @@ class _VideoDataset(Dataset[Item]):
             video = self.manifest.videos[number]
             raise ThesisError(
                 f"The flow of {video.path} has {fields.shape[2]}x{fields.shape[1]} pixels, its "
-                f"frames have {frames.shape[2]}x{frames.shape[1]}: run "
-                f"`thesislib flow {self.manifest.name} --force`."
+                f"frames have {frames.shape[2]}x{frames.shape[1]}: delete "
+                f"{flow_file(self.manifest, video)} and run `{remedy(self.manifest)}`."
             )
         # A generator in the same state: the same crop, flip and colours for both.
         twin = copy.deepcopy(rng)
@@ -349,7 +347,8 @@ class WindowDataset(_VideoDataset):
             hop_frames = hop_blocks * settings.seq_len * settings.stride
         self.windows: list[tuple[int, int, int]] = []  # place in the manifest, window, start
         for number in self.videos:
-            starts = clips.window_starts(manifest.videos[number].n_frames, settings.span, hop_frames)
+            length = manifest.videos[number].n_frames
+            starts = clips.window_starts(length, settings.span, hop_frames)
             if max_windows and len(starts) > max_windows:
                 chosen = np.linspace(0, len(starts) - 1, max_windows).round().astype(int)
                 starts = starts[chosen]

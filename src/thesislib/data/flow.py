@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -95,7 +96,7 @@ def _vectors(frames: Frames, algorithm: str) -> Iterator[Vectors]:
     method = _method(algorithm)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     try:
-        for first, second in zip(grey, grey[1:], strict=False):
+        for first, second in pairwise(grey):
             yield method.calc(first, second, None)
     except cv2.error:
         height, width = frames.shape[1:3]
@@ -133,7 +134,7 @@ def compute_flow(
         manifest: The data set; its ``flow`` folder is filled.
         config: Algorithm and bound; default the thesis's.
         jobs: Videos at a time (threads: OpenCV releases the interpreter); default one a core.
-        force: Throw away flow of other settings or another version of the data.
+        force: Throw away what is there, of whatever settings, and compute all anew.
         progress: Show a bar with the time left on stderr.
 
     Returns:
@@ -162,13 +163,9 @@ def _claim(manifest: Manifest, config: FlowConfig, force: bool) -> dict[str, Any
     """Makes the folder these settings', or refuses; returns what ``flow.json`` says."""
     folder = manifest.root / FOLDER
     note = _describe(manifest, config)
-    if (folder / NOTE_FILE).is_file():
-        try:
-            check_note(manifest, config)
-            return note
-        except ThesisError:
-            if not force:
-                raise
+    if (folder / NOTE_FILE).is_file() and not force:
+        check_note(manifest, config)
+        return note
     # Without a note nobody knows what the files are. It goes first and comes last, so that a kill
     # in between leaves no old file under a new note.
     (folder / NOTE_FILE).unlink(missing_ok=True)
@@ -310,5 +307,3 @@ Written by `thesislib flow`; the same facts for programs are in `{NOTE_FILE}`.
 - Files: `<video>{SUFFIX}`, one array (height, width, 2) for each field, named by its number:
   `numpy.load(path)["{member(7)}"]` is field 7. Nothing is lost in them.
 """
-
-

@@ -1,8 +1,8 @@
 """The files of a data set's optical flow: where they lie, whether they fit, how they are read.
 
-One ``.npz`` a video, one compressed member a field, in ``<data set>/flow/``, with ``flow.json`` that
-says how they were made; :mod:`thesislib.data.flow` writes them. Measured (benchmarks/README.md):
-a sixth to an eighth of plain arrays (UCF101, by one of its clips: about 50 GB against 380), read at
+One ``.npz`` a video, one compressed member a field, in ``<data set>/flow/``; ``flow.json`` there
+says how they were made; :mod:`thesislib.data.flow` writes them. Measured (benchmarks/README.md): a
+sixth to an eighth of plain arrays (UCF101, by one of its clips: about 50 GB against 380), read at
 about the speed of the frames themselves, and nothing is lost. The authors' JPEG is no smaller at
 64 pixels and 0.6 at 240 lines, and loses; PNG is no smaller either, and slower at 240 lines.
 """
@@ -41,21 +41,23 @@ def flow_file(manifest: Manifest, video: Video) -> Path:
 
 
 def member(k: int) -> str:
+    """Name of field k inside a file."""
     return f"{k:05d}"
 
 
 def is_whole(path: Path, video: Video) -> bool:
+    """Whether there is a file with as many fields as the video needs."""
     with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         return len(archive.namelist()) == video.n_frames - 1
     return False
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """Of the whole data set: a split of it has the flow of the whole."""
+    """That of the whole data set: a split of it has the flow of the whole."""
     return str(manifest.info.get("fingerprint", manifest.fingerprint))
 
 
-def _remedy(manifest: Manifest, settings: Mapping[str, Any] | None = None) -> str:
+def remedy(manifest: Manifest, settings: Mapping[str, Any] | None = None) -> str:
     """The command that makes flow of these settings; default those of the folder."""
     if settings is None:
         with suppress(ThesisError):
@@ -97,12 +99,12 @@ def check_note(manifest: Manifest, config: FlowConfig) -> dict[str, Any]:
         )
         raise ThesisError(
             f"The flow of {manifest.name!r} was made with {there}, but {here} is wanted: ask for "
-            f"what is there, or replace it by `{_remedy(manifest, wanted)} --force`."
+            f"what is there, or replace it by `{remedy(manifest, wanted)} --force`."
         )
     if note["fingerprint"] != fingerprint(manifest):
         raise ThesisError(
             f"The flow of {manifest.name!r} was made from another version of its videos: replace "
-            f"it by `{_remedy(manifest)} --force`."
+            f"it by `{remedy(manifest)} --force`."
         )
     return note
 
@@ -122,7 +124,7 @@ def check_flow(manifest: Manifest, config: FlowConfig) -> dict[str, str]:
         some = missing[0].path + (", ..." if len(missing) > 1 else "")
         raise ThesisError(
             f"{len(missing)} of {len(manifest)} videos of {manifest.name!r} have no flow ({some}): "
-            f"run `{_remedy(manifest)}`, it goes on from there."
+            f"run `{remedy(manifest)}`, it goes on from there."
         )
     return skipped
 
@@ -151,7 +153,7 @@ def flow_report(manifest: Manifest) -> dict[str, Any]:
         if missing or wrong:
             problems.append(
                 f"Of {len(manifest)} videos {len(missing)} have no flow and {len(wrong)} have flow "
-                f"of another length: run `{_remedy(manifest)}`."
+                f"of another length: run `{remedy(manifest)}`."
             )
         state = {
             "settings": note["settings"],
@@ -193,12 +195,10 @@ def read_flow(
             if count == video.n_frames - 1:
                 return np.stack([archive[member(int(k))] for k in unique])[inverse]
     except FileNotFoundError:
-        raise ThesisError(f"{path} is missing: run `{_remedy(manifest)}`.") from None
+        raise ThesisError(f"{path} is missing: run `{remedy(manifest)}`.") from None
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-        raise ThesisError(
-            f"{path} is damaged: delete it and run `{_remedy(manifest)}`."
-        ) from None
+        raise ThesisError(f"{path} is damaged: delete it and run `{remedy(manifest)}`.") from None
     raise ThesisError(
         f"{path} has {count} fields, but its video has {video.n_frames} frames and needs "
-        f"{video.n_frames - 1}: run `{_remedy(manifest)}`, it computes this one anew."
+        f"{video.n_frames - 1}: run `{remedy(manifest)}`, it computes this one anew."
     )
