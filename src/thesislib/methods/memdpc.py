@@ -255,7 +255,10 @@ class MemDPCClassifier(ContextClassifier, PyTorchModelHubMixin):
         directions = 2 if settings.bidirectional else 1
         super().__init__(
             backbone,
-            *(ConvGRU(backbone.feature_dim, settings.dropout, GAIN) for _ in range(directions)),
+            *(
+                ConvGRU(backbone.feature_dim, settings.dropout, settings.gain)
+                for _ in range(directions)
+            ),
             classes=classes,
             dropout=dropout,
             relu_first=settings.relu_first,
