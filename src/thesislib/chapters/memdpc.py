@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from thesislib import published, viz
 from thesislib.chapters.runs import chance
 from thesislib.chapters.text import temporal_reading
-from thesislib.config import FlowConfig
 from thesislib.data.dataset import make_loader
 from thesislib.data.flow import flow_of
-from thesislib.data.manifest import Manifest
+from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import open_video
 from thesislib.data.transforms import denormalise
 from thesislib.evaluation.finetune import clips
@@ -34,22 +33,36 @@ EFFICIENCY = {
 }
 
 
-def flow_picture(manifest: Manifest, profile: str, frames: int = 6, step: int = 4) -> viz.Picture:
-    """Frames of one video, its TV-L1 flow, and that of the algorithm the profile takes."""
-    video = max(manifest.select("train", 1).videos, key=lambda v: v.n_frames)
-    last = min(video.n_frames - 1, frames * step)
-    numbers = np.linspace(0, last - 1, frames).round().astype(int)
-    pairs = np.unique(np.concatenate([numbers, numbers + 1]))
-    shown = open_video(manifest.file(video)).frames(pairs)
-    place = np.searchsorted(pairs, numbers)
-    taken = row_config("memdpc/flow", profile, manifest.name, 0).flow.algorithm
-    rows = {"frames": shown[place]}
-    for algorithm in dict.fromkeys(("tvl1", taken)):
-        config = FlowConfig(algorithm)
-        fields = [flow_of(shown[i : i + 2], config)[0] for i in place]
-        rows[f"flow, {algorithm}"] = viz.flow_colours(np.stack(fields), config.bound)
-    indices = [[int(n) for n in numbers]] * len(rows)
-    return viz.contact_sheet(list(rows.values()), list(rows), indices, columns=1)
+def flow_picture(manifest: Manifest, profile: str, frames: int = 6) -> viz.Picture:
+    """Frames of a video, its TV-L1 flow, and that of the algorithm the profile takes.
+
+    Of one video a class (or of a dozen) it shows the one in which most moves.
+    """
+    some = manifest.select("train", 1 if manifest.classes else 12).videos
+    video, numbers, pairs = max((_moving(manifest, v, frames) for v in some), key=_motion)
+    taken = row_config("memdpc/flow", profile, manifest.name, 0).flow
+    rows = {"frames": pairs[::2]}
+    for config in dict.fromkeys((replace(taken, algorithm="tvl1"), taken)):
+        fields = [flow_of(pairs[i : i + 2], config)[0] for i in range(0, len(pairs), 2)]
+        rows[f"flow, {config.algorithm}"] = viz.flow_colours(np.stack(fields), config.bound)
+    name = video.label.replace("_", " ") or video.path.rpartition("/")[2][:24]
+    titles = [f"{row}, {name}" if row == "frames" else row for row in rows]
+    return viz.contact_sheet(list(rows.values()), titles, [numbers] * len(rows), columns=1)
+
+
+def _moving(
+    manifest: Manifest, video: Video, frames: int
+) -> tuple[Video, list[int], NDArray[np.uint8]]:
+    """A video, evenly spaced frame numbers, and each of these frames with the one after it."""
+    numbers = np.linspace(0, video.n_frames - 2, frames + 2).round().astype(int)[1:-1]
+    both = np.stack([numbers, numbers + 1], 1).reshape(-1)
+    return video, numbers.tolist(), open_video(manifest.file(video)).frames(both)
+
+
+def _motion(found: tuple[Video, list[int], NDArray[np.uint8]]) -> float:
+    """How much changes from frame to frame, in levels."""
+    pairs = found[2].astype(np.int16)
+    return float(np.abs(pairs[1::2] - pairs[::2]).mean())
 
 
 def memory_picture(
