@@ -10,7 +10,15 @@ from thesislib.config import choose
 from thesislib.data.manifest import MANIFEST_FILE, SPLITS, Manifest
 from thesislib.errors import ThesisError
 
-RECIPES = ("synthetic", "synthetic_oops", "big_buck_bunny", "folder", "ucf101", "hmdb51", "kinetics400")
+RECIPES = (
+    "synthetic",
+    "synthetic_oops",
+    "big_buck_bunny",
+    "folder",
+    "ucf101",
+    "hmdb51",
+    "kinetics400",
+)
 NEED_PATH = ("folder", "ucf101", "hmdb51", "kinetics400")
 
 
