@@ -32,7 +32,8 @@ TESTS: dict[str, list[str]] = {
         *("pytest", "--nbval-lax", "--nbval-current-env", "notebooks"),
         f"--nbval-cell-timeout={CELL_SECONDS}",
     ],
-    "tests": ["pytest", "tests"],
+    # A file is one process's, so that what its tests share is made once.
+    "tests": ["pytest", "tests", "--numprocesses", "auto", "--dist", "loadfile"],
 }
 
 

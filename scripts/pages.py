@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Chapters that are written, and the thesis's tables that they draw again.
-TABLES = {"2": ("2.1", "2.2", "2.3", "2.4")}
+TABLES = {"2": ("2.1", "2.2", "2.3", "2.4"), "3": ("3.1", "3.2", "3.3", "3.4")}
 NOTHING = "Nothing has been run yet.\n"
 # The rooms of the library in the order in which a reader meets them; the rest follows by name.
 ROOMS = {
@@ -23,7 +23,9 @@ ROOMS = {
     "synthetic": "The studio",
     "train": "Training",
     "checkpoint": "Runs on disk",
-    "experiments": "Rows of the tables",
+    "rows": "Rows of the tables",
+    "experiments": "Running them",
+    "protocols": "Judging them",
     "evaluation": "Evaluation",
     "baselines": "Baselines",
     "published": "The thesis's numbers",
@@ -52,7 +54,7 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         "ledger.md": table(report.status_frame(ledger), report),
         "chapters.md": chapters(minutes),
         "versions.md": versions(minutes),
-        "baselines.md": baselines(ledger),
+        "baselines.md": baselines(),
         "api.md": api(),
     }
 
@@ -117,20 +119,11 @@ def versions(minutes: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def baselines(ledger: Any) -> str:
+def baselines() -> str:
     """What the simplest readers of the synthetic data reach on its test split, in percent."""
-    from thesislib.baselines import NAMES
+    from thesislib.chapters import world_page
 
-    lines = ["| reader | top-1, % | seeds |", "|---|---|---|"]
-    for name, text in NAMES.items():
-        found = ledger.summary(f"baseline/{name}", "top1")
-        top1 = "not run"
-        if found["mean"] is not None:
-            top1 = f"{100 * found['mean']:.1f}"
-            if found["half_width"] is not None:
-                top1 += f" ± {100 * found['half_width']:.1f}"
-        lines.append(f"| {text} | {top1} | {found['n'] or '–'} |")
-    return "\n".join(lines) + "\n"
+    return world_page().text
 
 
 def api() -> str:

@@ -26,6 +26,14 @@ DPC_NAMES = (
     (r"^final_fc\.1\.", "linear."),
     (r"^backbone\.", "backbone."),
 )
+MEMDPC_NAMES = (
+    (r"^agg_f\.(cell_list\.0|ConvGRUCell_00)\.", "aggregator."),
+    (r"^agg_b\.(cell_list\.0|ConvGRUCell_00)\.", "backward_aggregator."),
+    (r"^network_pred\.", "address_head."),
+    (r"^mb$", "memory"),
+    (r"^final_bn\.", "norm."),
+    (r"^final_fc\.1\.", "linear."),
+)
 
 
 @dataclass(frozen=True)
@@ -87,12 +95,29 @@ def load_dpc(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     Raises:
         ThesisError: Tensors of the model are not in ``state``; nothing is changed then.
     """
-    translated, report = translate(state, DPC_NAMES, model)
+    return _load(model, state, DPC_NAMES)
+
+
+def load_memdpc(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Fills a :class:`~thesislib.methods.memdpc.MemDPC` or its classifier, likewise.
+
+    A model of one direction leaves the tensors of the backward aggregator unused.
+
+    Raises:
+        ThesisError: Tensors of the model are not in ``state``; nothing is changed then.
+    """
+    return _load(model, state, MEMDPC_NAMES)
+
+
+def _load(
+    model: nn.Module, state: Mapping[str, Tensor], names: tuple[tuple[str, str], ...]
+) -> LoadReport:
+    translated, report = translate(state, names, model)
     missing = [name for name in report.missing if not name.endswith("num_batches_tracked")]
     if missing:
         raise ThesisError(
             f"The checkpoint does not fit: {len(missing)} tensors are missing, the first is "
-            f"{missing[0]}; check network, width and running_stats against the file."
+            f"{missing[0]}; check network, width and the other settings against the file."
         )
     model.load_state_dict({**model.state_dict(), **translated})
     return report

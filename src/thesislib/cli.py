@@ -17,8 +17,8 @@ from typing import Any
 
 from thesislib.config import FLOW_ALGORITHMS, PROFILES, choose
 from thesislib.errors import ThesisError
+from thesislib.methods import METHODS
 
-METHODS = ("dpc",)
 PRESETS = (*PROFILES, "as_released")
 
 
@@ -100,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     _run_options(evaluate)
     evaluate.add_argument("--tune", action="append", default=[], metavar="KEY=VALUE")
     evaluate.add_argument("--stages", type=int, default=0, help="intermediate checkpoints")
+    evaluate.add_argument("--more", action="append", default=[], help="nonlinear, efficiency")
 
     baselines = add("baselines", _baselines, "what colour, pixels and chance reach on a data set")
     baselines.add_argument("dataset")
@@ -219,9 +220,9 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _row(args: argparse.Namespace) -> str:
-    from thesislib.experiments import HEADLINE, ROWS
+    from thesislib.rows import HEADLINE, ROWS
 
-    row = args.row or HEADLINE[args.method]
+    row = args.row or HEADLINE[choose("method with rows to train", args.method, HEADLINE)]
     return choose("row", row if "/" in row else f"{args.method}/{row}", ROWS)
 
 
@@ -251,6 +252,7 @@ def _eval(args: argparse.Namespace) -> dict[str, Any]:
         pairs(args.set),
         tune=pairs(args.tune),
         stages=args.stages,
+        more=args.more,
         log=_say,
     )
     return {"run": result["run"], "metrics": result["metrics"], "videos": result["videos"]}

@@ -217,6 +217,18 @@ def _changed(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
     return out
 
 
+# Clips of the small profile: one place, so that pre-training and fine-tuning of all methods agree.
+SMALL_CLIPS: dict[str, Any] = {
+    "profile": "small",
+    "dataset": "synthetic",
+    "size": 48,
+    "seq_len": 3,
+    "stride": 2,
+    "num_workers": 0,
+    "cache": True,
+}
+
+
 def _override(config: Any, values: Mapping[str, Any]) -> Any:
     """All changes at once: fields are checked together, so their order must not matter."""
     names = [f.name for f in dataclasses.fields(config)]

@@ -7,56 +7,22 @@ in the terminal and one in ``results/`` come from the same code.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from thesislib.checkpoint import RunFolder, load_state, provenance, read_info
-from thesislib.config import choose
+from thesislib.config import RunConfig, choose, runs_root
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.features import extract
-from thesislib.evaluation.finetune import FinetuneConfig, clips, finetune, validation_clips
-from thesislib.evaluation.fusion import save_probabilities
+from thesislib.evaluation.finetune import FinetuneConfig, clips, validation_clips
+from thesislib.evaluation.fusion import fuse, load_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
-from thesislib.evaluation.retrieval import retrieval
-from thesislib.methods.dpc import DPC, DPCConfig
+from thesislib.protocols import MORE, PROBE, judge, judge_moments, tune_classifier
+from thesislib.rows import ROWS, method_name, row_config, row_method, row_tuning
 from thesislib.train import fit, seed_everything
 
 Log = Callable[[str], None] | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table: what it changes against the preset of its method."""
-
-    name: str  # as the thesis names it
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    start: str = ""  # the row whose weights start this one
-    pretrain: bool = True
-
-
-ROWS = {
-    "dpc/random": Row("random initialisation", pretrain=False),
-    "dpc/5pred3": Row("DPC, 5pred3"),
-    "dpc/parallel": Row("remove Seq.", {"sequential": False}),
-    "dpc/pooled": Row("remove Map", {"dense": False}),
-    "dpc/4pred4": Row("DPC, 4pred4", {"pred_step": 4}),
-    "dpc/5pred3+4pred4": Row("DPC, 5pred3 then 4pred4", {"pred_step": 4}, start="dpc/5pred3"),
-    # Not a row of the thesis: what per-frame colour is worth, see thesis 2.3.3.
-    "dpc/clip-wise": Row(
-        "colour per clip", {"augment.grey_scope": "clip", "augment.jitter_scope": "clip"}
-    ),
-}
-HEADLINE = {"dpc": "dpc/5pred3"}
-
-
-def dpc_config(
-    row: str, profile: str, dataset: str, seed: int, changes: Mapping[str, Any] | None = None
-) -> DPCConfig:
-    """The resolved settings of one row: preset, then the row's changes, then the caller's."""
-    entry = ROWS[choose("row", row, ROWS)]
-    config = DPCConfig.preset(profile).override({"dataset": dataset, "seed": seed})
-    return config.override(entry.changes).override(changes or {})
 
 
 def pretrain(
@@ -67,22 +33,23 @@ def pretrain(
     changes: Mapping[str, Any] | None = None,
     log: Log = print,
     tensorboard: bool = False,
-) -> tuple[DPC, RunFolder, dict[str, Any]]:
+) -> tuple[Any, RunFolder, dict[str, Any]]:
     """Trains the model of a row, or finds it trained; returns model, run and pretext metrics.
 
     The pretext accuracy is that of the validation split, one fixed clip a video.
     """
     entry = ROWS[choose("row", row, ROWS)]
     manifest = read_manifest(dataset)
-    config = dpc_config(row, profile, dataset, seed, changes)
+    method = row_method(row)
+    config = row_config(row, profile, dataset, seed, changes)
     seed_everything(seed)
     if entry.start:
         # The curriculum has the same number of steps in all: half for each task.
         half = {**(changes or {}), "epochs": config.epochs // 2}
         _, before, _ = pretrain(entry.start, profile, dataset, seed, half, log)
         config = replace(config, epochs=config.epochs - config.epochs // 2, init=before.name)
-    model = DPC(config)
-    run = RunFolder.open("dpc", config, manifest.fingerprint)
+    model = method.MODEL(config)
+    run = RunFolder.open(method_name(row), config, manifest.fingerprint)
     if run.finished:
         load_state(run.checkpoint, model)
         return model, run, run.result()
@@ -114,6 +81,7 @@ def run_row(
     *,
     tune: Mapping[str, Any] | None = None,
     stages: int = 0,
+    more: Collection[str] = (),
     log: Log = print,
 ) -> dict[str, Any]:
     """One row of a table, whole: pre-training, then every protocol the data set allows.
@@ -126,6 +94,7 @@ def run_row(
         changes: Settings of pre-training that differ from the preset.
         tune: Settings of fine-tuning that differ from the preset.
         stages: Fine-tune that many intermediate checkpoints as well (thesis figure 2.3).
+        more: Further protocols, of :data:`MORE`.
         log: Where the log lines go.
 
     Returns:
@@ -133,13 +102,16 @@ def run_row(
     """
     entry = ROWS[choose("row", row, ROWS)]
     manifest = read_manifest(dataset)
-    config = dpc_config(row, profile, dataset, seed, changes)
+    if entry.fuse:
+        return _two_streams(row, profile, dataset, seed, changes, tune, more, log)
+    method, name = row_method(row), method_name(row)
+    config = row_config(row, profile, dataset, seed, changes)
     if stages and entry.pretrain:
         config = replace(config, keep_every=max(1, config.epochs // stages))
         changes = {**(changes or {}), "keep_every": config.keep_every}
-    tuning = FinetuneConfig.preset(profile).override({"dataset": dataset, "seed": seed})
-    tuning = tuning.override(tune or {})
-    whole = replace(config, init=f"{row} {tuning.hash()} {stages}")
+    tuning = row_tuning(row, profile, dataset, seed, tune)
+    asked = " ".join(choose("protocol", name, MORE) for name in sorted(more))
+    whole = replace(config, init=f"{row} {tuning.hash()} {stages} {asked}".rstrip())
     run = RunFolder.open(row.replace("/", "_"), whole, manifest.fingerprint)
     if run.finished:
         return run.result()
@@ -150,26 +122,35 @@ def run_row(
         model, source, result = pretrain(row, profile, dataset, seed, changes, log)
         metrics |= result["metrics"]
         rows = source.metrics()
+        before = float(result["provenance"]["wall_seconds"])  # found trained, it still took them
     else:
         seed_everything(seed)
-        model, source, rows = DPC(config), None, []
+        model, source, rows, before = method.MODEL(config), None, [], 0.0
+    trained = time.time()
     counts: dict[str, int] = {}
     points: list[dict[str, Any]] = []
-    if all(len(_labels(manifest, split)) > 1 for split in ("train", "test")):
-        scores = protocols(model, manifest, config, tuning, source, log)
+    tuned = ""
+    weights = source.name if source else ""
+    scores: dict[str, Any] = {}
+    if entry.moments:
+        scores = judge_moments(model, config, method=name, source=weights, log=log)
+    elif all(len(_labels(manifest, split)) > 1 for split in ("train", "test")):
+        scores = judge(
+            model, manifest, config, tuning, run, more, method=name, source=weights, log=log
+        )
+    if scores:
         metrics |= scores["metrics"]
         hits |= scores["hits"]
-        counts = scores["counts"]
-        save_probabilities(run.path / "probe_probabilities.safetensors", scores["probabilities"])
-        if stages and source:
-            points = _checkpoints(model, source, manifest, config, tuning, rows, log)
+        counts, tuned = scores["counts"], scores["tuned"]
+        if stages and source and not entry.moments:
+            points = _checkpoints(model, source, manifest, config, tuning, rows, name, log)
             last = {"epoch": config.epochs, "finetune_top1": metrics["finetune_top1"]}
             points.append(last | {"probe_top1": metrics["probe_top1"]} | _pretext(rows[-1]))
     result = {
         "row": row,
         "run": run.name,
         "name": entry.name,
-        "method": "dpc",
+        "method": row.partition("/")[0],
         "profile": profile,
         "dataset": dataset,
         "seed": seed,
@@ -180,49 +161,77 @@ def run_row(
         "config": {"pretrain": config.to_dict(), "finetune": tuning.to_dict()},
         "config_hash": whole.hash(),
         "source": source.name if source else "",
+        "tuned": tuned,
+        "provenance": provenance(begun, manifest.fingerprint, before + time.time() - trained),
+    }
+    run.finish(result)
+    return result
+
+
+def _two_streams(
+    row: str,
+    profile: str,
+    dataset: str,
+    seed: int,
+    changes: Mapping[str, Any] | None,
+    tune: Mapping[str, Any] | None,
+    more: Collection[str],
+    log: Log,
+) -> dict[str, Any]:
+    """A row that fuses the stored probabilities of others; they are trained, or found trained."""
+    entry = ROWS[row]
+    begun = time.time()
+    parts = [
+        run_row(part, profile, dataset, seed, changes, tune=tune, more=more, log=log)
+        for part in entry.fuse
+    ]
+    metrics: dict[str, float] = {}
+    hits: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    if all("finetune_top1" in part["metrics"] for part in parts):
+        for metric, paths in (
+            ("finetune_top1", [runs_root() / part["tuned"] for part in parts]),
+            ("probe_top1", [runs_root() / part["run"] / PROBE for part in parts]),
+        ):
+            fused = fuse([load_probabilities(path) for path in paths])
+            metrics[metric], hits[metric] = fused["fusion_top1"], fused["hits"]
+            counts = {"evaluated": fused["evaluated"], "skipped": fused["skipped"]}
+    manifest = read_manifest(dataset)
+    config = replace(
+        row_tuning(entry.fuse[0], profile, dataset, seed, tune),
+        modality="both",
+        source=" ".join(part["run"] for part in parts),
+    )
+    run = RunFolder.open(row.replace("/", "_"), config, manifest.fingerprint)
+    result = {
+        "row": row,
+        "run": run.name,
+        "name": entry.name,
+        "method": row.partition("/")[0],
+        "profile": profile,
+        "dataset": dataset,
+        "seed": seed,
+        "metrics": metrics,
+        "hits": hits,
+        "videos": counts,
+        "config": {"fuse": [part["config"] for part in parts]},
+        "config_hash": config.hash(),
+        "source": "",
+        "parts": [part["run"] for part in parts],
         "provenance": provenance(begun, manifest.fingerprint, time.time() - begun),
     }
     run.finish(result)
     return result
 
 
-def protocols(
-    model: DPC,
-    manifest: Manifest,
-    config: DPCConfig,
-    tuning: FinetuneConfig,
-    source: RunFolder | None,
-    log: Log,
-) -> dict[str, Any]:
-    """Linear probe, retrieval and fine-tuning of one encoder."""
-    train = extract(model, manifest.select(split="train"), config)
-    test = extract(model, manifest.select(split="test"), config)
-    probe, found = linear_probe(train, test), retrieval(test, train)
-    tuning = replace(tuning, source=source.name if source else f"random {config.hash()}")
-    seed_everything(tuning.seed)
-    classifier = model.classifier(len(manifest.classes), tuning.dropout)
-    tuned = finetune(classifier, manifest, tuning, method="dpc_finetune", log=log)
-    metrics = {"finetune_top1": tuned["finetune_top1"], "probe_top1": probe["probe_top1"]}
-    metrics |= {k: v for k, v in found.items() if k.startswith("retrieval_r")}
-    return {
-        "metrics": metrics,
-        "hits": {
-            "finetune_top1": tuned["hits"],
-            "probe_top1": probe["hits"],
-            "retrieval_r1": found["hits"],
-        },
-        "counts": {"evaluated": tuned["evaluated"], "skipped": tuned["skipped"]},
-        "probabilities": probe["probabilities"],
-    }
-
-
 def _checkpoints(
-    model: DPC,
+    model: Any,
     source: RunFolder,
     manifest: Manifest,
-    config: DPCConfig,
+    config: RunConfig,
     tuning: FinetuneConfig,
     rows: list[dict[str, Any]],
+    method: str,
     log: Log,
 ) -> list[dict[str, Any]]:
     """Downstream scores of the weights kept along the way."""
@@ -232,9 +241,7 @@ def _checkpoints(
         if epoch == config.epochs:
             continue
         stage = replace(tuning, source=f"{source.name} {path.stem}")
-        seed_everything(tuning.seed)
-        classifier = model.classifier(len(manifest.classes), tuning.dropout)
-        tuned = finetune(classifier, manifest, stage, method="dpc_finetune", log=log)
+        tuned = tune_classifier(model, manifest, stage, method, log)
         train = extract(model, manifest.select(split="train"), config)
         probe = linear_probe(train, extract(model, manifest.select(split="test"), config))
         point = {"epoch": epoch, "finetune_top1": tuned["finetune_top1"]}

@@ -25,7 +25,13 @@ OUTSIDE = re.compile(
 
 def test_the_book_opens_on_the_welcome_page(built: Path) -> None:
     assert "book/welcome.html" in (built / "index.html").read_text()
-    for page in ("book/welcome", "notebooks/01_primer", "notebooks/02_dpc", "book/results"):
+    for page in (
+        "book/welcome",
+        "notebooks/01_primer",
+        "notebooks/02_dpc",
+        "notebooks/03_memdpc",
+        "book/results",
+    ):
         assert (built / f"{page}.html").is_file()
 
 

@@ -28,9 +28,10 @@ COMMANDS: dict[str, list[str]] = {
     "make book": ["-n"],  # its steps: test_build.py, and the notebooks themselves
     "make test": ["-n"],
     "make lab": ["-n"],
-    "thesislib info dpc": ["--json"],
+    "thesislib info memdpc": ["--json"],
     "thesislib prepare synthetic": ["--clips", "48", "--jobs", "1"],
     "thesislib show synthetic": [],
+    "thesislib flow synthetic": ["--algorithm", "dis", "--jobs", "1"],
     "thesislib eval dpc --row 5pred3 --seed 1": [*TINY, *TUNE],
     "thesislib prepare folder PATH --name holiday": [],
     "thesislib doctor holiday": [],

@@ -21,9 +21,10 @@ from thesislib.data.manifest import Manifest, read_manifest, write_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features
 from thesislib.evaluation.finetune import FinetuneConfig, clips
-from thesislib.experiments import dpc_config, pretrain
+from thesislib.experiments import pretrain
 from thesislib.losses import count_pairs, dense_nce, dense_scores, pair_kinds
 from thesislib.methods.dpc import DPC, DPCConfig
+from thesislib.rows import row_config
 
 ROWS = ("dpc/random", "dpc/5pred3")
 # Maps of two by two places, so that there are negatives of each kind.
@@ -92,7 +93,7 @@ def test_a_run_says_what_it_does_and_a_second_call_finds_it(results: dict, lines
 
 
 def test_chance_is_one_over_the_candidates(tiny: Path) -> None:
-    config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
+    config = row_config("dpc/5pred3", "small", "synthetic", 0)
     side = DPC(config).features(torch.zeros(1, 2, 3, 3, 64, 64)).shape[-1]
     manifest = read_manifest("synthetic")
     held = len(manifest.select(split="val"))
@@ -209,7 +210,7 @@ def test_the_world_without_runs_is_not_run(tiny: Path) -> None:
 
 
 def test_numbers_of_the_prose(results: dict) -> None:
-    config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
+    config = row_config("dpc/5pred3", "small", "synthetic", 0)
     manifest = read_manifest("synthetic")
     values = chapters.numbers(results, config, manifest)
     assert values["videos"] == 40 and values["classes"] == 4
@@ -231,7 +232,7 @@ def test_time_is_read_honestly(tiny: Path, found: float, said: str) -> None:
 
 
 def test_pictures_of_the_data(tiny: Path) -> None:
-    config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
+    config = row_config("dpc/5pred3", "small", "synthetic", 0)
     for name in ("synthetic", "film"):
         manifest = read_manifest(name)
         train = clips(manifest, config, train=True)
@@ -275,7 +276,7 @@ def test_retrieval_with_and_without_labels(
         return Features(values, np.zeros(n, np.int64), np.arange(n), {})
 
     for name in ("synthetic", "film"):
-        manifest, config = read_manifest(name), dpc_config("dpc/5pred3", "small", name, 0)
+        manifest, config = read_manifest(name), row_config("dpc/5pred3", "small", name, 0)
         model, _, _ = pretrain("dpc/5pred3", "small", name, 0, log=None)
         monkeypatch.setattr(pictures, "imagenet_features", absent)
         picture, missing = chapters.retrieval_picture(model, manifest, config, queries=3)
@@ -292,7 +293,7 @@ def test_a_video_is_not_its_own_neighbour(tiny: Path, monkeypatch: pytest.Monkey
     """Without a test split the training videos are queries and gallery at once."""
     whole = read_manifest("synthetic")
     train = whole.select("train")
-    config = dpc_config("dpc/5pred3", "small", "synthetic", 0)
+    config = row_config("dpc/5pred3", "small", "synthetic", 0)
     shown: list[tuple[list[str], ...]] = []
 
     def grid(frames, labels, found, names, **_):  # type: ignore[no-untyped-def]

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
+from reference import CLEAR_PASS, GRADIENT, close, golden_clip, state
 from thesislib.authors import load_dpc
 from thesislib.errors import ThesisError
 from thesislib.losses import dense_nce
 from thesislib.methods import count, describe
 from thesislib.methods.dpc import DPC, DPCClassifier, DPCConfig
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-sys.path.insert(0, str(GOLDEN))
-from golden_fill import compare, fill_state, make_input  # noqa: E402
-
-CLEAR_PASS, GRADIENT = 1e-5, 2e-2
 TINY = replace(DPCConfig.preset("small"), width=4, size=32, num_seq=5, pred_step=2, batch_size=2)
 
 
@@ -148,23 +142,21 @@ def test_hub_folder_round_trip(tmp_path: Path) -> None:
     assert torch.equal(model.eval().encode(clip), again.eval().encode(clip))
 
 
+def test_classifier_folder_round_trip(tmp_path: Path) -> None:
+    classifier = DPC(TINY).classifier(3, dropout=0.4)
+    classifier.save_pretrained(tmp_path)
+    again = DPCClassifier.from_pretrained(tmp_path)
+    assert again.config == TINY and again.dropout.p == 0.4 and again.linear.out_features == 3
+    clip = {"video": video(TINY)}
+    assert torch.equal(classifier.eval().predict(clip), again.eval().predict(clip))
+
+
 def test_more_steps_than_blocks_is_refused() -> None:
     with pytest.raises(ThesisError, match="pred_step=8 must leave"):
         DPCConfig(pred_step=8)
 
 
 # ---- the authors' model ----------------------------------------------------------------------
-
-
-def state(name: str) -> dict[str, torch.Tensor]:
-    filled = fill_state(GOLDEN / "schemas" / f"{name}.json", "A", aliases=True)
-    return {k: torch.from_numpy(np.asarray(v)) for k, v in filled.items()}
-
-
-def close(case: str, outputs: dict[str, torch.Tensor], tolerance: float) -> None:
-    arrays = {k: v.detach().numpy() for k, v in outputs.items()}
-    for key, (difference, size) in compare(GOLDEN / "A" / f"{case}.npz", arrays).items():
-        assert difference <= tolerance * max(size, 1e-12), f"{case} {key}: {difference} of {size}"
 
 
 @pytest.mark.parametrize(
@@ -175,8 +167,8 @@ def test_golden_model(case: str, steps: int, size: int) -> None:
     model = DPC(DPCConfig(running_stats=False, pred_step=steps)).eval()
     report = load_dpc(model, {f"module.{k}": v for k, v in state("dpc_r18").items()})
     assert not report.unused and not report.missing
-    clip = make_input(f"dpc.block{size}", (2, 8, 3, 5, size, size), "A", kind="video")
-    z = model.features(torch.from_numpy(clip))
+    clip = golden_clip(f"dpc.block{size}", (2, 8, 3, 5, size, size))
+    z = model.features(clip)
     prediction, context = model.predict(z[:, : 8 - steps])
     loss, scores = dense_nce(prediction, z[:, 8 - steps :])
     outputs = {"loss": loss, "score": scores, "prediction": prediction}
@@ -196,7 +188,7 @@ def test_golden_model(case: str, steps: int, size: int) -> None:
         }
         close(case, gradients, GRADIENT)
         with torch.no_grad():
-            outputs["feature_map"] = model.backbone(torch.from_numpy(clip).flatten(0, 1))
+            outputs["feature_map"] = model.backbone(clip.flatten(0, 1))
         outputs |= {"gru_state": context, "target": torch.arange(len(scores))}
         outputs["top1"] = (scores.argmax(1) == torch.arange(len(scores))).float().mean()
     close(case, outputs, CLEAR_PASS)
@@ -205,8 +197,7 @@ def test_golden_model(case: str, steps: int, size: int) -> None:
 def test_golden_classifier() -> None:
     classifier = DPCClassifier(DPCConfig(relu_first=True), 101).eval()
     assert not load_dpc(classifier, state("dpc_lc_r18")).unused
-    clip = make_input("dpc.block128", (2, 8, 3, 5, 128, 128), "A", kind="video")[:1]
-    batch = {"video": torch.from_numpy(clip)}
+    batch = {"video": golden_clip("dpc.block128", (2, 8, 3, 5, 128, 128))[:1]}
     with torch.no_grad():
         outputs = {
             "logits": classifier.predict(batch)[None],

@@ -4,6 +4,12 @@ A notebook holds prose and one call a cell; whatever would take it more lines st
 else in the library needs this room.
 """
 
+from thesislib.chapters.memdpc import (
+    efficiency_picture,
+    flow_picture,
+    memdpc_numbers,
+    memory_picture,
+)
 from thesislib.chapters.pictures import (
     actions_picture,
     augmentation_picture,
@@ -46,10 +52,14 @@ __all__ = [
     "claims_page",
     "clip_picture",
     "curves_picture",
+    "efficiency_picture",
     "first_batch",
+    "flow_picture",
     "glue_all",
     "grid",
     "judge_page",
+    "memdpc_numbers",
+    "memory_picture",
     "moves_page",
     "numbers",
     "pair_picture",

@@ -24,9 +24,9 @@ from thesislib.evaluation.features import Features, over_windows
 from thesislib.evaluation.finetune import clips
 from thesislib.evaluation.imagenet import imagenet_features
 from thesislib.evaluation.retrieval import nearest
-from thesislib.experiments import dpc_config
 from thesislib.ledger import Ledger
-from thesislib.methods.dpc import DPC, FRAME_WISE, DPCConfig
+from thesislib.methods import FRAME_WISE
+from thesislib.rows import row_config
 from thesislib.synthetic import PAIRS
 from thesislib.train import seed_everything
 
@@ -64,7 +64,7 @@ def _sheet(manifest: Manifest, videos: list[Video], frames: int, columns: int) -
     return viz.contact_sheet(shown, names, [[int(i) for i in n] for n in numbers], columns)
 
 
-def clip_picture(manifest: Manifest, config: DPCConfig) -> viz.Picture:
+def clip_picture(manifest: Manifest, config: Any) -> viz.Picture:
     """The middle clip of the first video: a row of frames for each block."""
     video = manifest.videos[0]
     span = clip_span(config.num_seq, config.seq_len, config.stride)
@@ -88,7 +88,7 @@ def batch_picture(batch: Mapping[str, Tensor], videos: ClipDataset, count: int =
 
 
 def augmentation_picture(
-    manifest: Manifest, config: DPCConfig, frames: int = 8, seed: int = 0
+    manifest: Manifest, config: Any, frames: int = 8, seed: int = 0
 ) -> viz.Picture:
     """One clip as it is, with colours drawn once for the clip, and drawn anew for each frame."""
     clip = denormalise(clips(manifest, replace(config, short="pad"), train=False)[0]["video"])
@@ -105,7 +105,7 @@ def augmentation_picture(
 def curves_picture(result: Mapping[str, Any]) -> viz.Picture:
     """Pretext accuracy of a row's pre-training on the validation split, beside chance."""
     rows = RunFolder(runs_root() / result["source"]).metrics()
-    config = dpc_config(result["row"], result["profile"], result["dataset"], result["seed"])
+    config = row_config(result["row"], result["profile"], result["dataset"], result["seed"])
     levels = chance(config, read_manifest(result["dataset"]))
     return viz.curves(
         rows,
@@ -122,7 +122,7 @@ def stages_picture(row: str, profile: str, dataset: str) -> viz.Picture:
 
 
 def retrieval_picture(
-    model: DPC, manifest: Manifest, config: DPCConfig, queries: int = 6, k: int = 3
+    model: Any, manifest: Manifest, config: Any, queries: int = 6, k: int = 3
 ) -> tuple[viz.Picture, str]:
     """Queries from the test split and their nearest training videos under three encoders.
 
@@ -141,9 +141,9 @@ def retrieval_picture(
     config = replace(config, short="pad")
 
     seed_everything(config.seed)
-    untrained = DPC(config)
+    untrained = type(model)(config)
     columns: dict[str, tuple[Features, Features]] = {}
-    for name, network in (("DPC", model), ("random weights", untrained)):
+    for name, network in ((type(model).__name__, model), ("random weights", untrained)):
         both = [over_windows(network.encode, network, m, config, 1) for m in (asked, gallery)]
         columns[name] = both[0], both[1]
     missing = ""
@@ -169,7 +169,7 @@ def retrieval_picture(
     return viz.retrieval_grid(frames, [v.label for v in seen], found, labels), missing
 
 
-def _middle_frames(manifest: Manifest, videos: Sequence[Video], config: DPCConfig) -> Frames:
+def _middle_frames(manifest: Manifest, videos: Sequence[Video], config: Any) -> Frames:
     """One frame of each video, cut and resized as the network gets it: (V, size, size, 3)."""
     cut = Transform(config.augment, config.size, train=False)
     rng = np.random.default_rng(0)  # nothing is drawn: the centre crop

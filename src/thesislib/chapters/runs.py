@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from thesislib.config import choose
+from thesislib.config import RunConfig, choose
 from thesislib.data.dataset import ClipDataset, make_loader
 from thesislib.data.manifest import Manifest
 from thesislib.evaluation.finetune import validation_clips
-from thesislib.experiments import ROWS, run_row
-from thesislib.methods.dpc import DPC, DPCConfig, summary
+from thesislib.experiments import run_row
+from thesislib.rows import ROWS
 
-# What chapter 2 trains by itself; its other rows come from the ledger.
-HEADLINE_ROWS = {"dpc": ("dpc/random", "dpc/5pred3")}
+# What a chapter trains by itself; its other rows come from the ledger.
+HEADLINE_ROWS = {"dpc": ("dpc/random", "dpc/5pred3"), "memdpc": ("memdpc/rgb",)}
 
 
 def chapter_rows(method: str, rows: str = "headline") -> tuple[str, ...]:
@@ -33,6 +34,7 @@ def run_rows(
     dataset: str,
     seed: int,
     log: Callable[[str], None] = print,
+    more: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """:func:`thesislib.experiments.run_row` for several rows; says what was trained, what found.
 
@@ -49,7 +51,7 @@ def run_rows(
             said += 1
             log(f"{row}: {line}")
 
-        results[row] = run_row(row, profile, dataset, seed, log=say)
+        results[row] = run_row(row, profile, dataset, seed, more=more, log=say)
         source = results[row]["provenance"]
         # The clock alone counts in seconds, and a tiny run takes less.
         if said or source["ended"] > begun:
@@ -59,7 +61,7 @@ def run_rows(
     return results
 
 
-def first_batch(videos: ClipDataset, config: DPCConfig) -> dict[str, Tensor]:
+def first_batch(videos: ClipDataset, config: RunConfig) -> dict[str, Tensor]:
     """The first batch of training: ``video`` ``(B, N, 3, T, size, size)``, ``label``, ``index``."""
     batch: dict[str, Tensor] = next(
         iter(make_loader(videos, config.batch_size, shuffle=True, num_workers=0, seed=config.seed))
@@ -67,7 +69,7 @@ def first_batch(videos: ClipDataset, config: DPCConfig) -> dict[str, Tensor]:
     return batch
 
 
-def chance(config: DPCConfig, manifest: Manifest) -> dict[str, float]:
+def chance(config: RunConfig, manifest: Manifest) -> dict[str, float]:
     """Pretext accuracy of guessing on the validation split of a data set.
 
     Fewer validation videos than a batch make fewer candidates, and guessing easier.
@@ -77,7 +79,8 @@ def chance(config: DPCConfig, manifest: Manifest) -> dict[str, float]:
     """
     held = validation_clips(manifest, config)
     size = min(config.batch_size, len(held)) if held else config.batch_size
-    model = DPC(replace(config, batch_size=size))
-    pairs: Mapping[str, int] = summary(model)["pairs of one prediction"]
+    method = sys.modules[type(config).__module__]  # a method's settings stand in its own file
+    model = method.MODEL(replace(config, batch_size=size))
+    pairs: Mapping[str, int] = method.summary(model)["pairs of one prediction"]
     levels = {kind: 1 / (1 + n) for kind, n in pairs.items() if kind != "positive"}
     return {"all": 1 / sum(pairs.values()), **levels}

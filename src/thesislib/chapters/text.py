@@ -22,10 +22,10 @@ from thesislib.evaluation.features import Features
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import retrieval
-from thesislib.experiments import ROWS
 from thesislib.ledger import Entry, Ledger
 from thesislib.losses import EASY, POSITIVE, SPATIAL, TEMPORAL
 from thesislib.methods.dpc import DPC, DPCConfig, summary
+from thesislib.rows import ROWS
 
 THREADS = 2
 NOT_RUN, NOTHING = report.NOT_RUN, report.NO_VALUE
@@ -34,6 +34,7 @@ METRICS = {
     "pretext_top1_temporal": "pretext, times",
     "finetune_top1": "fine-tuned",
     "probe_top1": "linear probe",
+    "nonlinear_top1": "non-linear probe",
     "retrieval_r1": "R@1",
     "retrieval_r5": "R@5",
 }
@@ -41,6 +42,8 @@ AXES = {
     "video": "(B, N, 3, T, H, W)",
     "z": "(B, N, D, H', W')",
     "context": "(B, D, H', W')",
+    "memory": "(k, D)",
+    "address": "(B, P, k, H', W')",
     "guess": "(B, P, D, H', W')",
     "truth": "(B, P, D, H', W')",
     "scores": "(B P H' W', B P H' W')",
@@ -98,9 +101,9 @@ def parts_page(manifest: Manifest) -> Page:
     return grid(("videos", "actions", *SPLITS), [(len(manifest), len(manifest.classes), *counts)])
 
 
-def settings_page(config: DPCConfig, tuning: FinetuneConfig | None = None) -> Page:
+def settings_page(config: Any, tuning: FinetuneConfig | None = None) -> Page:
     """Where settings differ from the thesis's (the preset ``paper``): "here" and "thesis" each."""
-    stages: list[tuple[str, Any, Any]] = [("pre-training", config, DPCConfig.preset("paper"))]
+    stages: list[tuple[str, Any, Any]] = [("pre-training", config, type(config).preset("paper"))]
     if tuning is not None:
         stages.append(("fine-tuning", tuning, FinetuneConfig.preset("paper")))
     head, rows = ["setting"], dict[str, list[str]]()
@@ -299,7 +302,7 @@ def _minutes(profile: str, dataset: str) -> str:
     return f"{sum(seconds) / len(seconds) / 60:.0f}" if seconds else NOT_RUN
 
 
-def temporal_reading(metrics: Mapping[str, float], config: DPCConfig, manifest: Manifest) -> str:
+def temporal_reading(metrics: Mapping[str, float], config: Any, manifest: Manifest) -> str:
     """One honest sentence on the accuracy against the other times alone.
 
     Each validation video counts as one trial: its places are not independent of one another.

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from thesislib.checkpoint import RunFolder
-from thesislib.config import Augment, RunConfig, choose
+from thesislib.config import SMALL_CLIPS, Augment, RunConfig, choose
 from thesislib.data.dataset import ClipDataset, clip_settings
 from thesislib.data.manifest import Manifest
 from thesislib.data.transforms import CROPS
@@ -51,17 +51,11 @@ class FinetuneConfig(RunConfig):
         if profile == "small":
             return replace(
                 paper,
-                profile="small",
-                dataset="synthetic",
+                **SMALL_CLIPS,
                 epochs=40,
                 milestones=(28, 36),
                 per_class=10,
                 dropout=0.3,
-                size=48,
-                seq_len=3,
-                stride=2,
-                num_workers=0,
-                cache=True,
                 val_every=40,
             )
         if profile == "gpu":

@@ -10,18 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
-import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from thesislib.config import Augment, RunConfig, choose
 from thesislib.errors import ThesisError
 from thesislib.losses import contrastive_accuracy, count_pairs, dense_nce, pair_kinds
-from thesislib.methods import count
+from thesislib.methods import FRAME_WISE, SMALL_BLOCKS, check_pred_step, count, input_shape
+from thesislib.nn.classifier import ContextClassifier
 from thesislib.nn.convgru import ConvGRU
-from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D
-
-FRAME_WISE = Augment(grey=0.5, grey_scope="frame", jitter=(0.5, 0.5, 0.5, 0.25))
+from thesislib.nn.heads import pointwise_mlp
+from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D, feature_shape
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,7 @@ class DPCConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         choose("network", self.network, LAYERS)
-        if not 0 < self.pred_step < self.num_seq:
-            raise ThesisError(
-                f"pred_step={self.pred_step} must leave at least one of the {self.num_seq} blocks "
-                "to look at: choose a smaller pred_step or a larger num_seq."
-            )
+        check_pred_step(self.pred_step, self.num_seq)
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -61,29 +56,7 @@ class DPCConfig(RunConfig):
             profile="paper", dataset="ucf101", epochs=300, batch_size=64, schedule="plateau"
         )
         presets = {
-            # Found on validation data (book, "the small regime"): without the random crop, which
-            # gives every clip a signature, and with milder colour, so that minutes suffice.
-            "small": replace(
-                paper,
-                profile="small",
-                dataset="synthetic",
-                epochs=9,
-                batch_size=16,
-                schedule="constant",
-                width=16,
-                dropout=0.0,
-                size=48,
-                seq_len=3,
-                stride=2,
-                num_workers=0,
-                cache=True,
-                augment=replace(
-                    FRAME_WISE,
-                    jitter=(0.2, 0.2, 0.2, 0.1),
-                    crop_area=(1.0, 1.0),
-                    crop_aspect=(1.0, 1.0),
-                ),
-            ),
+            "small": replace(paper, **SMALL_BLOCKS),
             "gpu": replace(
                 paper, profile="gpu", dataset="synthetic", epochs=40, stride=1, precision="bf16"
             ),
@@ -123,7 +96,7 @@ class DPC(nn.Module, PyTorchModelHubMixin):
         dim = self.backbone.feature_dim
         self.aggregator = ConvGRU(dim, config.dropout)
         heads = 1 if config.sequential else config.pred_step
-        self.predictors = nn.ModuleList(predictor(dim) for _ in range(heads))
+        self.predictors = nn.ModuleList(pointwise_mlp(dim, dim) for _ in range(heads))
 
     def features(self, video: Tensor) -> Tensor:
         """z of equation 2.1: ``(B, N, 3, T, H, W)`` to signed ``(B, N, D, h, w)``."""
@@ -171,79 +144,45 @@ class DPC(nn.Module, PyTorchModelHubMixin):
         """The embedding used for retrieval: f(x) averaged over blocks and places, ``(B, D)``."""
         return self.features(batch["video"]).mean((1, 3, 4))
 
-    def classifier(self, classes: int, dropout: float = 0.5) -> "DPCClassifier":
+    def classifier(
+        self, classes: int, dropout: float = 0.5, frozen: bool = False
+    ) -> "DPCClassifier":
         """An action classifier that starts from this model's encoder and aggregator."""
-        head = DPCClassifier(self.config, classes, dropout)
+        head = DPCClassifier(self.config, classes, dropout, frozen)
         head.load_state_dict(self.state_dict(), strict=False)
         return head
 
 
-class DPCClassifier(nn.Module, PyTorchModelHubMixin):
-    """Encoder, ConvGRU over all blocks, spatial mean, batch norm, dropout, linear (thesis 2.4)."""
+class DPCClassifier(ContextClassifier, PyTorchModelHubMixin):
+    """The action classifier of thesis 2.4; ``frozen`` trains its last layers alone."""
 
-    def __init__(self, config: DPCConfig, classes: int, dropout: float = 0.5):
-        super().__init__()
-        self.config = config
-        self.backbone = ResNet2D3D(config.network, config.width, True, config.stem_pool)
-        dim = self.backbone.feature_dim
-        self.aggregator = ConvGRU(dim, config.dropout)
-        self.norm = nn.BatchNorm1d(dim)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(dim, classes)
-        nn.init.orthogonal_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def features(self, video: Tensor) -> Tensor:
-        """``(B, N, 3, T, H, W)`` to rectified ``(B, N, D, h, w)``."""
-        z = self.backbone(video.flatten(0, 1))
-        # The released classifier rectifies before it pools time, its pre-training after.
-        z = torch.relu(z).mean(2) if self.config.relu_first else torch.relu(z.mean(2))
-        return z.unflatten(0, video.shape[:2])
-
-    def encode(self, batch: dict[str, Tensor]) -> Tensor:
-        """Context vector ``(B, D)`` before batch norm."""
-        return self.aggregator(self.features(batch["video"])).mean((-2, -1))
-
-    def predict(self, batch: dict[str, Tensor]) -> Tensor:
-        """Logits ``(B, classes)``."""
-        return self.linear(self.dropout(self.norm(self.encode(batch))))
-
-    def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy against ``batch["label"]`` and top-1 accuracy."""
-        logits = self.predict(batch)
-        loss = F.cross_entropy(logits, batch["label"])
-        top1 = (logits.argmax(1) == batch["label"]).float().mean()
-        return loss, {"loss": loss.detach(), "top1": top1}
-
-    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.training_step(batch)
-
-
-def predictor(dim: int) -> nn.Sequential:
-    """phi: two 1 x 1 convolutions with a ReLU between, orthogonal weights, linear output."""
-    layers = nn.Conv2d(dim, dim, 1), nn.ReLU(), nn.Conv2d(dim, dim, 1)
-    for layer in (layers[0], layers[2]):
-        nn.init.orthogonal_(layer.weight)
-        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias
-    return nn.Sequential(*layers)
-
-
-def input_shape(config: DPCConfig) -> tuple[int, ...]:
-    """Shape of one training batch, ``(B, N, 3, T, H, W)``."""
-    size, blocks = config.size, (config.num_seq, 3, config.seq_len)
-    return (config.batch_size, *blocks, size, size)
+    def __init__(
+        self, settings: DPCConfig, classes: int, dropout: float = 0.5, frozen: bool = False
+    ):
+        # Not named `config`: beside an argument of that name the hub mixin saves no other.
+        # Without running statistics a frozen encoder would normalise by numbers nobody measured.
+        if frozen and not settings.running_stats:
+            raise ThesisError(
+                "A frozen classifier needs an encoder pre-trained with running_stats=true."
+            )
+        backbone = ResNet2D3D(settings.network, settings.width, True, settings.stem_pool)
+        super().__init__(
+            backbone,
+            ConvGRU(backbone.feature_dim, settings.dropout),
+            classes=classes,
+            dropout=dropout,
+            relu_first=settings.relu_first,
+            frozen=frozen,
+        )
+        self.config = settings
 
 
 def summary(model: DPC) -> dict[str, Any]:
     """Parameter counts, shapes and numbers of negatives, for ``thesislib info dpc``."""
     config = model.config
     backbone, predictors = count(model.backbone), count(model.predictors)
-    batch, blocks, *_ = video = input_shape(config)
-    # Sizes come from running an empty clip through the encoder, not from a formula.
-    with torch.device("meta"):
-        clip = torch.empty(1, *video[2:])
-        encoder = ResNet2D3D(config.network, config.width, True, config.stem_pool).eval()
-        shape = encoder(clip).shape[1:]
+    batch, blocks, *clip = video = input_shape(config)
+    shape = feature_shape(tuple(clip), config.network, config.width, config.stem_pool)
     height, width = shape[2:] if config.dense else (1, 1)
     return {
         "parameters": {

@@ -46,3 +46,22 @@ class ConvGRU(nn.Module):
             state = self.step(x, state)
         assert state is not None
         return state
+
+
+def context_vector(
+    features: Tensor, aggregator: ConvGRU, backward_aggregator: ConvGRU | None = None
+) -> Tensor:
+    """The context of all blocks, averaged over places (thesis 2.4, 3.4).
+
+    Args:
+        features: ``(B, N, D, h, w)``, rectified.
+        aggregator: Reads the blocks first to last.
+        backward_aggregator: Reads them last to first; ``None`` for one direction.
+
+    Returns:
+        ``(B, D)``, or ``(B, 2D)``, forward then backward.
+    """
+    vectors = [aggregator(features).mean((-2, -1))]
+    if backward_aggregator is not None:
+        vectors.append(backward_aggregator(features.flip(1)).mean((-2, -1)))
+    return torch.cat(vectors, 1)

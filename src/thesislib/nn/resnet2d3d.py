@@ -71,6 +71,18 @@ class Block(nn.Module):
         return torch.relu_(x) if self.final_relu else x
 
 
+def feature_shape(
+    clip: tuple[int, ...], network: str = "resnet18", width: int = 64, stem_pool: bool = True
+) -> tuple[int, ...]:
+    """Shape ``(D, T', H', W')`` of the features of one clip of shape ``(3, T, H, W)``.
+
+    It comes from running an empty clip through an empty encoder, not from a formula.
+    """
+    with torch.device("meta"):
+        encoder = ResNet2D3D(network, width, stem_pool=stem_pool).eval()
+        return tuple(encoder(torch.empty(1, *clip)).shape[1:])
+
+
 class ResNet2D3D(nn.Module):
     """Encoder f of thesis equation 2.1.
 

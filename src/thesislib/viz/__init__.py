@@ -4,7 +4,12 @@ Every function takes arrays or plain dictionaries and returns a :class:`Picture`
 once in a notebook, carries a caption and an alternative text, and stays below 150 kB.
 """
 
-from thesislib.viz.charts import bars_with_interval, curves, pretext_vs_downstream
+from thesislib.viz.charts import (
+    bars_with_interval,
+    curves,
+    lines_with_interval,
+    pretext_vs_downstream,
+)
 from thesislib.viz.diagrams import block_diagram, score_matrix
 from thesislib.viz.style import COLOURS, Picture, alt_text, caption, colour, use_style
 from thesislib.viz.video import (
@@ -26,6 +31,7 @@ __all__ = [
     "contact_sheet",
     "curves",
     "flow_colours",
+    "lines_with_interval",
     "pretext_vs_downstream",
     "retrieval_grid",
     "score_matrix",

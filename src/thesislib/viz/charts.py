@@ -151,3 +151,39 @@ def bars_with_interval(
 
 def _number(value: Any) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
+
+
+def lines_with_interval(
+    series: Mapping[str, Sequence[tuple[float, float, float | None]]],
+    xlabel: str,
+    ylabel: str = "top-1 (%)",
+    caption: str = "",
+) -> Picture:
+    """Curves of means with their 95 % intervals.
+
+    Args:
+        series: Name -> points of x, mean and half the interval (``None`` where there is none).
+        xlabel: Name and unit of the axis.
+        ylabel: The same, upwards; points are drawn as they are.
+        caption: Kept with the picture.
+    """
+    picture = new_picture(WIDTH, HEIGHT, "", caption)
+    ax = picture.subplots()
+    said = []
+    for i, (name, points) in enumerate(series.items()):
+        if not points:
+            continue
+        x, mean = [p[0] for p in points], [p[1] for p in points]
+        half = [p[2] or 0.0 for p in points]
+        ax.errorbar(x, mean, yerr=half, capsize=3, label=name, color=CYCLE[i % len(CYCLE)],
+                    marker=_MARKERS[i % 6], markersize=5, linewidth=1.4)  # fmt: skip
+        said.append(f"{name} from {mean[0]:.1f} at {x[0]:g} to {mean[-1]:.1f} at {x[-1]:g}")
+    if said:
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.legend()
+    else:
+        ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center", color="#555555")
+        ax.set(xticks=[], yticks=[])
+        said = ["not run"]
+    picture.alt = f"Curves of {ylabel} over {xlabel}: " + "; ".join(said) + "."
+    return picture

@@ -1,0 +1,174 @@
+"""Chapter 3: pictures and numbers of memory, flow and scarce labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from thesislib import published, viz
+from thesislib.chapters.runs import chance
+from thesislib.chapters.text import temporal_reading
+from thesislib.config import FlowConfig
+from thesislib.data.dataset import make_loader
+from thesislib.data.flow import flow_of
+from thesislib.data.manifest import Manifest
+from thesislib.data.reader import open_video
+from thesislib.data.transforms import denormalise
+from thesislib.evaluation.finetune import clips
+from thesislib.ledger import Ledger
+from thesislib.rows import row_config
+
+SHARES = (10, 20, 50, 100)
+EFFICIENCY = {
+    "MemDPC, RGB": "memdpc/rgb",
+    "random, RGB": "memdpc/random-rgb",
+    "MemDPC, flow": "memdpc/flow",
+    "random, flow": "memdpc/random-flow",
+}
+
+
+def flow_picture(manifest: Manifest, profile: str, frames: int = 6, step: int = 4) -> viz.Picture:
+    """Frames of one video, its TV-L1 flow, and that of the algorithm the profile takes."""
+    video = max(manifest.select("train", 1).videos, key=lambda v: v.n_frames)
+    last = min(video.n_frames - 1, frames * step)
+    numbers = np.linspace(0, last - 1, frames).round().astype(int)
+    pairs = np.unique(np.concatenate([numbers, numbers + 1]))
+    shown = open_video(manifest.file(video)).frames(pairs)
+    place = np.searchsorted(pairs, numbers)
+    taken = row_config("memdpc/flow", profile, manifest.name, 0).flow.algorithm
+    rows = {"frames": shown[place]}
+    for algorithm in dict.fromkeys(("tvl1", taken)):
+        config = FlowConfig(algorithm)
+        fields = [flow_of(shown[i : i + 2], config)[0] for i in place]
+        rows[f"flow, {algorithm}"] = viz.flow_colours(np.stack(fields), config.bound)
+    indices = [[int(n) for n in numbers]] * len(rows)
+    return viz.contact_sheet(list(rows.values()), list(rows), indices, columns=1)
+
+
+def memory_picture(
+    model: Any, manifest: Manifest, config: Any, slots: int = 5, width: int = 8
+) -> tuple[viz.Picture, str]:
+    """The future frames that address each of the most read slots most strongly.
+
+    Looks at the middle clip of each test video (or of the others, without a test split) and at the
+    first predicted block.
+
+    Returns:
+        The picture, and a sentence on how the memory is used and whether slots follow actions.
+    """
+    held = {v.split for v in manifest.videos}
+    some = manifest.select("test") if "test" in held else manifest
+    dataset = clips(some, replace(config, short="pad"), train=False)
+    address, frames, names = _addresses(model, dataset, config)
+    usage = address.mean((0, 2, 3))  # (k,)
+    strongest = address.max((2, 3))  # (V, k)
+    width = min(width, len(names))
+    order = np.argsort(-strongest, axis=0, kind="stable")[:width]  # (width, k)
+    rows, titles = [], []
+    for slot in np.argsort(-usage, kind="stable")[:slots]:
+        row = []
+        for video in order[:, slot]:
+            place = np.unravel_index(address[video, slot].argmax(), address.shape[2:])
+            row.append(_marked(frames[video], place, address.shape[2:]))
+        rows.append(np.stack(row))
+        common = Counter(n for i in order[:, slot] if (n := names[i])).most_common(1)
+        said = f"; {common[0][1]} of {width}: {common[0][0].replace('_', ' ')}" if common else ""
+        titles.append(f"slot {slot}, {100 * usage[slot]:.1f} % of all reading{said}")
+    sheet = viz.contact_sheet(rows, titles, columns=1)
+    return sheet, _memory_reading(address, order, names)
+
+
+def _addresses(
+    model: Any, dataset: Any, config: Any
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], list[str]]:
+    """Addresses ``(V, k, h, w)`` of the first predicted block, its middle frame, class names."""
+    model.eval()
+    past = config.num_seq - config.pred_step
+    found, frames, names = [], [], []
+    with torch.no_grad():
+        for batch in make_loader(dataset, 16, shuffle=False):
+            found.append(model.address(batch)[:, 0].numpy())
+            future = denormalise(batch["video"][:, past])  # (B, T, H, W, 3)
+            frames.append(future[:, future.shape[1] // 2])
+            names += [dataset.manifest.videos[int(i)].label for i in batch["index"]]
+    return np.concatenate(found), np.concatenate(frames), names
+
+
+def _marked(
+    frame: NDArray[np.uint8], place: tuple[Any, ...], grid: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """The frame with a square round the cell ``place`` of a grid."""
+    high, wide = frame.shape[0] / grid[0], frame.shape[1] / grid[1]
+    top, left = round(place[0] * high), round(place[1] * wide)
+    corner = round(left + wide) - 1, round(top + high) - 1
+    marked = frame.copy()
+    cv2.rectangle(marked, (left, top), corner, (213, 94, 0), 1)
+    return marked
+
+
+def _memory_reading(
+    address: NDArray[np.float32], order: NDArray[np.int64], names: list[str]
+) -> str:
+    """How far reading is spread, and whether the videos of a slot share an action."""
+    p = address.astype(np.float64)
+    each = np.exp(-(p * np.log(np.maximum(p, 1e-12))).sum(1).mean())
+    mean = p.mean((0, 2, 3))
+    used = np.exp(-(mean * np.log(np.maximum(mean, 1e-12))).sum())
+    text = f"In this run a prediction reads {each:.1f} slots on average, and all predictions "
+    text += f"together use {used:.0f} of the {len(mean)}."
+    if len(set(names)) < 2:
+        return text
+
+    def alike(rows: NDArray[np.int64]) -> float:
+        shares = [Counter(names[i] for i in row).most_common(1)[0][1] / len(row) for row in rows]
+        return 100 * float(np.mean(shares))
+
+    rng = np.random.default_rng(0)
+    drawn = np.stack([rng.permutation(len(names))[: len(order)] for _ in range(1000)])
+    text += f" Over all slots, {alike(order.T):.0f} % of the {len(order)} strongest videos show "
+    return (
+        text
+        + f"the slot's commonest action; for videos drawn at random it is {alike(drawn):.0f} %."
+    )
+
+
+def efficiency_picture(profile: str, dataset: str) -> viz.Picture:
+    """Accuracy over the share of labels, from the ledger (thesis figure 3.5)."""
+    ledger = Ledger.load()
+    series: dict[str, list[tuple[float, float, float | None]]] = {}
+    for name, row in EFFICIENCY.items():
+        for share in SHARES:
+            found = ledger.summary(row, f"finetune_top1_{share}", profile, dataset)
+            if found["mean"] is not None:
+                half = found["half_width"]
+                point = (share, 100 * found["mean"], None if half is None else 100 * half)
+                series.setdefault(name, []).append(point)
+    return viz.lines_with_interval(series, "share of the labels (%)")
+
+
+def memdpc_numbers(
+    results: Mapping[str, Mapping[str, Any]], config: Any, manifest: Manifest
+) -> dict[str, Any]:
+    """What the text of chapter 3 quotes."""
+    table = published.table("3.1")
+    minutes = sum(r["provenance"]["wall_seconds"] for r in results.values()) / 60
+    quoted = {"memdpc": "rgb", "dpc": "dpc", "random": "random-rgb", "flow": "flow"}
+    return {
+        "scale": f"{config.profile} profile, data set {manifest.name}, seed {config.seed}",
+        "minutes_run": round(minutes, 1),
+        "device": next(iter(results.values()))["provenance"]["device"],
+        "chance_all": 100 * chance(config, manifest)["all"],
+        "temporal_reading": temporal_reading(results["memdpc/rgb"]["metrics"], config, manifest),
+        "slots": config.memory_slots,
+        **{
+            f"thesis_{name}": table.cell(f"memdpc/{row}", "finetune_top1").text
+            for name, row in quoted.items()
+        },
+    }

@@ -1,0 +1,93 @@
+"""The action classifier of DPC and MemDPC: a context vector, then one linear layer."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from thesislib.nn.convgru import ConvGRU, context_vector
+from thesislib.nn.resnet2d3d import ResNet2D3D
+
+
+class ContextClassifier(nn.Module):
+    """Encoder, ConvGRU, spatial mean, batch norm, dropout, linear layer (thesis 2.4, 3.4).
+
+    Args:
+        backbone: The encoder f.
+        aggregator: The ConvGRU g.
+        backward_aggregator: A second one that reads the blocks last to first, or ``None``.
+        classes: Number of classes.
+        dropout: Rate before the linear layer.
+        relu_first: ReLU before the time pool, or after it.
+        frozen: Train batch norm and linear layer alone, for a linear probe of the network. The rest
+            stays in evaluation mode, so that neither its weights nor its statistics move.
+    """
+
+    def __init__(
+        self,
+        backbone: ResNet2D3D,
+        aggregator: ConvGRU,
+        backward_aggregator: ConvGRU | None = None,
+        *,
+        classes: int,
+        dropout: float,
+        relu_first: bool,
+        frozen: bool,
+    ) -> None:
+        super().__init__()
+        self.relu_first = relu_first
+        self.frozen = frozen
+        self.backbone = backbone
+        self.aggregator = aggregator
+        self.backward_aggregator = backward_aggregator
+        dim = backbone.feature_dim * (1 if backward_aggregator is None else 2)
+        self.norm = nn.BatchNorm1d(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(dim, classes)
+        nn.init.orthogonal_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        if frozen:
+            for part in self._trunk():
+                part.requires_grad_(False)
+            self.train()
+
+    def _trunk(self) -> list[nn.Module]:
+        parts = (self.backbone, self.aggregator, self.backward_aggregator)
+        return [part for part in parts if part is not None]
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode; of a frozen classifier for its last layers alone."""
+        super().train(mode)
+        if self.frozen:
+            for part in self._trunk():
+                part.eval()
+        return self
+
+    def features(self, video: Tensor) -> Tensor:
+        """``(B, N, 3, T, H, W)`` to rectified ``(B, N, D, h, w)``."""
+        z = self.backbone(video.flatten(0, 1))
+        # The released classifiers rectify before they pool time, their pre-training after.
+        z = torch.relu(z).mean(2) if self.relu_first else torch.relu(z.mean(2))
+        return z.unflatten(0, video.shape[:2])
+
+    def encode(self, batch: dict[str, Tensor]) -> Tensor:
+        """Context vector before batch norm, ``(B, D)``, or ``(B, 2D)`` of both directions."""
+        z = self.features(batch["video"])
+        return context_vector(z, self.aggregator, self.backward_aggregator)
+
+    def predict(self, batch: dict[str, Tensor]) -> Tensor:
+        """Logits ``(B, classes)``."""
+        return self.linear(self.dropout(self.norm(self.encode(batch))))
+
+    def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy against ``batch["label"]`` and top-1 accuracy."""
+        logits = self.predict(batch)
+        loss = F.cross_entropy(logits, batch["label"])
+        top1 = (logits.argmax(1) == batch["label"]).float().mean()
+        return loss, {"loss": loss.detach(), "top1": top1}
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.training_step(batch)

@@ -1,0 +1,108 @@
+"""The rows of the thesis's tables: which method each trains, and what it changes.
+
+A row's key is ``chapter's method/row``, as in the ledger and in ``published.py``. Its settings are
+the preset of its method, then what the row changes, then what the caller changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from thesislib.config import RunConfig, choose
+from thesislib.evaluation.finetune import FinetuneConfig
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table."""
+
+    name: str  # as the thesis names it
+    changes: Mapping[str, Any] = field(default_factory=dict)  # against the method's preset
+    small: Mapping[str, Any] = field(default_factory=dict)  # instead, in the small profile
+    trains: str = ""  # the method behind it, where the table is another chapter's
+    start: str = ""  # the row whose weights start this one
+    pretrain: bool = True
+    fuse: tuple[str, ...] = ()  # late fusion of these rows: nothing is trained
+    moments: bool = False  # judged on unintentional actions instead of classes
+
+
+ONE_WAY, BOTH_WAYS = {"bidirectional": False}, {"bidirectional": True}
+FLOW = {"modality": "flow"}
+# TV-L1 of the studio takes two hours of one core as published, a quarter of it with fewer steps.
+# A bound of 5 pixels is to a 64-pixel video what 20 are to one of 256.
+FAST = {"flow.algorithm": "tvl1_fast", "flow.bound": 5.0}
+
+ROWS = {
+    "dpc/random": Row("random initialisation", pretrain=False),
+    "dpc/5pred3": Row("DPC, 5pred3"),
+    "dpc/parallel": Row("remove Seq.", {"sequential": False}),
+    "dpc/pooled": Row("remove Map", {"dense": False}),
+    "dpc/4pred4": Row("DPC, 4pred4", {"pred_step": 4}),
+    "dpc/5pred3+4pred4": Row("DPC, 5pred3 then 4pred4", {"pred_step": 4}, start="dpc/5pred3"),
+    # Not a row of the thesis: what per-frame colour is worth, see thesis 2.3.3.
+    "dpc/clip-wise": Row(
+        "colour per clip", {"augment.grey_scope": "clip", "augment.jitter_scope": "clip"}
+    ),
+    "memdpc/dpc": Row("DPC", trains="dpc"),
+    "memdpc/random-rgb": Row("random initialisation", ONE_WAY, pretrain=False),
+    "memdpc/random-flow": Row("random, flow", ONE_WAY | FLOW, FAST, pretrain=False),
+    "memdpc/random-2stream": Row(
+        "random, two streams", fuse=("memdpc/random-rgb", "memdpc/random-flow")
+    ),
+    # The small profile has an eighth of the memory, as it has a fraction of the videos.
+    "memdpc/rgb-m512": Row(
+        "half the memory", ONE_WAY | {"memory_slots": 512}, {"memory_slots": 64}
+    ),
+    "memdpc/rgb": Row("MemDPC", ONE_WAY),
+    "memdpc/rgb-m2048": Row(
+        "twice the memory", ONE_WAY | {"memory_slots": 2048}, {"memory_slots": 256}
+    ),
+    "memdpc/flow": Row("MemDPC, flow", ONE_WAY | FLOW, FAST),
+    "memdpc/2stream": Row("MemDPC, two streams", fuse=("memdpc/rgb", "memdpc/flow")),
+    "memdpc/bd-rgb": Row("both directions", BOTH_WAYS),
+    "memdpc/bd-flow": Row("both directions, flow", BOTH_WAYS | FLOW, FAST),
+    # The thesis pre-trains on the task's own training videos as well; ours on actions alone.
+    "memdpc/oops": Row("MemDPC, unintentional actions", ONE_WAY, moments=True),
+    "memdpc/oops-random": Row("random, unintentional", ONE_WAY, pretrain=False, moments=True),
+    "memdpc/bd-2stream": Row("both, two streams", fuse=("memdpc/bd-rgb", "memdpc/bd-flow")),
+}
+HEADLINE = {"dpc": "dpc/5pred3", "memdpc": "memdpc/rgb"}
+
+
+def method_name(row: str) -> str:
+    """The method that a row trains."""
+    return ROWS[choose("row", row, ROWS)].trains or row.partition("/")[0]
+
+
+def row_method(row: str) -> ModuleType:
+    """The module of that method: its ``CONFIG`` and ``MODEL``."""
+    return importlib.import_module(f"thesislib.methods.{method_name(row)}")
+
+
+def row_config(
+    row: str, profile: str, dataset: str, seed: int, changes: Mapping[str, Any] | None = None
+) -> Any:
+    """The resolved settings of pre-training one row."""
+    entry = ROWS[choose("row", row, ROWS)]
+    config: RunConfig = row_method(row).CONFIG.preset(profile)
+    config = config.override({"dataset": dataset, "seed": seed}).override(entry.changes)
+    if profile == "small":
+        config = config.override(entry.small)
+    return config.override(changes or {})
+
+
+def row_tuning(
+    row: str, profile: str, dataset: str, seed: int, changes: Mapping[str, Any] | None = None
+) -> FinetuneConfig:
+    """The settings of fine-tuning one row: the same for all rows of a table."""
+    tuning = FinetuneConfig.preset(profile).override({"dataset": dataset, "seed": seed})
+    if row.startswith("memdpc/") and profile != "small":
+        tuning = tuning.override({"dropout": 0.9})  # thesis 3.5.3
+    config = row_config(row, profile, dataset, seed)
+    stream = {"modality": config.modality, "flow": dataclasses.asdict(config.flow)}
+    return tuning.override(stream).override(changes or {})
