@@ -41,7 +41,8 @@ def doctor(
         of each class in each split), ``frames`` (shortest, median, longest), ``fps``, ``sizes``,
         ``dropped`` (by choice, split), ``missing``, ``unreadable`` (path and reason), ``leaks``
         (groups in more than one split), ``skipped`` (when it was prepared), ``flow`` (see
-        :func:`thesislib.data.flow.flow_report`), ``problems`` (one sentence each; empty = healthy).
+        :func:`thesislib.data.flow_files.flow_report`), ``problems`` (one sentence each; empty =
+        healthy).
     """
     videos = manifest.videos
     lengths = np.array([v.n_frames for v in videos] or [0])
