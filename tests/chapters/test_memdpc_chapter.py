@@ -57,8 +57,8 @@ def test_a_row_has_all_its_protocols(result: dict) -> None:
     assert {f"finetune_top1_{share}" for share in memdpc.SHARES} <= metrics.keys()
     assert result["method"] == "memdpc" and result["videos"]["evaluated"] > 0
     assert len(result["hits"]["nonlinear_top1"]) == result["videos"]["evaluated"]
-    with pytest.raises(ThesisError, match=r"no protocol .eficiency.*efficiency"):
-        run_row("memdpc/rgb", log=None, more=("eficiency",))
+    with pytest.raises(ThesisError, match=r"no protocol .efficient.*efficiency"):
+        run_row("memdpc/rgb", log=None, more=("efficient",))
 
 
 def test_flow_is_asked_for_before_anything_is_trained(tiny: Path) -> None:
