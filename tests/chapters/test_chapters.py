@@ -124,12 +124,13 @@ def test_a_table_keeps_its_columns() -> None:
 
 def test_settings_are_those_that_differ(tiny: Path) -> None:
     config = DPCConfig.preset("small").override({"augment.flip": 0.25})
-    rows = {row[0]: row[1:] for row in cells(chapters.settings_page(config))[1:]}
     paper = DPCConfig.preset("paper")
+    page = text.differences_page(("pre-training", config, paper))
+    rows = {row[0]: row[1:] for row in cells(page)[1:]}
     assert rows["`epochs`"] == [str(config.epochs), str(paper.epochs)]
     assert rows["`augment.flip`"] == ["0.25", "0.5"]
     assert "`lr`" not in rows and "`num_workers`" not in rows
-    both = cells(chapters.settings_page(config, FinetuneConfig.preset("small")))
+    both = cells(chapters.settings_page("dpc/5pred3", "small", "synthetic", 0))
     assert {len(row) for row in both} == {5}
     (per_class,) = [row for row in both if row[0] == "`per_class`"]
     assert per_class[1:] == ["–", "–", "2", "all"]

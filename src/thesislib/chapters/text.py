@@ -19,13 +19,12 @@ from thesislib.baselines import NAMES
 from thesislib.chapters.runs import chance
 from thesislib.data.manifest import SPLITS, Manifest
 from thesislib.evaluation.features import Features
-from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import retrieval
 from thesislib.ledger import Entry, Ledger
 from thesislib.losses import EASY, POSITIVE, SPATIAL, TEMPORAL
 from thesislib.methods.dpc import DPC, DPCConfig, summary
-from thesislib.rows import ROWS
+from thesislib.rows import ROWS, row_config, row_tuning
 
 THREADS = 2
 NOT_RUN, NOTHING = report.NOT_RUN, report.NO_VALUE
@@ -101,11 +100,17 @@ def parts_page(manifest: Manifest) -> Page:
     return grid(("videos", "actions", *SPLITS), [(len(manifest), len(manifest.classes), *counts)])
 
 
-def settings_page(config: Any, tuning: FinetuneConfig | None = None) -> Page:
-    """Where settings differ from the thesis's (the preset ``paper``): "here" and "thesis" each."""
-    stages: list[tuple[str, Any, Any]] = [("pre-training", config, type(config).preset("paper"))]
-    if tuning is not None:
-        stages.append(("fine-tuning", tuning, FinetuneConfig.preset("paper")))
+def settings_page(row: str, profile: str, dataset: str, seed: int) -> Page:
+    """Where the settings of a row differ from the thesis's (the preset ``paper``)."""
+    here, thesis = (row, profile, dataset, seed), (row, "paper", "ucf101", seed)
+    return differences_page(
+        ("pre-training", row_config(*here), row_config(*thesis)),
+        ("fine-tuning", row_tuning(*here), row_tuning(*thesis)),
+    )
+
+
+def differences_page(*stages: tuple[str, Any, Any]) -> Page:
+    """Settings that differ, for each stage: its name, the settings here, those of the thesis."""
     head, rows = ["setting"], dict[str, list[str]]()
     for place, (stage, mine, theirs) in enumerate(stages):
         head += [f"{stage}, here", "thesis"]
