@@ -248,7 +248,7 @@ def record(pair: Pair, root: Path) -> str:
     return f"{pair.name}: recorded in {minutes} minutes"
 
 
-HERO = ("02_dpc", "fig-dpc-retrieval", "book/_static/hero.png")
+HERO = ("03_memdpc", "fig-memdpc-memory", "book/_static/hero.png")
 
 
 def hero(pair: Pair, root: Path) -> None:
