@@ -109,6 +109,10 @@ def test_pictures(result: dict, tiny: Path) -> None:
     assert "not run" in empty.alt and "MemDPC" in retrieval.alt
 
 
+def test_moments_stand_beside_guessing(tiny: Path) -> None:
+    assert chapters.moments_page("small", "synthetic").text.count("not run") == 6
+
+
 def test_reading_of_the_memory_is_what_the_words_say() -> None:
     address = np.zeros((4, 4, 1, 1), np.float32)
     address[:, 0] = 1  # every video reads the first slot alone

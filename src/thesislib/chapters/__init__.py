@@ -9,6 +9,7 @@ from thesislib.chapters.memdpc import (
     flow_picture,
     memdpc_numbers,
     memory_picture,
+    moments_page,
 )
 from thesislib.chapters.pictures import (
     actions_picture,
@@ -60,6 +61,7 @@ __all__ = [
     "judge_page",
     "memdpc_numbers",
     "memory_picture",
+    "moments_page",
     "moves_page",
     "numbers",
     "pair_picture",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from thesislib import published, viz
 from thesislib.chapters.runs import chance
-from thesislib.chapters.text import temporal_reading
+from thesislib.chapters.text import NOT_RUN, Page, grid, temporal_reading
 from thesislib.data.dataset import make_loader
 from thesislib.data.flow import flow_of
 from thesislib.data.manifest import Manifest, Video
@@ -164,6 +164,28 @@ def efficiency_picture(profile: str, dataset: str) -> viz.Picture:
                 point = (share, 100 * found["mean"], None if half is None else 100 * half)
                 series.setdefault(name, []).append(point)
     return viz.lines_with_interval(series, "share of the labels (%)")
+
+
+def moments_page(profile: str, dataset: str) -> Page:
+    """Unintentional actions, from the ledger: pre-trained, from random weights, and guessing."""
+    ledger = Ledger.load()
+
+    def cell(row: str, metric: str) -> str:
+        found = ledger.summary(row, metric, profile, dataset)
+        if found["mean"] is None:
+            return NOT_RUN
+        half = "" if found["half_width"] is None else f" ± {100 * found['half_width']:.1f}"
+        return f"{100 * found['mean']:.1f}{half} ({found['n']})"
+
+    metrics = ("oops_probe_top1", "oops_finetune_top1")
+    rows = [
+        (name, *(cell(f"memdpc/{row}", m) for m in metrics))
+        for name, row in (("MemDPC", "oops"), ("random weights", "oops-random"))
+    ]
+    guess = cell("memdpc/oops", "majority_top1")
+    return grid(
+        ("weights", "frozen, %", "fine-tuned, %"), [*rows, ("the commonest kind", *[guess] * 2)]
+    )
 
 
 def memdpc_numbers(
