@@ -7,7 +7,7 @@ in the terminal and one in ``results/`` come from the same code.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +18,9 @@ from thesislib.evaluation.features import extract
 from thesislib.evaluation.finetune import FinetuneConfig, clips, validation_clips
 from thesislib.evaluation.fusion import fuse, load_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
-from thesislib.protocols import MORE, PROBE, judge, judge_moments, tune_classifier
+from thesislib.protocols import MORE, PROBE, Log, judge, judge_moments, tune_classifier
 from thesislib.rows import ROWS, method_name, row_config, row_method, row_tuning
 from thesislib.train import fit, seed_everything
-
-Log = Callable[[str], None] | None
 
 
 def pretrain(
@@ -110,7 +108,7 @@ def run_row(
         config = replace(config, keep_every=max(1, config.epochs // stages))
         changes = {**(changes or {}), "keep_every": config.keep_every}
     tuning = row_tuning(row, profile, dataset, seed, tune)
-    asked = " ".join(choose("protocol", name, MORE) for name in sorted(more))
+    asked = " ".join(choose("protocol", one, MORE) for one in sorted(more))
     whole = replace(config, init=f"{row} {tuning.hash()} {stages} {asked}".rstrip())
     run = RunFolder.open(row.replace("/", "_"), whole, manifest.fingerprint)
     if run.finished:
@@ -146,23 +144,33 @@ def run_row(
             points = _checkpoints(model, source, manifest, config, tuning, rows, name, log)
             last = {"epoch": config.epochs, "finetune_top1": metrics["finetune_top1"]}
             points.append(last | {"probe_top1": metrics["probe_top1"]} | _pretext(rows[-1]))
+    return _finish(
+        row,
+        run,
+        whole,
+        metrics=metrics,
+        hits=hits,
+        videos=counts,
+        checkpoints=points,
+        config={"pretrain": config.to_dict(), "finetune": tuning.to_dict()},
+        source=weights,
+        tuned=tuned,
+        provenance=provenance(begun, manifest.fingerprint, before + time.time() - trained),
+    )
+
+
+def _finish(row: str, run: RunFolder, settings: RunConfig, **found: Any) -> dict[str, Any]:
+    """Writes and returns ``result.json`` of a row: which row it is, and what was found."""
     result = {
         "row": row,
         "run": run.name,
-        "name": entry.name,
+        "name": ROWS[row].name,
         "method": row.partition("/")[0],
-        "profile": profile,
-        "dataset": dataset,
-        "seed": seed,
-        "metrics": metrics,
-        "hits": hits,
-        "videos": counts,
-        "checkpoints": points,
-        "config": {"pretrain": config.to_dict(), "finetune": tuning.to_dict()},
-        "config_hash": whole.hash(),
-        "source": source.name if source else "",
-        "tuned": tuned,
-        "provenance": provenance(begun, manifest.fingerprint, before + time.time() - trained),
+        "profile": settings.profile,
+        "dataset": settings.dataset,
+        "seed": settings.seed,
+        "config_hash": settings.hash(),
+        **found,
     }
     run.finish(result)
     return result
@@ -203,25 +211,18 @@ def _two_streams(
         source=" ".join(part["run"] for part in parts),
     )
     run = RunFolder.open(row.replace("/", "_"), config, manifest.fingerprint)
-    result = {
-        "row": row,
-        "run": run.name,
-        "name": entry.name,
-        "method": row.partition("/")[0],
-        "profile": profile,
-        "dataset": dataset,
-        "seed": seed,
-        "metrics": metrics,
-        "hits": hits,
-        "videos": counts,
-        "config": {"fuse": [part["config"] for part in parts]},
-        "config_hash": config.hash(),
-        "source": "",
-        "parts": [part["run"] for part in parts],
-        "provenance": provenance(begun, manifest.fingerprint, time.time() - begun),
-    }
-    run.finish(result)
-    return result
+    return _finish(
+        row,
+        run,
+        config,
+        metrics=metrics,
+        hits=hits,
+        videos=counts,
+        config={"fuse": [part["config"] for part in parts]},
+        source="",
+        parts=[part["run"] for part in parts],
+        provenance=provenance(begun, manifest.fingerprint, time.time() - begun),
+    )
 
 
 def _checkpoints(

@@ -13,18 +13,21 @@ import torch
 from numpy.typing import NDArray
 
 from thesislib import published, viz
+from thesislib.chapters.pictures import video_name
 from thesislib.chapters.runs import chance
-from thesislib.chapters.text import NOT_RUN, Page, grid, temporal_reading
+from thesislib.chapters.text import NOT_RUN, Page, grid, percent, run_numbers
 from thesislib.data.dataset import make_loader
 from thesislib.data.flow import flow_of
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import open_video
 from thesislib.data.transforms import denormalise
+from thesislib.evaluation import data_efficiency
 from thesislib.evaluation.finetune import clips
 from thesislib.ledger import Ledger
+from thesislib.methods.memdpc import memory_use
 from thesislib.rows import row_config
 
-SHARES = (10, 20, 50, 100)
+SHARES = tuple(round(100 * share) for share in data_efficiency.SHARES)  # in per cent
 EFFICIENCY = {
     "MemDPC, RGB": "memdpc/rgb",
     "random, RGB": "memdpc/random-rgb",
@@ -45,8 +48,7 @@ def flow_picture(manifest: Manifest, profile: str, frames: int = 6) -> viz.Pictu
     for config in dict.fromkeys((replace(taken, algorithm="tvl1"), taken)):
         fields = [flow_of(pairs[i : i + 2], config)[0] for i in range(0, len(pairs), 2)]
         rows[f"flow, {config.algorithm}"] = viz.flow_colours(np.stack(fields), config.bound)
-    name = video.label.replace("_", " ") or video.path.rpartition("/")[2][:24]
-    titles = [f"{row}, {name}" if row == "frames" else row for row in rows]
+    titles = [f"{row}, {video_name(video)}" if row == "frames" else row for row in rows]
     return viz.contact_sheet(list(rows.values()), titles, [numbers] * len(rows), columns=1)
 
 
@@ -130,12 +132,10 @@ def _memory_reading(
     address: NDArray[np.float32], order: NDArray[np.int64], names: list[str]
 ) -> str:
     """How far reading is spread, and whether the videos of a slot share an action."""
-    p = address.astype(np.float64)
-    each = np.exp(-(p * np.log(np.maximum(p, 1e-12))).sum(1).mean())
-    mean = p.mean((0, 2, 3))
-    used = np.exp(-(mean * np.log(np.maximum(mean, 1e-12))).sum())
-    text = f"In this run a prediction reads {each:.1f} slots on average, and all predictions "
-    text += f"together use {used:.0f} of the {len(mean)}."
+    slots = address.shape[1]
+    use = memory_use(torch.from_numpy(address)[:, None])
+    text = f"In this run a prediction reads {use['address_perplexity']:.1f} slots on average, and "
+    text += f"all predictions together use {use['slots_used'] * slots:.0f} of the {slots}."
     if len(set(names)) < 2:
         return text
 
@@ -172,10 +172,7 @@ def moments_page(profile: str, dataset: str) -> Page:
 
     def cell(row: str, metric: str) -> str:
         found = ledger.summary(row, metric, profile, dataset)
-        if found["mean"] is None:
-            return NOT_RUN
-        half = "" if found["half_width"] is None else f" ± {100 * found['half_width']:.1f}"
-        return f"{100 * found['mean']:.1f}{half} ({found['n']})"
+        return f"{percent(found)} ({found['n']})" if found["n"] else NOT_RUN
 
     metrics = ("oops_probe_top1", "oops_finetune_top1")
     rows = [
@@ -193,14 +190,10 @@ def memdpc_numbers(
 ) -> dict[str, Any]:
     """What the text of chapter 3 quotes."""
     table = published.table("3.1")
-    minutes = sum(r["provenance"]["wall_seconds"] for r in results.values()) / 60
     quoted = {"memdpc": "rgb", "dpc": "dpc", "random": "random-rgb", "flow": "flow"}
     return {
-        "scale": f"{config.profile} profile, data set {manifest.name}, seed {config.seed}",
-        "minutes_run": round(minutes, 1),
-        "device": next(iter(results.values()))["provenance"]["device"],
+        **run_numbers(results, "memdpc/rgb", config, manifest),
         "chance_all": 100 * chance(config, manifest)["all"],
-        "temporal_reading": temporal_reading(results["memdpc/rgb"]["metrics"], config, manifest),
         "slots": config.memory_slots,
         **{
             f"thesis_{name}": table.cell(f"memdpc/{row}", "finetune_top1").text

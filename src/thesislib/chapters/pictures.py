@@ -60,7 +60,7 @@ def _sheet(manifest: Manifest, videos: list[Video], frames: int, columns: int) -
     for video in videos:
         numbers.append(np.linspace(0, video.n_frames - 1, frames).round().astype(int))
         shown.append(open_video(manifest.file(video)).frames(numbers[-1]))
-    names = [_name(video) for video in videos]
+    names = [video_name(video) for video in videos]
     return viz.contact_sheet(shown, names, [[int(i) for i in n] for n in numbers], columns)
 
 
@@ -82,7 +82,7 @@ def clip_picture(manifest: Manifest, config: Any) -> viz.Picture:
 def batch_picture(batch: Mapping[str, Tensor], videos: ClipDataset, count: int = 4) -> viz.Picture:
     """Some clips of a batch, the first frame of each block, as the network gets them."""
     frames = denormalise(batch["video"][:count])[:, :, 0]  # (count, N, H, W, 3)
-    names = [_name(videos.manifest.videos[int(i)]) for i in batch["index"][:count]]
+    names = [video_name(videos.manifest.videos[int(i)]) for i in batch["index"][:count]]
     blocks = [list(range(1, frames.shape[1] + 1))] * len(frames)
     return viz.contact_sheet(list(frames), names, blocks, columns=1)
 
@@ -180,5 +180,6 @@ def _middle_frames(manifest: Manifest, videos: Sequence[Video], config: Any) -> 
     return np.stack(frames)
 
 
-def _name(video: Video) -> str:
+def video_name(video: Video) -> str:
+    """What a picture calls a video: its action, or its file."""
     return video.label.replace("_", " ") or video.path.rpartition("/")[2][:24]

@@ -21,7 +21,7 @@ from thesislib.data.manifest import SPLITS, Manifest
 from thesislib.evaluation.features import Features
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import retrieval
-from thesislib.ledger import Entry, Ledger
+from thesislib.ledger import Entry, Ledger, Summary
 from thesislib.losses import EASY, POSITIVE, SPATIAL, TEMPORAL
 from thesislib.methods.dpc import DPC, DPCConfig, summary
 from thesislib.rows import ROWS, row_config, row_tuning
@@ -251,15 +251,21 @@ def claims_page(chapter: int, profile: str, dataset: str) -> Page:
     return Page(report.to_markdown(report.claims_frame(found)))
 
 
+def percent(found: Summary) -> str:
+    """A metric over seeds as text: mean, and half of its interval where there is one."""
+    if found["mean"] is None:
+        return NOT_RUN
+    half = "" if found["half_width"] is None else f" ± {100 * found['half_width']:.1f}"
+    return f"{100 * found['mean']:.1f}{half}"
+
+
 def world_page(dataset: str = "synthetic") -> Page:
     """What the simplest readers reach on a data set, from the ledger."""
     ledger = Ledger.load()
     rows = []
     for name, text in NAMES.items():
         found = ledger.summary(f"baseline/{name}", "top1", dataset=dataset)
-        half = "" if found["half_width"] is None else f" ± {100 * found['half_width']:.1f}"
-        top1 = NOT_RUN if found["mean"] is None else f"{100 * found['mean']:.1f}{half}"
-        rows.append((text, top1, found["n"] or NOTHING))
+        rows.append((text, percent(found), found["n"] or NOTHING))
     return grid(("reader", "top-1, %", "seeds"), rows)
 
 
@@ -272,26 +278,35 @@ def glue_all(values: Mapping[str, Any]) -> None:
         report.glue(name, value)
 
 
+def run_numbers(
+    results: Mapping[str, Mapping[str, Any]], row: str, config: Any, manifest: Manifest
+) -> dict[str, Any]:
+    """What every chapter says of the runs at hand; ``row`` is its method as the thesis has it."""
+    minutes = sum(r["provenance"]["wall_seconds"] for r in results.values()) / 60
+    return {
+        "scale": f"{config.profile} profile, data set {manifest.name}, seed {config.seed}",
+        "minutes_run": round(minutes, 1),
+        "device": next(iter(results.values()))["provenance"]["device"],
+        "temporal_reading": temporal_reading(results[row]["metrics"], config, manifest),
+    }
+
+
 def numbers(
     results: Mapping[str, Mapping[str, Any]], config: DPCConfig, manifest: Manifest
 ) -> dict[str, Any]:
     """What the text of chapter 2 quotes: sizes, chance levels, minutes, the thesis's figures."""
     table, figure = published.table("2.1"), published.figure("2.3")
     levels = chance(config, manifest)
-    minutes = sum(r["provenance"]["wall_seconds"] for r in results.values()) / 60
     pretext = figure.series["pretext_top1"]
     return {
-        "scale": f"{config.profile} profile, data set {manifest.name}, seed {config.seed}",
+        **run_numbers(results, "dpc/5pred3", config, manifest),
         "videos": len(manifest),
         "classes": len(manifest.classes),
-        "minutes_run": round(minutes, 1),
-        "device": next(iter(results.values()))["provenance"]["device"],
         "minutes_gpu": _minutes("gpu", manifest.name),
         "minutes_paper": _minutes("paper", "ucf101"),
         "chance_all": 100 * levels["all"],
         "chance_temporal": 100 * levels["temporal"],
         "candidates": round(1 / levels["all"]),
-        "temporal_reading": temporal_reading(results["dpc/5pred3"]["metrics"], config, manifest),
         "thesis_random": table.cell("dpc/random", "finetune_top1").text,
         "thesis_dpc": table.cell("dpc/5pred3", "finetune_top1").text,
         "thesis_pooled": table.cell("dpc/pooled", "finetune_top1").text,

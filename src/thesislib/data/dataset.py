@@ -8,11 +8,12 @@ does the work, or on whether the run was interrupted.
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -276,6 +277,14 @@ class ClipDataset(_VideoDataset):
         super().__init__(manifest, settings, train)
         self.train = train
         self.repeat = repeat
+
+    def at_least(self, count: int) -> Self:
+        """Passes over a small set several times, so that an epoch has ``count`` clips or more.
+
+        An epoch of a handful of videos would be one step, and its batch have few negatives.
+        """
+        self.repeat = max(1, math.ceil(count / len(self.videos)))
+        return self
 
     def __len__(self) -> int:
         return len(self.videos) * self.repeat

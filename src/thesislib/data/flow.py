@@ -148,15 +148,9 @@ def compute_flow(
     if jobs is not None and jobs < 1:
         raise ThesisError(f"jobs={jobs}: give 1 or more threads.")
     folder = manifest.root / FOLDER
-    try:
-        with sole_writer(folder):
-            note = _claim(manifest, config, force)
-            return _fill(manifest, config, note, jobs, progress)
-    except OSError as error:
-        raise ThesisError(
-            f"{folder} cannot be written ({error.strerror or error}): free some space, then run "
-            "the same command again."
-        ) from error
+    with sole_writer(folder, "free some space, then run the same command again."):
+        note = _claim(manifest, config, force)
+        return _fill(manifest, config, note, jobs, progress)
 
 
 def _claim(manifest: Manifest, config: FlowConfig, force: bool) -> dict[str, Any]:

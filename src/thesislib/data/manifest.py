@@ -175,18 +175,28 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock; the system frees it however the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("w") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ThesisError(
-                    f"{folder} is being written by another process: wait until it has finished."
-                ) from None
-        yield
+def sole_writer(folder: Path, remedy: str) -> Iterator[None]:
+    """Holds the folder's lock; the system frees it however the process ends.
+
+    Raises:
+        ThesisError: Another process holds it, or something in it cannot be written; then it ends
+            with ``remedy``.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK_FILE).open("w") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise ThesisError(
+                        f"{folder} is being written by another process: wait until it has finished."
+                    ) from None
+            yield
+    except OSError as error:
+        raise ThesisError(
+            f"{folder} cannot be written ({error.strerror or error}): {remedy}"
+        ) from error
 
 
 def write_manifest(manifest: Manifest) -> Path:

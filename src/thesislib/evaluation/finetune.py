@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,10 +67,7 @@ class FinetuneConfig(RunConfig):
 def clips(manifest: Manifest, config: RunConfig, *, train: bool) -> ClipDataset:
     """Clips as ``config`` says: one a video and epoch, more of a small training set."""
     dataset = ClipDataset(manifest, clip_settings(config), train=train)
-    if train:
-        # An epoch of a handful of videos would be one step, and its batch have few negatives.
-        dataset.repeat = max(1, math.ceil(config.min_clips / len(dataset)))
-    return dataset
+    return dataset.at_least(config.min_clips) if train else dataset
 
 
 def validation_clips(manifest: Manifest, config: RunConfig) -> ClipDataset | None:

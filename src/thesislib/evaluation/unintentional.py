@@ -13,7 +13,6 @@ of the truth and of their distance ``|guess - truth|`` place by place; a linear 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,8 +85,7 @@ def moment_clips(manifest: Manifest, config: RunConfig) -> MomentClips:
     known, failures = _known(manifest)
     dataset = MomentClips(known, clip_settings(config), train=True)
     dataset.moments = failures
-    dataset.repeat = max(1, math.ceil(config.min_clips / len(dataset)))
-    return dataset
+    return dataset.at_least(config.min_clips)
 
 
 def moment_windows(manifest: Manifest, config: RunConfig) -> MomentWindows:

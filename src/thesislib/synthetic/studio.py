@@ -211,15 +211,9 @@ def film(
     if jobs is not None and jobs < 1:
         raise ThesisError(f"jobs={jobs}: give 1 or more processes.")
     folder = (Path(root).expanduser() if root is not None else data_root()).resolve() / name
-    try:
-        with sole_writer(folder):
-            claim(folder, recipe, force)
-            return fill(folder, name, recipe, jobs, progress)
-    except OSError as error:
-        raise ThesisError(
-            f"{folder} cannot be written ({error.strerror or error}): "
-            "free some space or choose another folder with --root."
-        ) from error
+    with sole_writer(folder, "free some space or choose another folder with --root."):
+        claim(folder, recipe, force)
+        return fill(folder, name, recipe, jobs, progress)
 
 
 def claim(folder: Path, recipe: Recipe, force: bool) -> None:
