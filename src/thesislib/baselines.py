@@ -128,7 +128,7 @@ def pixel_features(
     manifest: Manifest, config: RunConfig, function: Callable[[NDArray[np.uint8]], Any]
 ) -> Features:
     """``function`` of the middle clip ``(L, H, W, 3)`` of every video, without a network."""
-    dataset = clips(manifest, config, train=False)
+    dataset = clips(manifest, replace(config, views=1), train=False)
     rows, labels, videos = [], [], []
     for i in range(len(dataset)):
         item = dataset[i]

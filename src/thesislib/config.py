@@ -63,6 +63,20 @@ def choose(kind: str, name: str, options: typing.Iterable[str]) -> str:
     raise ThesisError(f"There is no {kind} {name!r}: {hint}")
 
 
+def check_share(name: str, value: float) -> None:
+    """Refuses a probability or share outside ``[0, 1]``."""
+    if not 0 <= value <= 1:
+        raise ThesisError(f"{name}={value} is no probability: give 0 to 1.")
+
+
+def check_views(views: int, one_window: float, heavy: float) -> None:
+    """Refuses settings of views that :class:`RunConfig` does not describe."""
+    if views not in (1, 2):
+        raise ThesisError(f"There are no items of {views} views: choose views=1 or views=2.")
+    check_share("one_window", one_window)
+    check_share("heavy", heavy)
+
+
 def _tuples(config: Any) -> None:
     """JSON has lists where our settings have tuples."""
     for field in dataclasses.fields(config):
@@ -75,40 +89,54 @@ class Augment:
     """Augmentation of one clip; every random operation states its scope.
 
     A *clip* scope draws once for all frames of the clip, a *frame* scope anew for each frame.
-    Crop and flip are always per clip: the thesis applies them "in a consistent way" (2.3.5).
+    Crop, flip and blur are always per clip: the thesis applies the first two "in a consistent way"
+    (2.3.5), and all of chapter 4's "clip-wise consistent" (4.4.2).
     """
 
     crop: str = "resized"  # resized (area and aspect drawn), random (fixed size), centre
     crop_area: tuple[float, float] = (0.5, 1.0)  # share of the frame's area, for "resized"
     crop_aspect: tuple[float, float] = (0.75, 4 / 3)  # width / height, for "resized"
+    crop_fallback: str = "square"  # no box fits: after ten tries the largest square, or whole: the
+    #   whole frame after one try (as CoCLR was released)
     crop_size: int = 0  # pixels, for "random" and "centre"; 0: the largest square
     flip: float = 0.5  # probability of a mirror image
     grey: float = 0.0  # probability of grey
     grey_scope: str = "frame"
-    grey_kind: str = "luma"  # luma, or channel: one random channel copied (as released)
+    grey_kind: str = "luma"  # luma; channel: one random channel copied (as released); channels:
+    #   another one in each frame, also where the clip turns grey as a whole (as CoCLR was released)
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # brightness, contrast,
     #   saturation: factor in 1 +- value; hue: shift in +- value turns
     jitter_p: float = 1.0  # probability that the jitter is applied at all
     jitter_scope: str = "frame"
     test_jitter: bool = False  # the jitter at test time as well (as MemDPC was released)
-    interpolation: str = "bilinear"  # or nearest (as released)
+    blur_p: float = 0.0  # probability of a Gaussian blur, for training alone
+    blur: tuple[float, float] = (0.1, 2.0)  # range of its sigma, in pixels of the output
+    interpolation: str = "bilinear"  # or nearest (as DPC was released), bicubic (as CoCLR was)
     normalise: bool = True  # ImageNet mean and standard deviation, of flow too (as released)
     # Flow becomes a picture of three channels. The thesis stacks "a third zero-valued channel" and
     # *then* maps [-20, 20] to [0, 255] (3.5.2, 4.4.2): zero motion, 128, as in the released files.
     flow_third: int = 128  # 0 for the other reading: a channel of zeros after the mapping
     flow_channels: str = "xy0"  # x, y, third; or 0yx (the released files in an RGB reader)
-    flow_colour: bool = True  # grey and jitter for flow as well: "for both streams" (3.5.2)
+    flow_colour: bool = True  # grey, jitter and blur for flow too: "for both streams" (3.5.2)
 
     def __post_init__(self) -> None:
         _tuples(self)
         choose("crop", self.crop, ("resized", "random", "centre"))
+        choose("crop fallback", self.crop_fallback, ("square", "whole"))
         for name in ("grey_scope", "jitter_scope"):
             choose(f"scope for {name}", getattr(self, name), ("frame", "clip"))
-        choose("grey kind", self.grey_kind, ("luma", "channel"))
-        choose("interpolation", self.interpolation, ("bilinear", "nearest"))
+        choose("grey kind", self.grey_kind, ("luma", "channel", "channels"))
+        choose("interpolation", self.interpolation, ("bilinear", "nearest", "bicubic"))
         choose("order of flow channels", self.flow_channels, ("xy0", "0yx"))
         if not 0 <= self.flow_third <= 255:
             raise ThesisError(f"flow_third={self.flow_third} is no pixel value: give 0 to 255.")
+        check_share("blur_p", self.blur_p)
+        if not 0 < self.blur[0] <= self.blur[1]:
+            raise ThesisError(f"blur={self.blur} is no range of sigmas: give 0 < least <= most.")
+
+    def light(self) -> Augment:
+        """The same crop and flip without grey, jitter and blur."""
+        return dataclasses.replace(self, grey=0.0, jitter=(0.0,) * 4, blur_p=0.0)
 
 
 @dataclass(frozen=True)
@@ -147,6 +175,10 @@ class RunConfig:
     seq_len: int = 5  # frames per block T
     stride: int = 3  # raw frames from one frame to the next
     size: int = 128  # pixels, side of the square input
+    views: int = 1  # clips of each video in an item: 2 for a query and its key (4.4.2)
+    one_window: float = 0.0  # two views: probability that both show the same window of time
+    heavy: float = 1.0  # views of two windows: probability that one gets colour and blur besides
+    #   crop and flip; below 1, of two views of one window exactly one does
     min_clips: int = 160  # clips of an epoch at least: a small set is passed over several times
     short: str = "drop"  # videos shorter than the clip: drop, or pad with the last frame
     augment: Augment = Augment()
@@ -165,6 +197,7 @@ class RunConfig:
         choose("schedule", self.schedule, ("constant", "plateau", "steps", "cosine"))
         choose("precision", self.precision, ("no", "bf16"))
         choose("policy for short videos", self.short, ("drop", "pad"))
+        check_views(self.views, self.one_window, self.heavy)
         for name in ("epochs", "batch_size", "num_seq", "seq_len", "stride", "size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ThesisError(f"{name} must be at least 1, not {getattr(self, name)}.")

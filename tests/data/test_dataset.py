@@ -10,7 +10,7 @@ import torch
 from video_files import number_of, write_video
 
 from thesislib.config import Augment
-from thesislib.data import dataset as module
+from thesislib.data import video_dataset as module
 from thesislib.data.dataset import (
     ClipDataset,
     ClipSettings,

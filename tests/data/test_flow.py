@@ -21,8 +21,8 @@ from video_files import write_video
 
 from thesislib import cli
 from thesislib.config import Augment, FlowConfig
-from thesislib.data import dataset as module
 from thesislib.data import flow as flow_module
+from thesislib.data import video_dataset as module
 from thesislib.data.dataset import ClipDataset, ClipSettings, WindowDataset, make_loader
 from thesislib.data.doctor import doctor
 from thesislib.data.flow import compute_flow, flow_of, quantise, to_pixels

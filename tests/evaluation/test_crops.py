@@ -100,7 +100,7 @@ def test_crops_and_windows_are_averaged(films: Manifest, crops: int) -> None:
 def test_a_window_is_decoded_once_for_all_its_crops(
     films: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import thesislib.data.dataset as module
+    import thesislib.data.video_dataset as module
 
     opened = []
     real = module.open_video

@@ -91,7 +91,8 @@ def augmentation_picture(
     manifest: Manifest, config: Any, frames: int = 8, seed: int = 0
 ) -> viz.Picture:
     """One clip as it is, with colours drawn once for the clip, and drawn anew for each frame."""
-    clip = denormalise(clips(manifest, replace(config, short="pad"), train=False)[0]["video"])
+    plain = replace(config, short="pad", views=1)
+    clip = denormalise(clips(manifest, plain, train=False)[0]["video"])
     clip = clip.reshape(-1, *clip.shape[2:])[:frames]  # (frames, H, W, 3)
     each = replace(FRAME_WISE, crop="centre", flip=0.0)
     once = replace(each, grey=0.0, jitter_scope="clip")  # grey would hide what is meant

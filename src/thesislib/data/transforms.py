@@ -4,13 +4,18 @@ Frames stay uint8 until the last step, as in the published pipeline, which worke
 is computed, in this order:
 
 * **crop** and resize, one box for the clip. "bilinear" widens its filter when it shrinks (as PIL
-  does), "nearest" takes the pixel under the centre of each new pixel.
+  does), "nearest" takes the pixel under the centre of each new pixel, "bicubic" is PIL's to two
+  levels: a wide filter, rounded and clipped after each of its two passes.
 * **flip** of the whole clip; the mirror image of a motion to the right is one to the left.
 * **grey**: luminance 0.299 R + 0.587 G + 0.114 B, or one randomly chosen channel copied to the
-  others (what the released code does under that name).
+  others (what the released code does under that name), for CoCLR another one in each frame.
 * **jitter**: brightness ``f x``, contrast ``f x + (1 - f) m`` (m: mean luminance of the frame,
   rounded), saturation ``f x + (1 - f) luminance(x)``, hue: shift of H in 8-bit HSV. Each result is
   rounded and clipped to 0..255. The order of the four is drawn anew with the factors.
+* **blur**: a Gaussian of one sigma for the clip, in pixels of the output: at half the size of the
+  thesis's 128 pixels the same sigma blurs twice as much of the scene. It comes last here and
+  before the flip in CoCLR's released code, whose grey also follows the jitter. Blur commutes with
+  the flip; a grey frame has no saturation and hue left to jitter.
 * to float32, channels first, scaled to 0..1 and normalised by ImageNet's mean and deviation.
 
 Every draw comes from the generator that the caller passes.
@@ -118,6 +123,8 @@ class Transform:
             frames = jitter(
                 frames, np.broadcast_to(factors, (length, 4)), np.broadcast_to(order, (length, 4))
             )
+        if self.train and options.blur_p > 0 and rng.random() < options.blur_p:
+            frames = blur(frames, rng.uniform(*options.blur))
         return frames
 
     def to_tensor(self, frames: Frames) -> Tensor:
@@ -127,6 +134,11 @@ class Transform:
             np.multiply(frames[..., c], np.float32(self._scale[c]), out=out[c])
             out[c] += np.float32(self._shift[c])
         return torch.from_numpy(out)
+
+
+def blur(frames: Frames, sigma: float) -> Frames:
+    """(L, H, W, 3) uint8 under one Gaussian of ``sigma`` pixels, mirrored at the border."""
+    return np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in frames])
 
 
 def denormalise(video: Tensor, normalised: bool = True) -> Frames:
@@ -152,15 +164,17 @@ def draw_crop(
     """One box for the whole clip.
 
     "resized" draws a share of the area and an aspect ratio (swapped with probability 1/2), up to
-    ten times until it fits, then falls back to the largest square at the centre. "random" draws
-    the place of a square, "centre" and test time take the middle one.
+    ten times until it fits, then falls back to the largest square at the centre; with the fallback
+    "whole" it draws once, then takes the whole frame. "random" draws the place of a square,
+    "centre" and test time take the middle one.
 
     Returns:
         (top, left, height, width) in pixels, inside the frame.
     """
     side = min(height, width)
     if train and augment.crop == "resized":
-        for _ in range(CROP_TRIES):
+        whole = augment.crop_fallback == "whole"
+        for _ in range(1 if whole else CROP_TRIES):
             area = height * width * rng.uniform(*augment.crop_area)
             aspect = rng.uniform(*augment.crop_aspect)
             w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
@@ -173,6 +187,8 @@ def draw_crop(
                     int(h),
                     int(w),
                 )
+        if whole:
+            return 0, 0, height, width
     elif augment.crop_size:
         side = min(side, augment.crop_size)
     if train and augment.crop == "random":
@@ -221,7 +237,8 @@ def resize(frames: Frames, size: int, interpolation: str = "bilinear") -> Frames
         columns = ((np.arange(size) + 0.5) * width / size).astype(np.int64)
         return np.ascontiguousarray(frames[:, rows[:, None], columns])
     x = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)  # (L, 3, H, W)
-    x = functional.interpolate(x, (size, size), mode="bilinear", antialias=True)
+    # On bytes "bicubic" rounds and clips after each pass, as PIL does; on floats it would not.
+    x = functional.interpolate(x, (size, size), mode=interpolation, antialias=True)
     array: Frames = x.permute(0, 2, 3, 1).contiguous().numpy()
     return array
 
@@ -231,13 +248,14 @@ def grey(frames: Frames, augment: Augment, rng: np.random.Generator) -> Frames:
     length = len(frames)
     draws = length if augment.grey_scope == "frame" else 1
     chosen = np.broadcast_to(rng.random(draws) < augment.grey, length)
-    channels = np.broadcast_to(rng.integers(3, size=draws), length)
+    each = length if augment.grey_kind == "channels" else draws
+    channels = np.broadcast_to(rng.integers(3, size=each), length)
     out = frames.copy()
     for i in np.flatnonzero(chosen):
-        if augment.grey_kind == "channel":
-            plane = frames[i, :, :, channels[i]]
-        else:
+        if augment.grey_kind == "luma":
             plane = cv2.cvtColor(frames[i], cv2.COLOR_RGB2GRAY)
+        else:
+            plane = frames[i, :, :, channels[i]]
         out[i] = cv2.merge([plane] * 3)
     return out
 

@@ -7,6 +7,7 @@ nothing of the order of frames. It is labelled as the departure it is.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def imagenet_features(
         float32 ``(V, 1280)``.
     """
     network = imagenet_network()
-    dataset = clips(manifest, config, train=False)
+    dataset = clips(manifest, replace(config, views=1), train=False)
     rows, labels, videos = [], [], []
     with torch.no_grad():
         for batch in make_loader(dataset, 16, shuffle=False, num_workers=config.num_workers):
