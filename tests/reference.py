@@ -26,6 +26,11 @@ def golden_clip(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.from_numpy(make_input(name, shape, "A", kind="video"))
 
 
+def golden_numbers(name: str, count: int, high: int) -> torch.Tensor:
+    """An input of kind int, from 0 to high - 1."""
+    return torch.from_numpy(make_input(name, (count,), "A", kind="int", low=0, high=high))
+
+
 def close(case: str, outputs: dict[str, torch.Tensor], tolerance: float) -> None:
     """Asserts that every output is that of the authors' model."""
     arrays = {k: v.detach().numpy() for k, v in outputs.items()}

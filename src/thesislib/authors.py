@@ -34,6 +34,22 @@ MEMDPC_NAMES = (
     (r"^final_bn\.", "norm."),
     (r"^final_fc\.1\.", "linear."),
 )
+# S3D's units a second time, under the stage that holds them.
+S3D_ALIASES = {
+    "1.0": "conv_1a", "2.1": "conv_2b", "2.2": "conv_2c", "3.1": "mixed_3b", "3.2": "mixed_3c",
+    "4.1": "mixed_4b", "4.2": "mixed_4c", "4.3": "mixed_4d", "4.4": "mixed_4e", "4.5": "mixed_4f",
+    "5.1": "mixed_5b", "5.2": "mixed_5c",
+}  # fmt: skip
+S3D_PARTS = (
+    *((rf"\bblock{re.escape(stage)}\.", f"{unit}.") for stage, unit in S3D_ALIASES.items()),
+    (r"\bConv_", "conv_"),
+    (r"\bMixed_", "mixed_"),
+)
+COCLR_NAMES = tuple(
+    (rf"^{theirs}\.{place}\.", f"{ours}.{part}.")
+    for theirs, ours in (("encoder_q", "pair.query"), ("encoder_k", "pair.key"), ("sampler",) * 2)
+    for place, part in ((0, "backbone"), (2, "head.0"), (4, "head.2"))
+) + ((r"^final_bn\.", "norm."), (r"^final_fc\.\d\.", "linear."))
 
 
 @dataclass(frozen=True)
@@ -70,8 +86,8 @@ def translate(
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """The authors' ``state`` in our names, and what happened to every tensor.
 
-    A time axis of length one is removed where our layer is 2-D, and second names of one tensor
-    are merged.
+    Axes of length one are removed where our layer has none (2-D or linear for 3-D), and second
+    names of one tensor are merged.
     """
     own = model.state_dict()
     result: dict[str, Tensor] = {}
@@ -79,8 +95,8 @@ def translate(
     for key, value in state.items():
         key = key.removeprefix("module.")
         new = next((re.sub(p, r, key) for p, r in names if re.search(p, key)), key)
-        if new in own and value.ndim == own[new].ndim + 1 and value.shape[2] == 1:
-            value = value.squeeze(2)
+        if new in own and value.squeeze().shape == own[new].squeeze().shape:
+            value = value.reshape(own[new].shape)
         if new in own and own[new].shape == value.shape:
             result[new] = value
         else:
@@ -109,11 +125,31 @@ def load_memdpc(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     return _load(model, state, MEMDPC_NAMES)
 
 
+def load_coclr(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Fills a model of chapter 4, its classifier or a bare S3D, likewise.
+
+    The queue is not loaded, as in the released code: its features age while nobody trains.
+
+    Raises:
+        ThesisError: Tensors of the model are not in ``state``; nothing is changed then.
+    """
+    renamed = {}
+    for name, value in state.items():
+        for pattern, ours in S3D_PARTS:
+            name = re.sub(pattern, ours, name)
+        renamed[name] = value
+    return _load(model, renamed, COCLR_NAMES, without="queue.")
+
+
 def _load(
-    model: nn.Module, state: Mapping[str, Tensor], names: tuple[tuple[str, str], ...]
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    names: tuple[tuple[str, str], ...],
+    without: str = "never",
 ) -> LoadReport:
     translated, report = translate(state, names, model)
-    missing = [name for name in report.missing if not name.endswith("num_batches_tracked")]
+    missing = [n for n in report.missing if not n.endswith("num_batches_tracked")]
+    missing = [n for n in missing if not n.startswith(without)]
     if missing:
         raise ThesisError(
             f"The checkpoint does not fit: {len(missing)} tensors are missing, the first is "

@@ -161,6 +161,7 @@ class RunConfig:
     seed: int = 0
     epochs: int = 10
     batch_size: int = 16  # clips per device; gradients add over devices
+    optimiser: str = "adam"  # or sgd, with momentum 0.9
     lr: float = 1e-3
     weight_decay: float = 1e-5
     schedule: str = "constant"  # constant, plateau, steps, cosine
@@ -195,12 +196,18 @@ class RunConfig:
         choose("profile", self.profile, PROFILES)
         choose("modality", self.modality, MODALITIES)
         choose("schedule", self.schedule, ("constant", "plateau", "steps", "cosine"))
+        choose("optimiser", self.optimiser, ("adam", "sgd"))
         choose("precision", self.precision, ("no", "bf16"))
         choose("policy for short videos", self.short, ("drop", "pad"))
         check_views(self.views, self.one_window, self.heavy)
         for name in ("epochs", "batch_size", "num_seq", "seq_len", "stride", "size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ThesisError(f"{name} must be at least 1, not {getattr(self, name)}.")
+
+    @property
+    def streams(self) -> str:
+        """What a clip for training has to hold: ``modality``, unless a method needs more."""
+        return self.modality
 
     def override(self, values: Mapping[str, Any]) -> Self:
         """A copy with some fields changed; text values are parsed to the field's type.

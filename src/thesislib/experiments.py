@@ -9,18 +9,30 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from thesislib.checkpoint import RunFolder, load_state, provenance, read_info
+from thesislib.checkpoint import RunFolder, load_state, provenance
 from thesislib.config import RunConfig, choose, runs_root
+from thesislib.cotraining import cotrain
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.features import extract
-from thesislib.evaluation.finetune import FinetuneConfig, clips, validation_clips
+from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.evaluation.fusion import fuse, load_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
-from thesislib.protocols import MORE, PROBE, Log, judge, judge_moments, tune_classifier
+from thesislib.methods.coclr import CoCLRConfig
+from thesislib.pretraining import Log, pretext_metrics, train_model
+from thesislib.protocols import (
+    MORE,
+    PROBE,
+    judge,
+    judge_moments,
+    judge_supervised,
+    retrieve_fused,
+    tune_classifier,
+)
 from thesislib.rows import ROWS, method_name, row_config, row_method, row_tuning
-from thesislib.train import fit, seed_everything
+from thesislib.train import seed_everything
 
 
 def pretrain(
@@ -38,36 +50,25 @@ def pretrain(
     """
     entry = ROWS[choose("row", row, ROWS)]
     manifest = read_manifest(dataset)
-    method = row_method(row)
     config = row_config(row, profile, dataset, seed, changes)
-    seed_everything(seed)
+    start = None
     if entry.start:
         # The curriculum has the same number of steps in all: half for each task.
         half = {**(changes or {}), "epochs": config.epochs // 2}
         _, before, _ = pretrain(entry.start, profile, dataset, seed, half, log)
         config = replace(config, epochs=config.epochs - config.epochs // 2, init=before.name)
-    model = method.MODEL(config)
-    run = RunFolder.open(method_name(row), config, manifest.fingerprint)
-    if run.finished:
-        load_state(run.checkpoint, model)
-        return model, run, run.result()
-    if entry.start:
-        load_state(before.checkpoint, model)
-    begun = time.time()
-    train = manifest.select(split="train")
-    if log:
-        log(f"{run.name}: {len(train)} videos, {config.epochs} epochs")
-    train_set = clips(train, config, train=True)
-    val_set = validation_clips(manifest, config)
-    rows = fit(model, train_set, val_set, config, run, log=log, tensorboard=tensorboard)
-    seconds = _seconds(run)
-    result = {
-        "metrics": _pretext(rows[-1]),
-        "provenance": provenance(begun, manifest.fingerprint, seconds),
-    }
-    model.cpu().save_pretrained(run.path / "model")
-    run.finish(result)
-    return model, run, result
+        start = partial(load_state, before.checkpoint)
+    if isinstance(config, CoCLRConfig) and config.objective == "coclr":
+        return cotrain(config, manifest, log=log, tensorboard=tensorboard)
+    return train_model(
+        row_method(row),
+        method_name(row),
+        config,
+        manifest,
+        start=start,
+        log=log,
+        tensorboard=tensorboard,
+    )
 
 
 def run_row(
@@ -116,9 +117,11 @@ def run_row(
     begun = time.time()
     metrics: dict[str, Any] = {}
     hits: dict[str, str] = {}
+    history: list[dict[str, Any]] = []
     if entry.pretrain:
         model, source, result = pretrain(row, profile, dataset, seed, changes, log)
         metrics |= result["metrics"]
+        history = result.get("stages", [])
         rows = source.metrics()
         before = float(result["provenance"]["wall_seconds"])  # found trained, it still took them
     else:
@@ -132,7 +135,11 @@ def run_row(
     scores: dict[str, Any] = {}
     if entry.moments:
         scores = judge_moments(model, config, method=name, source=weights, log=log)
-    elif all(len(_labels(manifest, split)) > 1 for split in ("train", "test")):
+    elif not all(len(_labels(manifest, split)) > 1 for split in ("train", "test")):
+        pass  # nothing to judge by
+    elif entry.supervised:
+        scores = judge_supervised(model, manifest, config, tuning, method=name, log=log)
+    else:
         scores = judge(
             model, manifest, config, tuning, run, more, method=name, source=weights, log=log
         )
@@ -143,7 +150,7 @@ def run_row(
         if stages and source and not entry.moments:
             points = _checkpoints(model, source, manifest, config, tuning, rows, name, log)
             last = {"epoch": config.epochs, "finetune_top1": metrics["finetune_top1"]}
-            points.append(last | {"probe_top1": metrics["probe_top1"]} | _pretext(rows[-1]))
+            points.append(last | {"probe_top1": metrics["probe_top1"]} | pretext_metrics(rows[-1]))
     return _finish(
         row,
         run,
@@ -152,6 +159,7 @@ def run_row(
         hits=hits,
         videos=counts,
         checkpoints=points,
+        history=history,
         config={"pretrain": config.to_dict(), "finetune": tuning.to_dict()},
         source=weights,
         tuned=tuned,
@@ -204,6 +212,9 @@ def _two_streams(
             fused = fuse([load_probabilities(path) for path in paths])
             metrics[metric], hits[metric] = fused["fusion_top1"], fused["hits"]
             counts = {"evaluated": fused["evaluated"], "skipped": fused["skipped"]}
+        found = retrieve_fused([runs_root() / part["run"] for part in parts])
+        metrics |= {k: v for k, v in found.items() if k.startswith("retrieval_r")}
+        hits |= {"retrieval_r1": found["hits"]}
     manifest = read_manifest(dataset)
     config = replace(
         row_tuning(entry.fuse[0], profile, dataset, seed, tune),
@@ -246,23 +257,12 @@ def _checkpoints(
         train = extract(model, manifest.select(split="train"), config)
         probe = linear_probe(train, extract(model, manifest.select(split="test"), config))
         point = {"epoch": epoch, "finetune_top1": tuned["finetune_top1"]}
-        points.append(point | {"probe_top1": probe["probe_top1"]} | _pretext(rows[epoch - 1]))
+        points.append(
+            point | {"probe_top1": probe["probe_top1"]} | pretext_metrics(rows[epoch - 1])
+        )
     return points
 
 
 def _labels(manifest: Manifest, split: str) -> set[str]:
     """The classes that a split really holds: very small sets may lack some."""
     return {v.label for v in manifest.videos if v.split == split and v.label}
-
-
-def _pretext(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"pretext_{k}": v for k, v in _prefixed(row, "val_").items()}
-
-
-def _prefixed(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {k.removeprefix(prefix): v for k, v in row.items() if k.startswith(prefix)}
-
-
-def _seconds(run: RunFolder) -> float:
-    """Training time over all the starts of a run."""
-    return float(read_info(run.checkpoint)["seconds"])

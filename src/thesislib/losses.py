@@ -99,3 +99,118 @@ def contrastive_accuracy(scores: Tensor, kinds: Tensor) -> dict[str, Tensor]:
         wins = ~(better & mine).any(1)
         result[f"top1_{name}"] = torch.where(mine.any(), wins.float().mean(), torch.nan)
     return result
+
+
+def queue_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """Similarity of each query to its own key and to all keys of a queue (thesis 4.4.2).
+
+    Args:
+        query: ``(B, D)`` unit vectors.
+        key: ``(B, D)`` unit vectors: the key of another view of the same clip.
+        queue: ``(K, D)`` unit vectors of earlier batches.
+        temperature: tau of thesis equation 4.1, above 0.
+
+    Returns:
+        ``(B, 1 + K)``; column 0 is the own key.
+    """
+    own = (query * key).sum(1, keepdim=True)
+    return torch.cat([own, query @ queue.T], 1) / temperature
+
+
+def info_nce(logits: Tensor) -> Tensor:
+    """Thesis equation 4.1: column 0 of ``(B, 1 + K)`` is the positive, the others negatives."""
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
+
+
+def uber_nce(logits: Tensor, positives: Tensor) -> Tensor:
+    """InfoNCE with several positives, each of which is to win (UberNCE, thesis 4.3.1).
+
+    Args:
+        logits: ``(B, 1 + K)`` of :func:`queue_logits`.
+        positives: bool, the same shape, at least one in each row.
+
+    Returns:
+        Scalar: minus the log probability, mean over the positives of a row, then over rows. (The
+        logarithm stands inside the mean: as released; the thesis gives no equation.)
+    """
+    log_p = F.log_softmax(logits, 1)
+    return -(log_p.masked_fill(~positives, 0).sum(1) / positives.sum(1)).mean()
+
+
+def multi_instance_nce(logits: Tensor, positives: Tensor) -> Tensor:
+    """Thesis equations 4.2 and 4.4: the positives of a row are to win *together*.
+
+    One true positive suffices to make a row's loss small, which forgives wrong ones.
+
+    Args:
+        logits: ``(B, 1 + K)`` of :func:`queue_logits`.
+        positives: bool, the same shape, at least one in each row.
+    """
+    every = torch.logsumexp(logits, 1)
+    return (every - torch.logsumexp(logits.masked_fill(~positives, -torch.inf), 1)).mean()
+
+
+def nearest_entries(similarity: Tensor, k: int, apart: Tensor) -> Tensor:
+    """topK of thesis equations 4.3 and 4.5.
+
+    Args:
+        similarity: ``(B, K)``, of each sample to each queue entry in the other view.
+        k: How many entries to take of each row (fewer where fewer are left).
+        apart: bool ``(B, K)``, entries that are not to be taken: those of the same source.
+
+    Returns:
+        bool ``(B, K)``.
+    """
+    k = min(k, similarity.shape[1])
+    index = similarity.masked_fill(apart, -torch.inf).topk(k, dim=1).indices
+    taken = torch.zeros_like(apart).scatter_(1, index, True)
+    return taken & ~apart
+
+
+def same(one: Tensor, other: Tensor) -> Tensor:
+    """Where two lists of numbers agree, bool ``(B, K)``; -1 is unknown, and agrees with nothing."""
+    return (one[:, None] == other) & (other >= 0)
+
+
+def with_own_key(found: Tensor) -> Tensor:
+    """bool ``(B, K)`` to ``(B, 1 + K)``: the own key, then these entries of the queue."""
+    return F.pad(found, (1, 0), value=True)
+
+
+def without_own_key(mask: Tensor) -> Tensor:
+    """Takes column 0 out of the rows that have another positive; it becomes a negative there."""
+    alone = ~mask[:, 1:].any(1, keepdim=True)
+    return torch.cat([alone, mask[:, 1:]], 1)
+
+
+def leave_out(logits: Tensor, entries: Tensor) -> Tensor:
+    """Makes queue entries, bool ``(B, K)``, neither positives nor negatives."""
+    return logits.masked_fill(F.pad(entries, (1, 0), value=False), -torch.inf)
+
+
+@torch.no_grad()
+def queue_measures(
+    logits: Tensor, mask: Tensor, found: Tensor, label: Tensor, labels: Tensor
+) -> dict[str, Tensor]:
+    """How well queries find their positives.
+
+    Args:
+        logits: ``(B, 1 + K)``; minus infinity where an entry was left out.
+        mask: bool ``(B, 1 + K)``, the positives.
+        found: bool ``(B, K)``, those among them that an oracle or a sampler found in the queue.
+        label: int64 ``(B,)``, classes of the queries; -1 unknown.
+        labels: int64 ``(K,)``, classes of the queue.
+
+    Returns:
+        Scalars: ``top1``, how often a positive has the largest logit; ``positives`` and
+        ``negatives`` of a query; ``precision``, the share of ``found`` that has the query's class
+        (``nan`` where no class is known).
+    """
+    known = found & (labels >= 0) & (label >= 0)[:, None]
+    right = (known & (label[:, None] == labels)).sum()
+    return {
+        "top1": mask.gather(1, logits.argmax(1, keepdim=True)).float().mean(),
+        "positives": mask.sum(1).float().mean(),
+        "negatives": (~mask & logits.isfinite()).sum(1).float().mean(),
+        "precision": torch.where(known.any(), right / known.sum(), torch.nan),
+    }

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from thesislib.checkpoint import RunFolder
-from thesislib.config import RunConfig
+from thesislib.checkpoint import RunFolder, load_state
+from thesislib.config import RunConfig, runs_root
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.data_efficiency import data_efficiency
 from thesislib.evaluation.features import extract
 from thesislib.evaluation.finetune import FinetuneConfig, finetune
-from thesislib.evaluation.fusion import save_probabilities
+from thesislib.evaluation.fusion import beside, load_probabilities, save_probabilities
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.nonlinear_probe import nonlinear_probe
 from thesislib.evaluation.retrieval import retrieval
@@ -21,11 +22,12 @@ from thesislib.evaluation.unintentional import (
     unintentional_finetune,
     unintentional_probe,
 )
+from thesislib.pretraining import Log
 from thesislib.train import seed_everything
 
 PROBE = "probe.safetensors"  # class probabilities of the linear probe, in the row's run folder
+FEATURES = "features-{}.safetensors"  # of the test and training videos, likewise
 MORE = ("nonlinear", "efficiency")  # protocols that cost more time, or are one chapter's alone
-Log = Callable[[str], None] | None
 
 
 def judge(
@@ -47,7 +49,7 @@ def judge(
         manifest: With labels in training and test split.
         config: Settings of the features: clip length, size, modality.
         tuning: Settings of fine-tuning.
-        run: Where the probabilities of the probe are kept, for fusion.
+        run: Where the features and the probabilities of the probe are kept, for fusion.
         more: ``nonlinear`` (a probe with a hidden layer), ``efficiency`` (shares of the labels).
         method: Prefix of the runs of fine-tuning.
         source: Name of the run whose weights these are; "" for random ones.
@@ -60,6 +62,8 @@ def judge(
     test = extract(model, manifest.select(split="test"), config)
     probe, found = linear_probe(train, test), retrieval(test, train)
     save_probabilities(run.path / PROBE, probe["probabilities"])
+    for split, features in (("train", train), ("test", test)):
+        save_probabilities(run.path / FEATURES.format(split), features)
     tuning = replace(tuning, source=source or f"random {config.hash()}")
     tuned = tune_classifier(model, manifest, tuning, method, log)
     metrics = {"finetune_top1": tuned["finetune_top1"], "probe_top1": probe["probe_top1"]}
@@ -89,6 +93,49 @@ def judge(
         "counts": {"evaluated": tuned["evaluated"], "skipped": tuned["skipped"]},
         "tuned": tuned["run"],
     }
+
+
+def judge_supervised(
+    model: Any,
+    manifest: Manifest,
+    config: RunConfig,
+    tuning: FinetuneConfig,
+    *,
+    method: str,
+    log: Log,
+) -> dict[str, Any]:
+    """Training with all labels and cross-entropy, from the model's weights (table 4.1).
+
+    Args and returns as :func:`judge`; the features are those of the trained classifier.
+    """
+    # All labels make longer epochs: as many steps as pre-training has, with the same clips.
+    tuning = replace(tuning, per_class=0, source="supervised", epochs=config.epochs, milestones=())
+    tuning = replace(tuning, val_every=config.epochs, batch_size=config.batch_size)
+    tuned = tune_classifier(model, manifest, tuning, method, log)
+    classifier = model.classifier(len(manifest.classes), tuning.dropout)
+    load_state(RunFolder(runs_root() / tuned["run"]).checkpoint, classifier)
+    train, test = (extract(classifier, manifest.select(split=s), config) for s in ("train", "test"))
+    found = retrieval(test, train)
+    return {
+        "metrics": {"finetune_top1": tuned["finetune_top1"]}
+        | {k: v for k, v in found.items() if k.startswith("retrieval_r")},
+        "hits": {"finetune_top1": tuned["hits"], "retrieval_r1": found["hits"]},
+        "counts": {"evaluated": tuned["evaluated"], "skipped": tuned["skipped"]},
+        "tuned": tuned["run"],
+    }
+
+
+def retrieve_fused(folders: Sequence[Path]) -> dict[str, Any]:
+    """Retrieval by the sum of several streams' similarities (table 4.3, two streams).
+
+    Args:
+        folders: Run folders of rows that :func:`judge` has seen.
+    """
+    test, train = (
+        beside([load_probabilities(folder / FEATURES.format(split)) for folder in folders])
+        for split in ("test", "train")
+    )
+    return retrieval(test, train, centre=False)
 
 
 def tune_classifier(

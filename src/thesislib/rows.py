@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from thesislib.config import RunConfig, choose
+from thesislib.config import choose
 from thesislib.evaluation.finetune import FinetuneConfig
 
 
@@ -28,6 +28,8 @@ class Row:
     start: str = ""  # the row whose weights start this one
     pretrain: bool = True
     fuse: tuple[str, ...] = ()  # late fusion of these rows: nothing is trained
+    supervised: bool = False  # all labels, cross-entropy
+    as_long: bool = False  # trained for the epochs that co-training has in all
     moments: bool = False  # judged on unintentional actions instead of classes
 
 
@@ -71,7 +73,43 @@ ROWS = {
     "memdpc/oops-random": Row("random, unintentional", ONE_WAY, pretrain=False, moments=True),
     "memdpc/bd-2stream": Row("both, two streams", fuse=("memdpc/bd-rgb", "memdpc/bd-flow")),
 }
-HEADLINE = {"dpc": "dpc/5pred3", "memdpc": "memdpc/rgb"}
+
+
+def _chapter4() -> dict[str, Row]:
+    def one(name: str, objective: str, **changes: Any) -> Row:
+        flow = changes.get("modality") == "flow"
+        both = objective not in ("infonce", "ubernce")
+        return Row(
+            name,
+            {"objective": objective, **changes},
+            FAST if flow or both else {},
+            as_long=objective not in ("coclr",),
+        )
+
+    return {
+        # Not rows of the thesis: where the two streams start from.
+        "coclr/random-rgb": Row("random initialisation, RGB", pretrain=False),
+        "coclr/random-flow": Row("random initialisation, flow", FLOW, FAST, pretrain=False),
+        "coclr/infonce-rgb": one("InfoNCE, RGB", "infonce"),
+        "coclr/infonce-flow": one("InfoNCE, flow", "infonce", **FLOW),
+        "coclr/uber-rgb": one("UberNCE, RGB", "ubernce"),
+        "coclr/cross-entropy": Row(
+            "cross-entropy, RGB", pretrain=False, supervised=True, as_long=True
+        ),
+        "coclr/cmc": one("CMC", "cmc"),
+        "coclr/coclr-rgb": one("CoCLR, RGB", "coclr"),
+        "coclr/coclr-flow": one("CoCLR, flow", "coclr", **FLOW),
+        "coclr/coclr-2stream": Row(
+            "CoCLR, two streams", fuse=("coclr/coclr-rgb", "coclr/coclr-flow")
+        ),
+        "coclr/coclr-rgb-k1": one("CoCLR, K = 1", "coclr", topk=1),
+        "coclr/coclr-rgb-k50": one("CoCLR, K = 50", "coclr", topk=50),
+        "coclr/coclr-rgb-sim": one("CoCLR, simultaneous", "simultaneous"),
+    }
+
+
+ROWS |= _chapter4()
+HEADLINE = {"dpc": "dpc/5pred3", "memdpc": "memdpc/rgb", "coclr": "coclr/coclr-rgb"}
 
 
 def method_name(row: str) -> str:
@@ -89,11 +127,18 @@ def row_config(
 ) -> Any:
     """The resolved settings of pre-training one row."""
     entry = ROWS[choose("row", row, ROWS)]
-    config: RunConfig = row_method(row).CONFIG.preset(profile)
+    config: Any = row_method(row).CONFIG.preset(profile)
     config = config.override({"dataset": dataset, "seed": seed}).override(entry.changes)
     if profile == "small":
         config = config.override(entry.small)
-    return config.override(changes or {})
+    config = config.override(changes or {})
+    if entry.as_long:
+        last = config.epochs
+        config = config.override({"epochs": last + config.cycles * config.cycle_epochs})
+        # The rate falls as long before the end as in the shorter training.
+        moved = [config.epochs - (last - m) for m in config.milestones]
+        config = config.override({"milestones": moved})
+    return config
 
 
 def row_tuning(
@@ -104,5 +149,20 @@ def row_tuning(
     if row.startswith("memdpc/") and profile != "small":
         tuning = tuning.override({"dropout": 0.9})  # thesis 3.5.3
     config = row_config(row, profile, dataset, seed)
+    if row.startswith("coclr/"):
+        tuning = tuning.override(clip_tuning(config))
     stream = {"modality": config.modality, "flow": dataclasses.asdict(config.flow)}
     return tuning.override(stream).override(changes or {})
+
+
+def clip_tuning(config: Any) -> dict[str, Any]:
+    """What fine-tuning changes for the networks of chapter 4 (4.4.3; rates as released).
+
+    The same clips and augmentation as in pre-training, except blur.
+    """
+    changes = {name: getattr(config, name) for name in ("num_seq", "seq_len", "stride", "size")}
+    changes["augment"] = dataclasses.asdict(dataclasses.replace(config.augment, blur_p=0.0))
+    if config.profile == "paper":
+        changes |= {"epochs": 500, "milestones": (400, 450), "batch_size": 64, "short": "pad"}
+        changes |= {"dropout": 0.9, "backbone_lr": 0.1, "crops": 10}
+    return changes

@@ -1,6 +1,7 @@
 """The one fit loop: accelerate, checkpoints that resume exactly, a short honest log.
 
-A module is known here only by ``module(batch) -> loss, logs``. Whatever the batch contains, each
+A module is known here only by ``module(batch) -> loss, logs``; a true ``waiting`` among the logs
+keeps the optimiser from stepping. Whatever the batch contains, each
 optimiser step draws its randomness from (seed, step), and each clip its augmentation from (seed,
 epoch, index); so a run that is killed and started again ends with the numbers of an undisturbed
 one, at whatever step it was killed.
@@ -129,7 +130,7 @@ def fit(
             f"The training set has fewer clips than one batch ({config.batch_size} on each of "
             f"{accelerator.num_processes} devices): lower batch_size or add videos."
         )
-    optimiser = torch.optim.Adam(_groups(module, config), lr=config.lr)
+    optimiser = _optimiser(module, config)
     state: dict[str, Any] = {"epoch": 0, "batch": 0, "sums": {}, "rows": [], "seconds": 0.0}
     state |= {"scale": 1.0, "best": math.inf, "bad": 0}
     if run.checkpoint.exists():
@@ -166,7 +167,8 @@ def fit(
                 with accelerator.autocast():
                     loss, logs = model(batch)
                 accelerator.backward(loss)
-                optimiser_.step()
+                if not logs.get("waiting"):  # a model that is not ready yet lets its steps pass
+                    optimiser_.step()
                 optimiser_.zero_grad()
             value = float(loss.detach())
             if not math.isfinite(value):
@@ -202,6 +204,12 @@ def fit(
         writer.close()
     accelerator.wait_for_everyone()
     return state["rows"]
+
+
+def _optimiser(module: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(_groups(module, config), lr=config.lr, momentum=0.9)
+    return torch.optim.Adam(_groups(module, config), lr=config.lr)
 
 
 def _groups(module: nn.Module, config: RunConfig) -> Any:

@@ -32,6 +32,7 @@ class FinetuneConfig(RunConfig):
     augment: Augment = CLASSIFIER_AUGMENT
     per_class: int = 0  # labelled videos a class; 0: all
     dropout: float = 0.5
+    backbone_lr: float = 1.0  # rate of the backbone, against that of the linear layer
     windows: int = 0  # test windows a video; 0: all, half overlapping
     crops: int = 1  # test views of a window: 1, 5 or 10
     protocol: str = "full"  # of the test: full, or what the released code does, as_released
@@ -66,7 +67,8 @@ class FinetuneConfig(RunConfig):
 
 def clips(manifest: Manifest, config: RunConfig, *, train: bool) -> ClipDataset:
     """Clips as ``config`` says: one a video and epoch, more of a small training set."""
-    dataset = ClipDataset(manifest, clip_settings(config), train=train)
+    settings = replace(clip_settings(config), modality=config.streams)
+    dataset = ClipDataset(manifest, settings, train=train)
     return dataset.at_least(config.min_clips) if train else dataset
 
 

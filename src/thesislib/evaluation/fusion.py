@@ -144,6 +144,20 @@ def fuse(streams: Sequence[Features], weights: Sequence[float] | None = None) ->
     }
 
 
+def beside(streams: Sequence[Features]) -> Features:
+    """Features of several streams side by side, so that one cosine is the mean of theirs.
+
+    Each stream is centred and scaled to length one; videos that a stream lacks are left out.
+    """
+    names = [n for n in streams[0].names if all(n in set(s.names) for s in streams)]
+    rows = [_rows(s, [s.names.index(n) for n in names]) for s in streams]
+    units = []
+    for stream in rows:
+        values = stream.values - stream.values.mean(0)
+        units.append(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12))
+    return replace(rows[0], values=np.concatenate(units, 1).astype(np.float32))
+
+
 def _rows(stream: Features, rows: list[int]) -> Features:
     """Some rows, in this order."""
     return replace(

@@ -84,7 +84,11 @@ def _largest(scores: Tensor, k: int) -> Tensor:
 
 
 def retrieval(
-    queries: Features, gallery: Features, ranks: tuple[int, ...] = RANKS
+    queries: Features,
+    gallery: Features,
+    ranks: tuple[int, ...] = RANKS,
+    *,
+    centre: bool = True,
 ) -> dict[str, Any]:
     """R@k: the share of queries with a video of their class among the k nearest.
 
@@ -95,7 +99,7 @@ def retrieval(
     ranks = tuple(k for k in ranks if k <= len(gallery.values))
     if not ranks:
         raise ThesisError("The gallery is empty: no training video could be used.")
-    index = nearest(queries.values, gallery.values, max(ranks))
+    index = nearest(queries.values, gallery.values, max(ranks), centre=centre)
     same = gallery.labels[index] == queries.labels[:, None]  # (Q, k)
     scores: dict[str, Any] = {f"retrieval_r{k}": float(same[:, :k].any(1).mean()) for k in ranks}
     return scores | {
@@ -104,3 +108,17 @@ def retrieval(
         "evaluated": len(index),
         "skipped": queries.skipped,
     }
+
+
+def within(features: Features, k: int = 5) -> dict[str, float]:
+    """Each labelled video looks up all the others of the same set (thesis figure 4.2).
+
+    Returns:
+        ``r1``, the share whose nearest neighbour has their label, and ``precision``, the share of
+        the ``k`` nearest that has, both in ``[0, 1]``.
+    """
+    k = min(k, len(features.values) - 1)
+    index = nearest(features.values, features.values, k + 1)
+    others = np.stack([row[row != i][:k] for i, row in enumerate(index)])  # (V, k) without itself
+    same = features.labels[others] == features.labels[:, None]
+    return {"r1": float(same[:, 0].mean()), "precision": float(same.mean())}

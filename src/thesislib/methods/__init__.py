@@ -10,7 +10,7 @@ from typing import Any
 from thesislib.config import SMALL_CLIPS, Augment, RunConfig, choose
 from thesislib.errors import ThesisError
 
-METHODS = ("dpc", "memdpc")
+METHODS = ("dpc", "memdpc", "coclr")
 
 # Colour per frame, against the optical-flow shortcut (thesis 2.3.3).
 FRAME_WISE = Augment(grey=0.5, grey_scope="frame", jitter=(0.5, 0.5, 0.5, 0.25))
@@ -48,7 +48,8 @@ def describe(method: str, preset: str, changes: Mapping[str, Any] | None = None)
         clip = torch.empty(1, *module.input_shape(config)[1:])
     report: dict[str, Any] = module.summary(model)
     with FlopCounterMode(display=False) as counter:
-        model({"video": clip})
+        # Two views and a queue are training's alone: there, the clip is encoded.
+        (model if config.views == 1 else model.encode)({"video": clip})
     report["operations"] = {"GFLOPs per clip, forward": counter.get_total_flops() / 1e9}
     report["settings"] = {k: v for k, v in config.to_dict().items() if k != "augment"}
     report["augmentation"] = config.to_dict()["augment"]

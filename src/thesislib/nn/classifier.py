@@ -1,8 +1,8 @@
-"""The action classifier of DPC and MemDPC: a context vector, then one linear layer."""
+"""Action classifiers: of DPC and MemDPC on a context vector, of chapter 4 on one clip."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,25 @@ from thesislib.nn.convgru import ConvGRU, context_vector
 from thesislib.nn.resnet2d3d import ResNet2D3D
 
 
-class ContextClassifier(nn.Module):
+class Classifier(nn.Module):
+    """What both have: cross-entropy on :meth:`predict`."""
+
+    def predict(self, batch: dict[str, Tensor]) -> Tensor:
+        """Logits ``(B, classes)``."""
+        raise NotImplementedError
+
+    def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy against ``batch["label"]`` and top-1 accuracy."""
+        logits = self.predict(batch)
+        loss = F.cross_entropy(logits, batch["label"])
+        top1 = (logits.argmax(1) == batch["label"]).float().mean()
+        return loss, {"loss": loss.detach(), "top1": top1}
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.training_step(batch)
+
+
+class ContextClassifier(Classifier):
     """Encoder, ConvGRU, spatial mean, batch norm, dropout, linear layer (thesis 2.4, 3.4).
 
     Args:
@@ -82,12 +100,55 @@ class ContextClassifier(nn.Module):
         """Logits ``(B, classes)``."""
         return self.linear(self.dropout(self.norm(self.encode(batch))))
 
-    def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy against ``batch["label"]`` and top-1 accuracy."""
-        logits = self.predict(batch)
-        loss = F.cross_entropy(logits, batch["label"])
-        top1 = (logits.argmax(1) == batch["label"]).float().mean()
-        return loss, {"loss": loss.detach(), "top1": top1}
 
-    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.training_step(batch)
+class ClipClassifier(Classifier):
+    """Backbone, mean over time and space, linear layer (thesis 4.4.3).
+
+    Args:
+        backbone: An S3D, or what else has a ``feature_dim`` and makes ``(B, D, t, h, w)`` of a
+            clip.
+        classes: Number of classes.
+        dropout: Rate before the linear layer; not in a frozen classifier.
+        frozen: The linear probe: the backbone stays as it is, in evaluation mode, and its feature
+            is scaled to length one and normalised over the batch, as released.
+    """
+
+    def __init__(self, backbone: nn.Module, classes: int, dropout: float, frozen: bool) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.frozen = frozen
+        dim = int(backbone.feature_dim)  # type: ignore[arg-type]  # a number of the backbone's
+        self.norm = nn.BatchNorm1d(dim) if frozen else nn.Identity()
+        self.dropout = nn.Identity() if frozen else nn.Dropout(dropout)
+        self.linear = nn.Linear(dim, classes)
+        nn.init.normal_(self.linear.weight, std=0.01)
+        nn.init.zeros_(self.linear.bias)
+        if frozen:
+            backbone.requires_grad_(False)
+            self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode; of a frozen classifier for its last layers alone."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def encode(self, batch: dict[str, Tensor]) -> Tensor:
+        """``(B, N, 3, T, H, W)``, whose N blocks are joined in time, to ``(B, D)``."""
+        clip = batch["video"].transpose(1, 2).flatten(2, 3)
+        feature = self.backbone(clip).mean((2, 3, 4))
+        return F.normalize(feature, dim=1) if self.frozen else feature
+
+    def predict(self, batch: dict[str, Tensor]) -> Tensor:
+        """Logits ``(B, classes)``."""
+        return self.linear(self.dropout(self.norm(self.encode(batch))))
+
+    def parameter_groups(self, config: Any) -> list[dict[str, Any]]:
+        """The backbone learns ``config.backbone_lr`` times as fast as the linear layer."""
+        head = [p for n, p in self.named_parameters() if not n.startswith("backbone.")]
+        body = [p for p in self.backbone.parameters() if p.requires_grad]
+        groups = [{"params": head}] + [{"params": body, "lr_scale": config.backbone_lr}] * bool(
+            body
+        )
+        return [group | {"weight_decay": config.weight_decay} for group in groups]

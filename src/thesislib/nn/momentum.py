@@ -1,0 +1,137 @@
+"""Momentum contrast: a slow copy of the encoder, a queue of its features, shuffled batch norm.
+
+After MoCo (He et al., CVPR 2020), as thesis 4.4.2 uses it. Everything here works alike in one
+process and in several (torch.distributed): what one process with ``splits`` parts of a batch
+computes is what that many processes compute with a part each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Encoder = Callable[[Tensor], Tensor]
+
+
+class FeatureQueue(nn.Module):
+    """The features of the last ``size`` samples, first in, first out.
+
+    Args:
+        size: Entries K. A whole number of batches keeps all entries of a batch equally old.
+        dim: Length D of a feature.
+        streams: Features kept of each sample: 1, or 2 where two networks describe it.
+
+    Attributes:
+        features: ``(streams, K, D)`` unit vectors; random ones until they are overwritten.
+        source: int64 ``(K,)``, what each entry was cut from; -1 for nothing yet.
+        label: int64 ``(K,)``, its class; -1 where unknown.
+    """
+
+    features: Tensor
+    source: Tensor
+    label: Tensor
+    pointer: Tensor
+
+    def __init__(self, size: int, dim: int, streams: int = 1) -> None:
+        super().__init__()
+        self.register_buffer("features", F.normalize(torch.randn(streams, size, dim), dim=2))
+        self.register_buffer("source", torch.full((size,), -1))
+        self.register_buffer("label", torch.full((size,), -1))
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
+
+    @property
+    def full(self) -> bool:
+        """Whether every entry has been written."""
+        return bool((self.source >= 0).all())
+
+    @torch.no_grad()
+    def enqueue(self, features: Tensor, source: Tensor, label: Tensor) -> None:
+        """Writes the samples of all processes over the oldest entries.
+
+        Args:
+            features: ``(streams, B, D)`` unit vectors.
+            source: int64 ``(B,)``, 0 or more.
+            label: int64 ``(B,)``.
+        """
+        features = gathered(features.transpose(0, 1)).transpose(0, 1)
+        source, label = gathered(source), gathered(label)
+        size = len(self.source)
+        features, source, label = features[:, -size:], source[-size:], label[-size:]
+        count = len(source)
+        places = (self.pointer + torch.arange(count, device=source.device)) % size
+        self.features[:, places] = features
+        self.source[places] = source
+        self.label[places] = label
+        self.pointer.copy_((self.pointer + count) % size)
+
+
+@torch.no_grad()
+def momentum_update(key: nn.Module, query: nn.Module, momentum: float) -> None:
+    """Moves the key encoder's parameters towards the query encoder's: ``k = m k + (1 - m) q``.
+
+    Buffers are left alone: the statistics of the key's batch norm come from its own batches.
+    """
+    for k, q in zip(key.parameters(), query.parameters(), strict=True):
+        k.mul_(momentum).add_(q.detach(), alpha=1 - momentum)
+
+
+def split_encode(encoder: Encoder, clips: Tensor, splits: int = 1) -> Tensor:
+    """Encodes a batch in equal parts, each with batch statistics of its own.
+
+    Raises:
+        ValueError: The batch has fewer clips than parts.
+    """
+    if splits == 1:
+        return encoder(clips)
+    if len(clips) < splits:
+        raise ValueError(f"{len(clips)} clips cannot be split into {splits} parts.")
+    return torch.cat([encoder(part) for part in clips.chunk(splits)])
+
+
+@torch.no_grad()
+def shuffled_encode(encoder: Encoder, clips: Tensor, splits: int = 1) -> Tensor:
+    """Encodes keys in parts that are not those of the queries (shuffled batch norm).
+
+    A query and its key would otherwise share batch statistics, by which they could be matched. The
+    clips of all processes are drawn anew onto the processes, or onto the ``splits`` of one, encoded
+    there, and their features brought back into order.
+
+    Args:
+        encoder: From ``(B, ...)`` to ``(B, D)``.
+        clips: ``(B, ...)`` of this process.
+        splits: Parts of the batch on this process.
+    """
+    processes = world_size()
+    if processes * splits == 1:
+        return encoder(clips)
+    everything = gathered(clips)
+    order = torch.randperm(len(everything)).to(clips.device)
+    if processes > 1:
+        dist.broadcast(order, 0)
+    mine = slice(rank() * len(clips), (rank() + 1) * len(clips))
+    features = gathered(split_encode(encoder, everything[order[mine]], splits))
+    return torch.empty_like(features).index_copy_(0, order, features)[mine]
+
+
+def world_size() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+@torch.no_grad()
+def gathered(x: Tensor) -> Tensor:
+    """The tensors of all processes, one after another: ``(B, ...)`` to ``(processes * B, ...)``."""
+    if world_size() == 1:
+        return x
+    parts = [torch.empty_like(x) for _ in range(world_size())]
+    dist.all_gather(parts, x.contiguous())
+    return torch.cat(parts)
