@@ -72,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("dataset")
     show.add_argument("--out", type=Path, help="picture file; default: <dataset>.png")
     show.add_argument("--per-class", type=int, default=1)
+    show.add_argument(
+        "--augmented",
+        metavar="METHOD[:PRESET]",
+        help="instead: training clips as this method's network gets them (default preset: paper)",
+    )
+    _settings(show)
 
     doctor = add("doctor", _doctor, "health report of a data set")
     doctor.add_argument("dataset")
@@ -190,11 +196,22 @@ def _prepare(args: argparse.Namespace) -> dict[str, Any]:
 
 def _show(args: argparse.Namespace) -> dict[str, Any]:
     from thesislib.data.manifest import read_manifest
-    from thesislib.viz import write_contact_sheet
 
-    out = args.out or Path(f"{args.dataset}.png")
-    write_contact_sheet(read_manifest(args.dataset), out, per_class=args.per_class)
-    return {"picture": str(out)}
+    manifest = read_manifest(args.dataset)
+    if not args.augmented:
+        from thesislib.viz import write_contact_sheet
+
+        if args.set:
+            raise ThesisError("--set changes how clips are augmented: add --augmented METHOD.")
+        out = args.out or Path(f"{args.dataset}.png")
+        return {"picture": str(write_contact_sheet(manifest, out, per_class=args.per_class))}
+    from thesislib.chapters.pictures import views_picture
+    from thesislib.methods import settings
+
+    method, _, preset = args.augmented.partition(":")
+    picture = views_picture(manifest, settings(method, preset or "paper", pairs(args.set)))
+    out = args.out or Path(f"{args.dataset}-{method}.png")
+    return {"picture": str(picture.save(out, limit=4_000_000))}
 
 
 def _doctor(args: argparse.Namespace) -> dict[str, Any]:

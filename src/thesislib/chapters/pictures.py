@@ -103,6 +103,50 @@ def augmentation_picture(
     return viz.contact_sheet(list(rows.values()), list(rows), columns=1)
 
 
+def views_picture(manifest: Manifest, config: Any, videos: int = 3, frames: int = 6) -> viz.Picture:
+    """Training clips as decoded and as the network gets them: one view beside, two views below.
+
+    What differs between the frames of a view was drawn for each frame, what they share was drawn
+    once for the clip. Flow is shown by direction and speed as decoded, and as the three channels
+    that the network sees.
+
+    Args:
+        manifest: The data set; its training split, if there is one.
+        config: Clips, views, augmentation, streams; the seed draws the videos as well.
+        videos: How many.
+        frames: Of each clip, evenly spaced, under their numbers in the video.
+    """
+    held = {v.split for v in manifest.videos}
+    some = manifest.select("train") if "train" in held else manifest
+    dataset = clips(some, replace(config, short="pad", min_clips=0, cache=False), train=True)
+    picks = np.linspace(0, config.num_seq * config.seq_len - 1, frames).round().astype(int)
+    rows: list[Frames] = []
+    titles: list[str] = []
+    numbers: list[list[int]] = []
+    for index in np.random.default_rng(config.seed).permutation(len(dataset))[:videos].tolist():
+        item = dataset[(0, index)]
+        number = int(item["index"])  # of the next video, where this one cannot be read
+        video, views = some.videos[number], dataset.views(number, 0, index)
+        raw = dataset.raw(number, [view.start for view in views])
+        indices = [dataset.settings.indices(view.start)[picks] for view in views]
+        for name in raw[0]:
+            decoded = [clip[name][picks] for clip in raw]
+            flow = decoded[0].shape[-1] == 2
+            if flow:
+                decoded = [viz.flow_colours(clip, config.flow.bound) for clip in decoded]
+            shown = denormalise(item[name], config.augment.normalise)
+            shown = shown.reshape(len(views), -1, *shown.shape[-3:])  # (views, N * T, S, S, 3)
+            rows += [*decoded, *shown[:, picks]]
+            stream = f"{video_name(video)}{', flow' if flow else ''}"
+            titles += [f"{stream}, as decoded"] * len(views)
+            titles += ["as the network gets it"]
+            if len(views) == 2:
+                strength = ["light" if v.transform is dataset.light else "heavy" for v in views]
+                titles[-1:] = [f"view {i}, {kind}" for i, kind in enumerate(strength, 1)]
+            numbers += 2 * [np.minimum(i, video.n_frames - 1).tolist() for i in indices]
+    return viz.contact_sheet(rows, titles, numbers, columns=2)
+
+
 def curves_picture(result: Mapping[str, Any]) -> viz.Picture:
     """Pretext accuracy of a row's pre-training on the validation split, beside chance."""
     rows = RunFolder(runs_root() / result["source"]).metrics()

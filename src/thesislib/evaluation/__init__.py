@@ -6,11 +6,13 @@ take three lines::
 
     train, test = (extract(model, manifest.select(split=s), config) for s in ("train", "test"))
     linear_probe(train, test)["probe_top1"]
+    sgd_probe(train, test)["sgd_probe_top1"]  # as CoCLR was released
     nonlinear_probe(train, test)["nonlinear_top1"]
     retrieval(test, train)["retrieval_r1"]  # r5, r10, r20, r50: test videos query training videos
 
 * ``features``: windows, crops and the protocols of test time. ``crops`` is 1, 5 or 10;
-  ``protocol`` is ``full`` (no video is lost, nothing is augmented) or ``as_released``.
+  ``protocol`` is ``full`` (no video is lost, nothing is augmented) or what was released for a
+  method: ``as_released`` (MemDPC), ``as_released_dpc``, ``as_released_coclr``.
 * ``linear_probe``, ``nonlinear_probe``, ``retrieval``: frozen features, as above.
 * ``finetune``: the whole network, for models with ``classifier(classes, dropout)``::
 

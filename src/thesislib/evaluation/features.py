@@ -48,13 +48,16 @@ class Protocol:
 # "full" evaluates every video and augments nothing. "as_released" is MemDPC's test, whatever it
 # does: short videos are left out (29.7 % of UCF101's test videos, 84.8 % of HMDB51's), the input is
 # not normalised, three clips in ten get other colours, windows start half a window less one frame
-# apart. DPC's test drops short videos and is sane else. The resize is that of `config.augment`
-# (nearest neighbour in the preset "as_released"). Left out: DPC's hop of 6 blocks for HMDB51, and
-# CoCLR's training features from one random window.
+# apart. DPC's test drops short videos and is sane else. CoCLR's has colours as MemDPC's, stronger,
+# and is sane else; for retrieval it has one random window of each training video (`one_random`).
+# The resize is that of `config.augment` (nearest neighbour in the presets "as_released" of DPC and
+# MemDPC). Left out: DPC's hop of 6 blocks for HMDB51, and CoCLR's padding of short videos by their
+# first frame: here the last frame stands.
 PROTOCOLS = {
     "full": Protocol(),
     "as_released": Protocol("drop", 1, False, (0.2, 0.2, 0.2, 0.1), 0.3),
     "as_released_dpc": Protocol("drop"),
+    "as_released_coclr": Protocol("pad", 1, True, (0.4, 0.4, 0.4, 0.1), 0.3),
 }
 
 
@@ -110,6 +113,7 @@ def over_windows(
     windows: int = 0,
     crops: int = 1,
     protocol: str = "full",
+    one_random: bool = False,
 ) -> Features:
     """Mean of ``function(batch)`` ``(B, D)`` over the test windows and crops of each video.
 
@@ -121,6 +125,7 @@ def over_windows(
         windows: At most so many windows a video, evenly spread; 0: all.
         crops: 1, 5 or 10 views of each window (thesis 3.5.3).
         protocol: A key of :data:`PROTOCOLS`.
+        one_random: One window of each video, drawn by the run's seed, in the place of all.
 
     Raises:
         ThesisError: There is no such protocol or number of crops, or no video can be used.
@@ -129,7 +134,12 @@ def over_windows(
     # Every window is read once: there is nothing to keep.
     settings = replace(test.apply(clip_settings(config)), cache=None)
     dataset = WindowDataset(
-        manifest, settings, max_windows=windows, crops=crops, hop_frames=test.hop_frames(settings)
+        manifest,
+        settings,
+        max_windows=windows,
+        one_random=one_random,
+        crops=crops,
+        hop_frames=test.hop_frames(settings),
     )
     seen: set[tuple[int, int, int]] = set()
     sums: dict[int, NDArray[np.float64]] = {}
@@ -177,7 +187,20 @@ def in_batches(
 
 
 def extract(
-    model: Any, manifest: Manifest, config: RunConfig, crops: int = 1, protocol: str = "full"
+    model: Any,
+    manifest: Manifest,
+    config: RunConfig,
+    crops: int = 1,
+    protocol: str = "full",
+    one_random: bool = False,
 ) -> Features:
     """``model.encode`` of every video, averaged over its windows and crops."""
-    return over_windows(model.encode, model, manifest, config, crops=crops, protocol=protocol)
+    return over_windows(
+        model.encode,
+        model,
+        manifest,
+        config,
+        crops=crops,
+        protocol=protocol,
+        one_random=one_random,
+    )

@@ -35,7 +35,7 @@ class FinetuneConfig(RunConfig):
     backbone_lr: float = 1.0  # rate of the backbone, against that of the linear layer
     windows: int = 0  # test windows a video; 0: all, half overlapping
     crops: int = 1  # test views of a window: 1, 5 or 10
-    protocol: str = "full"  # of the test: full, or what the released code does, as_released
+    protocol: str = "full"  # of the test: full, or as released: a key of PROTOCOLS
     source: str = ""  # the run whose weights are tuned; "" for random initialisation
 
     def __post_init__(self) -> None:

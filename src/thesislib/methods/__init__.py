@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 from thesislib.config import SMALL_CLIPS, Augment, RunConfig, choose
@@ -32,6 +33,15 @@ SMALL_BLOCKS: dict[str, Any] = {
 }
 
 
+def settings(method: str, preset: str, changes: Mapping[str, Any] | None = None) -> Any:
+    """The resolved settings of a method: its preset, then what the caller changes."""
+    return _module(method).CONFIG.preset(preset).override(changes or {})
+
+
+def _module(method: str) -> ModuleType:
+    return importlib.import_module(f"thesislib.methods.{choose('method', method, METHODS)}")
+
+
 def describe(method: str, preset: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What ``thesislib info`` prints: parameters by part, operations, shapes, settings.
 
@@ -40,8 +50,7 @@ def describe(method: str, preset: str, changes: Mapping[str, Any] | None = None)
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    module = importlib.import_module(f"thesislib.methods.{choose('method', method, METHODS)}")
-    config = module.CONFIG.preset(preset).override(changes or {})
+    module, config = _module(method), settings(method, preset, changes)
     # Counting needs shapes alone: on the meta device even the largest model costs nothing.
     with torch.device("meta"):
         model = module.MODEL(config)
