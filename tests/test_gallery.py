@@ -158,6 +158,7 @@ def test_queries_from_outside_are_encoded_by_the_run(
     first, second = json.loads(done.out)["results"]
     assert first["neighbours"][0]["path"] == str(home.videos / "hills" / "v3.mp4")
     assert first["neighbours"][0]["cosine"] == pytest.approx(1, abs=1e-4)
+    assert (first["label"], second["label"]) == ("", "sea"), "known by its path"
     assert str(known) not in {n["path"] for n in second["neighbours"]}
     assert "broken.mp4: not a video" in done.err
     strange = home.root / os.fsdecode(b"\xff.mp4")

@@ -126,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
     retrieve.add_argument("--k", type=int, default=5, help="neighbours of each query")
     retrieve.add_argument("--out", type=Path, default=Path("gallery.html"), help="the page")
     retrieve.add_argument(
-        "--queries", type=int, default=60, metavar="N", help="at most so many queries; 0: all"
+        "--queries", type=int, default=40, metavar="N", help="at most so many queries; 0: all"
     )
 
     reproduce = add("reproduce", _reproduce, "run chapters' notebooks into runs/ by papermill")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +30,7 @@ from thesislib.evaluation.index import FeatureIndex, build_index, check_target, 
 from thesislib.runs import load_run, newest_run
 
 Log = Callable[[str], None]
-QUERIES = 60  # shown where nobody says how many: a page of about 2 MB
+QUERIES = 40  # shown where nobody says how many: a page of at most about 4 MB
 
 
 def _stderr(line: str) -> None:
@@ -140,7 +141,9 @@ def retrieve(
     index = FeatureIndex.load(folder)
     asked, skipped = encode(queries, index, limit, log) if queries else (None, [])
     asked = asked or index.select(_evenly(len(index), limit, log))
-    known = {video.path for video in index.videos}
+    known = {video.path: video for video in index.videos}
+    # Label and group of a query that the index has are those of the data set.
+    asked = replace(asked, videos=tuple(known.get(v.path, v) for v in asked.videos))
     others = len(index) - any(video.path in known for video in asked.videos)
     if others < 1:
         raise ThesisError(f"The index {folder} has one video: there is nothing to compare it with.")

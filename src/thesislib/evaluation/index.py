@@ -115,8 +115,8 @@ class FeatureIndex:
     def search(self, queries: FeatureIndex | None = None, k: int = 5) -> Neighbours:
         """The ``k`` videos of the index that are nearest to each query; never the query itself.
 
-        The mean of the index is taken off both sides, as in :func:`thesislib.evaluation.retrieval.
-        nearest`; but the queries' own mean is not used, since there may be a single one.
+        The mean of the index is taken off both sides. That of the queries themselves, which
+        :func:`thesislib.evaluation.retrieval.nearest` takes, would leave nothing of a single one.
 
         Args:
             queries: Made by the same encoders; default: every video of the index. A query is left

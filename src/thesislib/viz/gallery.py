@@ -20,7 +20,7 @@ from thesislib.data.reader import open_video
 from thesislib.errors import VideoError
 from thesislib.viz.video import shrunk
 
-SIDE, FRAMES, SECONDS, QUALITY = 128, 10, 2.0, 40  # of a moving thumbnail: about 10 kB
+SIDE, FRAMES, SECONDS, QUALITY = 128, 8, 2.0, 35  # of a moving thumbnail: 6 to 15 kB
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ body { margin: 0 auto; max-width: 76rem; padding: 1rem; background: var(--ground
  color: var(--ink); font: 15px/1.4 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: .5rem 0; overflow-wrap: anywhere; }
 header p { margin: .3rem 0; max-width: 46rem; color: var(--quiet); overflow-wrap: anywhere; }
-article { display: grid; grid-template-columns: 10rem 1fr; gap: 1.25rem; padding: 1rem 0;
+article { display: grid; grid-template-columns: 12rem 1fr; gap: 1.25rem; padding: 1rem 0;
  border-top: 1px solid var(--line); margin-top: 1rem; }
 ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .75rem;
  list-style: none; margin: 0; padding: 0; }
