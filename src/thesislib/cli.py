@@ -113,6 +113,28 @@ def parser() -> argparse.ArgumentParser:
     baselines.add_argument("--seed", type=int, default=0)
     baselines.add_argument("--supervised", action="store_true", help="train the two networks too")
 
+    features = add("features", _features, "encode your videos: an index to look things up in")
+    features.add_argument("source", help="name of a data set, or a folder of videos")
+    features.add_argument(
+        "--run",
+        dest="runs",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="pre-training run, twice for two streams; default: the newest on these videos",
+    )
+    features.add_argument("--out", type=Path, help="folder; default: <data set>_index")
+    features.add_argument("--crops", type=int, default=1, choices=(1, 5, 10))
+
+    retrieve = add("retrieve", _retrieve, "show the nearest videos in an index as a web page")
+    retrieve.add_argument("index", type=Path, help="folder that `features` wrote")
+    retrieve.add_argument("query", nargs="*", help="videos or folders; default: those of the index")
+    retrieve.add_argument("--k", type=int, default=5, help="neighbours of each query")
+    retrieve.add_argument("--out", type=Path, default=Path("gallery.html"), help="the page")
+    retrieve.add_argument(
+        "--queries", type=int, default=40, metavar="N", help="at most so many queries; 0: all"
+    )
+
     reproduce = add("reproduce", _reproduce, "run chapters' notebooks into runs/ by papermill")
     reproduce.add_argument("chapters", nargs="+", help="02, or 02_dpc")
     reproduce.add_argument("--profile", default="small", choices=PROFILES)
@@ -281,6 +303,19 @@ def _baselines(args: argparse.Namespace) -> dict[str, Any]:
 
     manifest = read_manifest(args.dataset)
     return {"top1": baselines(manifest, seed=args.seed, supervised=args.supervised, log=_say)}
+
+
+def _features(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.own_videos import index_videos
+
+    return index_videos(args.source, args.runs, args.out, args.crops, _say)
+
+
+def _retrieve(args: argparse.Namespace) -> dict[str, Any]:
+    from thesislib.own_videos import retrieve
+
+    found = retrieve(args.index, args.query, args.k, args.out, args.queries, _say)
+    return found if args.json else {k: v for k, v in found.items() if k != "results"}
 
 
 def _reproduce(args: argparse.Namespace) -> dict[str, Any]:

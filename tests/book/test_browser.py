@@ -7,10 +7,18 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
+from video_files import write_video
+
+from thesislib.data.manifest import Video
+from thesislib.viz.gallery import Match, gallery_page, thumbnails
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -124,6 +132,20 @@ def test_pictures_load_and_nothing_is_asked_of_a_network(seen: list[dict[str, An
     assert {v["page"]: v["broken"] for v in seen if v["broken"]} == {}
     assert {v["page"]: v["outside"] for v in seen if v["outside"]} == {}
     assert all(view["title"] for view in seen)
+
+
+def test_a_gallery_fits_every_window(tmp_path: Path) -> None:
+    """The page of ``thesislib retrieve``, with one video, one file that is gone and long names."""
+    folder = tmp_path / "html"
+    film = Video(str(write_video(folder / "a.mp4", 9)), "sea", "test", "g", 9, 30.0, 64, 48)
+    gone = replace(film, path=f"/{'x' * 90}/b.mp4", label="w" * 80)
+    rows = [(film, [Match(gone, -0.5)] * 5), (gone, [Match(film, 1.0)] * 9)]
+    page = gallery_page("y" * 200, ["A note. " * 50], rows, thumbnails([film, gone]))
+    (folder / "gallery.html").write_text(page)
+    phone, wide = look(folder, ["gallery.html"])
+    for view in (phone, wide):
+        assert view["scroll"] <= view["shown"] and not view["wide"], view
+        assert not view["outside"] and view["title"]
 
 
 def test_the_harness_sees_what_is_wrong(tmp_path: Path) -> None:

@@ -53,6 +53,21 @@ def test_bad_files_are_named_skipped_counted_and_training_goes_on(
     assert data.report["failed"] == 0
 
 
+def test_a_name_that_is_no_text_is_skipped(good_folder: Path, tmp_path: Path, roots: Path) -> None:
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    shutil.copy(good_folder / "a" / "v0.mp4", folder / "v0.mp4")
+    try:
+        shutil.copy(good_folder / "a" / "v0.mp4", folder / os.fsdecode(b"\xff.mp4"))
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 alone")
+    made = prepare_folder(folder, "names", progress=False)
+    assert [Path(v.path).name for v in made.videos] == ["v0.mp4"]
+    assert made.info["skipped"] == [
+        {"path": "\N{REPLACEMENT CHARACTER}.mp4", "reason": "its name is not UTF-8: rename it"}
+    ]
+
+
 def test_nothing_usable_stops_with_one_sentence(tmp_path: Path, roots: Path) -> None:
     write_bad_files(tmp_path / "bad")
     with pytest.raises(ThesisError, match=r"^None of the 6 files of .*bad is a usable video"):

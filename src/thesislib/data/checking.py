@@ -101,9 +101,17 @@ def in_parallel(
                 future.cancel()
 
 
+def printable(name: str) -> str:
+    """A file's name as text: it may hold bytes that are none."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def _look(path: Path, full: bool) -> Finding:
     try:
+        str(path).encode()
         info = probe(path, full)
+    except UnicodeEncodeError:  # no manifest could hold it, and decord cannot open it
+        return "its name is not UTF-8: rename it"
     except VideoError as error:
         return error.reason
     except OSError as error:

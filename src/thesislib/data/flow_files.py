@@ -67,8 +67,12 @@ def remedy(manifest: Manifest, settings: Mapping[str, Any] | None = None) -> str
     return f"thesislib flow {manifest.name}{''.join(options)}"
 
 
-def read_note(manifest: Manifest) -> dict[str, Any]:
+def read_note(manifest: Manifest, wanted: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What ``flow.json`` says.
+
+    Args:
+        manifest: The data set.
+        wanted: Settings of the flow that is asked for; the error names the command for them.
 
     Raises:
         ThesisError: There is none, or it cannot be read.
@@ -76,7 +80,7 @@ def read_note(manifest: Manifest) -> dict[str, Any]:
     path = manifest.root / FOLDER / NOTE_FILE
     if not path.is_file():
         raise ThesisError(
-            f"{manifest.name!r} has no optical flow: run `thesislib flow {manifest.name}` first."
+            f"{manifest.name!r} has no optical flow: run `{remedy(manifest, wanted or {})}` first."
         )
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
@@ -91,7 +95,8 @@ def read_note(manifest: Manifest) -> dict[str, Any]:
 
 def check_note(manifest: Manifest, config: FlowConfig) -> dict[str, Any]:
     """The note, if the flow was made with these settings from these videos."""
-    note, wanted = read_note(manifest), dataclasses.asdict(config)
+    wanted = dataclasses.asdict(config)
+    note = read_note(manifest, wanted)
     if note["settings"] != wanted:
         there, here = (
             ", ".join(f"{k} {v}" for k, v in settings.items())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from thesislib.config import data_root
-from thesislib.data.checking import check_files
+from thesislib.data.checking import check_files, printable
 from thesislib.data.containers import VIDEO_SUFFIXES, VideoInfo
 from thesislib.data.manifest import (
     INFO_FILE,
@@ -139,7 +139,7 @@ def write_checked(
         if isinstance(finding, VideoInfo)
     ]
     skipped = [
-        {"path": c.name, "reason": finding}
+        {"path": printable(c.name), "reason": finding}
         for c, finding in zip(candidates, findings, strict=True)
         if isinstance(finding, str)
     ]
@@ -270,7 +270,8 @@ def _target(name: str, root: str | Path | None, info: dict[str, Any], force: boo
         if before and not same:
             raise ThesisError(
                 f"The name {name!r} is taken by a data set from {before.get('source', target)}: "
-                "choose another --name, or give --force to replace its manifest."
+                f"run `thesislib prepare {info.get('recipe', 'folder')} PATH --name ANOTHER`, or "
+                "with --force to replace its manifest."
             )
     return target
 

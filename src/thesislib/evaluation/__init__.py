@@ -37,5 +37,11 @@ take three lines::
     unintentional_probe(model, manifest, config)["oops_probe_top1"]
     unintentional_finetune(model, manifest, config, method="mine")["oops_finetune_top1"]
 
+* ``index``: features of every video of a data set, with what they were made of; look-up by cosine::
+
+    index = build_index(model, manifest, config)
+    index.save("mine_index")
+    FeatureIndex.load("mine_index").search(k=5)
+
 * ``imagenet``: single-frame features of an ImageNet network, a baseline for the probes.
 """

@@ -144,7 +144,7 @@ def write_contact_sheet(
         try:
             reader = open_video(manifest.file(video))
             numbers = np.linspace(0, len(reader) - 1, min(frames, len(reader))).round().astype(int)
-            shown = np.stack([_fit(f) for f in reader.frames(numbers)])
+            shown = np.stack([shrunk(f) for f in reader.frames(numbers)])
         except VideoError as error:
             shown, numbers = np.full((frames, 64, 64, 3), 235, np.uint8), np.arange(frames)
             title = f"{Path(video.path).name}: {error.reason}"
@@ -156,7 +156,7 @@ def write_contact_sheet(
     return contact_sheet(videos, titles, indices, columns).save(path, limit=4_000_000)
 
 
-def _fit(frame: Frames, side: int = 120) -> Frames:
+def shrunk(frame: Frames, side: int = 120) -> Frames:
     """A frame (H, W, 3) made smaller so that its longer side is at most ``side`` pixels."""
     scale = side / max(frame.shape[:2])
     if scale >= 1:

@@ -1,0 +1,130 @@
+"""Finished pre-training runs: which there are, and the model of one of them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from thesislib.checkpoint import RunFolder, load_state
+from thesislib.config import runs_root
+from thesislib.errors import ThesisError
+from thesislib.methods import METHODS
+
+SHOWN = 5  # runs that an error message lists
+
+
+def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
+    """The model of a finished pre-training run, its settings and its folder.
+
+    Args:
+        name: Name of a run below :func:`thesislib.config.runs_root`, or the path of its folder,
+            whose own name starts with the method: ``dpc-small-...``.
+
+    Returns:
+        The model on the CPU in evaluation mode; its settings (``config.dataset`` is the data set it
+        was trained on); the run.
+
+    Raises:
+        ThesisError: There is no such run, it has not finished, it is no pre-training run, or a
+            file of it is damaged.
+    """
+    run = _find(name)
+    method = run.name.partition("-")[0]
+    if method not in METHODS:
+        raise ThesisError(
+            f"{run.name} is no pre-training run, so it has no encoder of its own: {_instead(run)}."
+        )
+    if not run.finished:
+        run.result()  # raises, and says how to go on
+    module = importlib.import_module(f"thesislib.methods.{method}")
+    config = module.CONFIG.from_dict(_settings(run))
+    model = module.MODEL(config)
+    load_state(run.checkpoint, model)
+    return model.eval(), config, run
+
+
+def finished_runs(dataset: str | None = None) -> list[RunFolder]:
+    """The finished pre-training runs below the runs' root, the newest first.
+
+    Args:
+        dataset: Name of a data set: only the runs that were trained on it.
+    """
+    found = []
+    for path in runs_root().glob("*-*/"):
+        run = RunFolder(path)
+        if run.name.partition("-")[0] not in METHODS or not run.finished:
+            continue
+        try:
+            if dataset is None or _settings(run)["dataset"] == dataset:
+                ended = _result(run).get("provenance", {}).get("ended", "")  # sorts by time
+                found.append((ended, run.name, run))
+        except (ThesisError, KeyError):  # damaged: not to be offered
+            continue
+    return [run for _, _, run in sorted(found, reverse=True, key=lambda item: item[:2])]
+
+
+def newest_run(dataset: str) -> RunFolder:
+    """The newest finished pre-training run on a data set.
+
+    Raises:
+        ThesisError: There is none; the command that makes one is named.
+    """
+    if runs := finished_runs(dataset):
+        return runs[0]
+    others = finished_runs()
+    hint = f", or name a run on other videos by --run: {_listed(others)}" if others else ""
+    raise ThesisError(
+        f"There is no finished pre-training run on {dataset!r}: "
+        f"run `thesislib train dpc --dataset {dataset}` first{hint}."
+    )
+
+
+def _find(name: str | Path) -> RunFolder:
+    root = runs_root()
+    for folder in (root / name, Path(name).expanduser()):
+        if (folder / "config.json").is_file():
+            return RunFolder(folder.resolve())
+    runs = finished_runs()
+    if not runs:
+        raise ThesisError(
+            f"There is no run {str(name)!r} and no finished pre-training run in {root}: "
+            "`thesislib train` makes one."
+        )
+    near = difflib.get_close_matches(str(name), [run.name for run in runs], n=1)
+    hint = f"did you mean {near[0]!r}? There are" if near else "choose one of"
+    raise ThesisError(f"There is no run {str(name)!r} in {root}: {hint} {_listed(runs)}.")
+
+
+def _listed(runs: list[RunFolder]) -> str:
+    more = f" and {len(runs) - SHOWN} older ones" if len(runs) > SHOWN else ""
+    return ", ".join(run.name for run in runs[:SHOWN]) + more
+
+
+def _instead(run: RunFolder) -> str:
+    """What to name in the place of a run that was fine-tuned, fused, or only judged another."""
+    source = str(_settings(run).get("source") or _result(run).get("source"))
+    if (runs_root() / source.partition(" ")[0] / "config.json").is_file():
+        return f"name {source.partition(' ')[0]}, whose weights it used"
+    return f"the name of one starts with {' or '.join(f'{method}-' for method in METHODS)}"
+
+
+def _settings(run: RunFolder) -> dict[str, Any]:
+    path = run.path / "config.json"
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise ThesisError(f"{path} is damaged: delete the folder and train again.")
+    return settings
+
+
+def _result(run: RunFolder) -> dict[str, Any]:
+    """What a run wrote at its end; nothing where that cannot be read."""
+    try:
+        return run.result()
+    except (ThesisError, ValueError):
+        return {}

@@ -1,0 +1,289 @@
+"""From a folder of videos to an index and a page of neighbours, by the command line."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "data"))
+from video_files import write_video
+
+from studio import SMALL
+from thesislib.cli import main
+from thesislib.config import FlowConfig
+from thesislib.data.flow import compute_flow
+from thesislib.data.folder import prepare_folder
+from thesislib.data.manifest import Video, read_manifest
+from thesislib.errors import ThesisError
+from thesislib.evaluation.index import FeatureIndex
+from thesislib.experiments import pretrain
+from thesislib.runs import finished_runs, load_run, newest_run
+from thesislib.viz.gallery import Match, gallery_page, thumbnails
+
+EVIL = "<script>alert(1)&\"'.mp4"
+TINY = {**SMALL, "epochs": 1}
+DIS = {"modality": "flow", "flow.algorithm": "dis"}
+
+
+class Home:
+    """A user's folder of six videos, a run on it, and a run on its optical flow."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.videos, self.runs = root, root / "holiday", root / "runs"
+        for i, name in enumerate(["v0.mp4", "v1.mp4", EVIL, "v3.mp4", "v4.mp4", "v5.mp4"]):
+            write_video(self.videos / ("sea", "hills")[i % 2] / name, 20 + i, tone=i)
+        (self.videos / "sea" / "broken.mp4").write_text("no film")
+        prepare_folder(self.videos, "holiday", progress=False)
+        self.rgb = self.train()
+
+    def train(self, **changes: Any) -> str:
+        name: str = pretrain("dpc/5pred3", "small", "holiday", 0, TINY | changes, log=None)[1].name
+        return name
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    root = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("data", "runs", "results"):
+            patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
+        patch.chdir(root)
+        yield Home(root)
+
+
+@pytest.fixture(scope="module")
+def index(home: Home) -> Path:
+    assert main(["features", str(home.videos), "--json"]) == 0
+    return home.root / "holiday_index"
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_a_folder_becomes_an_index_that_says_what_it_is(home: Home, index: Path) -> None:
+    note = json.loads((index / "index.json").read_text())
+    assert note["dataset"] == "holiday" and len(note["videos"]) == 6
+    assert {v["split"] for v in note["videos"]} == {"train", "val", "test"}
+    assert all(v["fps"] == 30 and Path(v["path"]).is_file() for v in note["videos"])
+    (stream,) = note["streams"]
+    assert stream["run"] == home.rgb and stream["shape"][0] == 6 and stream["dtype"] == "float32"
+    assert stream["preprocessing"]["modality"] == "rgb"
+    assert note["fingerprint"] == read_manifest("holiday").fingerprint
+
+
+def test_the_page_stands_alone(home: Home, index: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["retrieve", str(index), "--k", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    text = Path(said["page"]).read_text(encoding="utf-8")
+    assert Path(said["page"]) == Path("gallery.html") and said["megabytes"] < 0.2
+    page = Page(text)
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "img")]
+    assert {a["href"][:8] for _, a in page.tags if "href" in a} == {"file:///"}
+    assert not re.search(r"https?:|@import|url\((?!data:)", text)
+    assert "default-src 'none'" in text and "width=device-width" in text
+    # Each picture once, moving and still, however often it is shown.
+    rules = re.findall(r"\.v(\d)\{background-image:url\(data:image/webp;base64,([^)]+)\)\}", text)
+    assert [number for number, _ in rules] == list("012345") * 2
+    frames = [Image.open(io.BytesIO(base64.b64decode(data))).n_frames for _, data in rules]
+    assert min(frames[:6]) > 1 and set(frames[6:]) == {1}
+    shown = [a for _, a in page.tags if a.get("role") == "img"]
+    assert len(shown) == 6 * 3 and all((a["aria-label"] or "").startswith("video ") for a in shown)
+    for result in said["results"]:
+        assert len(result["neighbours"]) == 2
+        assert result["path"] not in {n["path"] for n in result["neighbours"]}
+        assert "same class" in page.words or "another class" in page.words
+    right = sum(r["neighbours"][0]["label"] == r["label"] for r in said["results"])
+    assert said["right"] == right and said["labelled"] == 6
+    assert f"in {right} of 6 cases" in page.words
+    assert text.count("✓ </span>") == sum(
+        n["label"] == r["label"] for r in said["results"] for n in r["neighbours"]
+    )
+
+
+def test_names_from_outside_do_no_harm(home: Home, index: Path) -> None:
+    text = Path("gallery.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "<script" not in text and "alert(1)" in page.words
+    assert all(not any(k.startswith("on") for k in attributes) for _, attributes in page.tags)
+    named = [a["aria-label"] for _, a in page.tags if EVIL in (a.get("aria-label") or "")]
+    assert named, "the whole name, as it is on the disk"
+    label = '"><img src=x onerror=alert(1)>'
+    video = Video("/x/\udcff.mp4", label, "test", "g", 30, 30.0, 64, 48)
+    other = Video("/y/b.mp4", label, "test", "g", 30, 30.0, 64, 48)
+    pictures = thumbnails([video, other])
+    bad = Page(gallery_page(label, [label], [(video, [Match(other, 0.5)])], pictures))
+    assert {tag for tag, _ in bad.tags}.isdisjoint({"img", "script"})
+    assert "no such file" in bad.words and "same recording" in bad.words and label in bad.words
+
+
+def test_queries_from_outside_are_encoded_by_the_run(
+    home: Home, index: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = home.root / "new" / "copy.mp4"
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(home.videos / "hills" / "v3.mp4", copy)
+    capsys.readouterr()
+    known = home.videos / "sea" / "v4.mp4"
+    bad = home.videos / "sea" / "broken.mp4"
+    words = [str(copy.parent), str(known), str(bad)]
+    assert main(["retrieve", str(index), *words, "--out", "q.html", "--json"]) == 0
+    done = capsys.readouterr()
+    first, second = json.loads(done.out)["results"]
+    assert first["neighbours"][0]["path"] == str(home.videos / "hills" / "v3.mp4")
+    assert first["neighbours"][0]["cosine"] == pytest.approx(1, abs=1e-4)
+    assert (first["label"], second["label"]) == ("", "sea"), "known by its path"
+    assert str(known) not in {n["path"] for n in second["neighbours"]}
+    assert "broken.mp4: not a video" in done.err
+    strange = home.root / os.fsdecode(b"\xff.mp4")
+    shutil.copy(copy, strange)
+    assert main(["retrieve", str(index), str(strange), str(copy), "--out", "q.html"]) == 0
+    assert "its name is not UTF-8: rename it" in capsys.readouterr().out
+    assert main(["retrieve", str(index), str(bad)]) == 1
+    assert "None of the queries is a usable video" in capsys.readouterr().err
+
+
+def test_a_run_that_is_gone_or_changed_is_not_used(
+    home: Home, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(home.runs, runs)
+    monkeypatch.setenv("THESISLIB_RUNS", str(runs))
+    query = str(home.videos / "sea" / "v0.mp4")
+    from thesislib.own_videos import retrieve
+
+    config = runs / home.rgb / "config.json"
+    text = config.read_text()
+    config.write_text(text.replace('"size": 32', '"size": 64'))
+    with pytest.raises(ThesisError, match=r"has changed since .* `thesislib features holiday`"):
+        retrieve(index, [query], out=tmp_path / "x.html")
+    config.write_text(text)
+    retrieve(index, [query], out=tmp_path / "x.html", log=lambda line: None)
+    shutil.rmtree(runs / home.rgb)
+    with pytest.raises(ThesisError, match="run of the index cannot encode queries: There is no"):
+        retrieve(index, [query], out=tmp_path / "x.html")
+    # What lies in the index needs no run.
+    assert retrieve(index, out=tmp_path / "x.html", limit=2)["queries"] == 2
+
+
+def test_two_streams(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = read_manifest("holiday")
+    compute_flow(manifest, FlowConfig("dis"), progress=False)
+    flow = home.train(**DIS)
+    assert newest_run("holiday").name in (flow, home.rgb)
+    runs = ["--run", home.rgb, "--run", str(home.runs / flow)]
+    assert main(["features", "holiday", *runs, "--out", "both"]) == 0
+    both = FeatureIndex.load("both")
+    assert [s.preprocessing["modality"] for s in both.streams] == ["rgb", "flow"]
+    assert [s.run for s in both.streams] == [home.rgb, flow]
+    capsys.readouterr()
+    # The flow of a query is computed on the way: a copy finds its original in both streams.
+    copy = shutil.copy(home.videos / "sea" / "v4.mp4", home.root / "again.mp4")
+    assert main(["retrieve", "both", str(copy), "--out", "b.html", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["neighbours"][0]["path"] == str(home.videos / "sea" / "v4.mp4")
+    assert result["neighbours"][0]["cosine"] == pytest.approx(1, abs=1e-4)
+    # Without flow one sentence names the command, with the settings of the run.
+    shutil.rmtree(manifest.root / "flow")
+    assert main(["features", "holiday", "--run", flow]) == 1
+    said = capsys.readouterr().err
+    assert "'holiday' has no optical flow: run `thesislib flow holiday --algorithm dis`" in said
+
+
+def test_runs_are_found_and_named(home: Home, tmp_path: Path) -> None:
+    model, config, run = load_run(home.rgb)
+    assert run.name == home.rgb and config.dataset == "holiday" and not model.training
+    assert load_run(run.path)[2].path == run.path.resolve()
+    assert newest_run("holiday").name in {r.name for r in finished_runs("holiday")}
+    with pytest.raises(ThesisError, match=rf"did you mean '{home.rgb[:3]}.*There are .*{home.rgb}"):
+        load_run(home.rgb[:-1] + "x")
+    with pytest.raises(ThesisError, match=f"There is no run 'zzz' in .*choose one of .*{home.rgb}"):
+        load_run("zzz")
+    with pytest.raises(ThesisError, match="on 'other': run `thesislib train dpc --dataset other`"):
+        newest_run("other")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("unfinished", "has not finished"),
+        ("dpc_finetune", "is no pre-training run.*name ORIGINAL, whose weights it used"),
+        ("dpc_5pred3", "is no pre-training run.*starts with dpc- or memdpc-"),
+        ("config", "config.json is damaged"),
+        ("setting", "There is no setting of DPCConfig 'epoch'"),
+        ("checkpoint", "checkpoint.safetensors is damaged"),
+    ],
+)
+def test_runs_that_cannot_be_loaded(change: str, message: str, home: Home, tmp_path: Path) -> None:
+    method = change if "_" in change else "dpc"
+    folder = tmp_path / home.rgb.replace("dpc", method, 1)
+    shutil.copytree(home.runs / home.rgb, folder)
+    config = folder / "config.json"
+    if change == "unfinished":
+        (folder / "result.json").unlink()
+    elif change == "dpc_finetune":
+        config.write_text(json.dumps({"source": home.rgb}))
+    elif change == "config":
+        config.write_text("{")
+    elif change == "setting":
+        config.write_text('{"epoch": 1}')
+    elif change == "checkpoint":
+        (folder / "checkpoint.safetensors").write_bytes(b"x")
+    with pytest.raises(ThesisError, match=message.replace("ORIGINAL", home.rgb)) as error:
+        load_run(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_calls_get_one_sentence(
+    home: Home, index: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home.root / "page").mkdir()
+    for words, message in (
+        (["features", "nowhere"], "There is no data set and no folder 'nowhere'"),
+        (["features", "holiday", "--run", "x"], "There is no run 'x'"),
+        (
+            ["features", "holiday", "--out", str(home.videos), "--run", home.rgb],
+            "holds other files",
+        ),
+        (["retrieve", "nowhere"], "There is no index in nowhere"),
+        (["retrieve", str(index), "gone.mp4"], "gone.mp4: no such file"),
+        (["retrieve", str(index), "--k", "0"], "at least one neighbour"),
+        (["retrieve", str(index), "--out", "page"], "page is a folder"),
+    ):
+        capsys.readouterr()
+        assert main(words) == 1
+        said = capsys.readouterr().err
+        assert message in said and "Traceback" not in said
+
+
+def test_one_video_has_no_neighbour(home: Home, index: Path) -> None:
+    FeatureIndex.load(index).select([0]).save(home.root / "one")
+    assert main(["retrieve", "one"]) == 1
+    FeatureIndex.load(index).select([0, 1]).save(home.root / "two")
+    assert main(["retrieve", "two", "--k", "9"]) == 0  # as many as there are
