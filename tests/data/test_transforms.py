@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from thesislib._torchvision import ensure_torchvision
 from thesislib.config import Augment
@@ -179,6 +180,169 @@ def test_crops_lie_inside_and_follow_their_definition() -> None:
     assert {b[1] for b in boxes} == set(range(41))
     assert transforms.draw_crop(90, 120, fixed, rng, False) == (5, 20, 80, 80)
     assert transforms.draw_crop(60, 50, fixed, rng, False) == (5, 0, 50, 50)
+
+
+def test_a_box_that_does_not_fit_may_give_the_whole_frame() -> None:
+    options = Augment(crop_area=(0.2, 1.0), crop_fallback="whole")
+    square = Augment(crop_area=(0.2, 1.0))
+    whole = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        share, aspect = rng.uniform(0.2, 1.0), rng.uniform(0.75, 4 / 3)
+        w, h = round((90 * 120 * share * aspect) ** 0.5), round((90 * 120 * share / aspect) ** 0.5)
+        w, h = (h, w) if rng.random() < 0.5 else (w, h)
+        box = transforms.draw_crop(90, 120, options, np.random.default_rng(seed), True)
+        if w <= 120 and h <= 90:
+            assert box[2:] == (h, w)
+            same = transforms.draw_crop(90, 120, square, np.random.default_rng(seed), True)
+            assert box == same, "where the first box fits, both draw alike"
+        else:
+            assert box == (0, 0, 90, 120), "after one try"
+            whole += 1
+    assert 40 < whole < 300
+    # At test time there is nothing to fall back from.
+    assert transforms.draw_crop(90, 120, options, np.random.default_rng(0), False)[2:] == (90, 90)
+
+
+def test_a_grey_clip_may_have_a_channel_for_each_frame() -> None:
+    frames = smooth_frames(60, 4, 4)
+    options = Augment(grey=0.5, grey_scope="clip", grey_kind="channels")
+    grey = 0
+    for seed in range(20):
+        out = transforms.grey(frames, options, np.random.default_rng(seed))
+        if np.array_equal(out, frames):
+            continue
+        grey += 1
+        match = (out[..., :1] == frames).all((1, 2))  # (60, 3): which channel was copied
+        assert (match.sum(1) == 1).all() and (out == out[..., :1]).all()
+        assert set(match.argmax(1)) == {0, 1, 2}
+    assert 4 < grey < 16
+    one = Augment(grey=1.0, grey_scope="clip", grey_kind="channel")
+    out = transforms.grey(frames, one, np.random.default_rng(0))
+    assert len(set((out[..., :1] == frames).all((1, 2)).argmax(1))) == 1
+
+
+def naive_blur(plane: np.ndarray, sigma: float) -> np.ndarray:
+    """The two-dimensional Gaussian sum of each pixel, mirrored at the border."""
+    reach = int(np.ceil(4 * sigma))
+    weights = {k: np.exp(-(k**2) / (2 * sigma**2)) for k in range(-reach, reach + 1)}
+    total = sum(weights.values()) ** 2
+    height, width = plane.shape
+
+    def mirrored(i: int, n: int) -> int:
+        i = abs(i) % (2 * n - 2)
+        return i if i < n else 2 * n - 2 - i
+
+    out = np.zeros(plane.shape)
+    for i, j in itertools.product(range(height), range(width)):
+        out[i, j] = sum(
+            weights[a] * weights[b] * plane[mirrored(i + a, height), mirrored(j + b, width)]
+            for a in weights
+            for b in weights
+        )
+    return out / total
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 2.0])
+def test_blur_against_a_loop(sigma: float) -> None:
+    frames = smooth_frames(2, 9, 11)
+    got = transforms.blur(frames, sigma)
+    assert got.shape == frames.shape and got.dtype == np.uint8
+    for c in range(3):
+        assert np.abs(got[1, ..., c] - naive_blur(frames[1, ..., c], sigma)).max() <= 2
+    if sigma == 0.1:
+        assert np.array_equal(got, frames)
+
+
+def test_blur_is_drawn_once_for_the_clip_and_never_at_test_time() -> None:
+    frames = np.repeat(smooth_frames(1, 16, 16), 5, axis=0)
+    options = Augment(crop="centre", flip=0.0, blur_p=0.5, blur=(0.5, 2.0))
+    transform, sharp = Transform(options, 16, True), []
+    spreads = set()
+    for seed in range(200):
+        out = transform.augment_frames(frames, np.random.default_rng(seed))
+        assert (out == out[:1]).all()
+        sharp.append(np.array_equal(out, frames))
+        spreads.add(round(float(out[0].std()), 1))
+        expected = np.random.default_rng(seed)
+        flip, drawn = expected.random(), expected.random() < 0.5
+        assert 0 <= flip < 1 and sharp[-1] == (not drawn)
+        if drawn:
+            assert np.array_equal(out, transforms.blur(frames, expected.uniform(0.5, 2.0)))
+    assert 0.4 < np.mean(sharp) < 0.6 and len(spreads) > 20
+    still = Transform(Augment(crop="centre", blur_p=1.0, test_jitter=True), 16, False)
+    assert np.array_equal(still.augment_frames(frames, np.random.default_rng(0)), frames)
+
+
+def test_light_keeps_crop_and_flip_alone() -> None:
+    frames = smooth_frames(3, 20, 24)
+    strong = Augment(grey=1.0, jitter=(0.5, 0.5, 0.5, 0.25), blur_p=1.0, crop_area=(0.2, 1.0))
+    light = strong.light()
+    assert light == Augment(crop_area=(0.2, 1.0))
+    plain = Transform(Augment(crop_area=(0.2, 1.0)), 16, True)
+    for seed in range(5):
+        a, b = (t.augment_frames(frames, np.random.default_rng(seed))
+                for t in (Transform(light, 16, True), plain))  # fmt: skip
+        assert np.array_equal(a, b)
+
+
+NEXT = [  # the draw that follows a clip's own, for three seeds: how much a clip draws, and what
+    (Augment(grey=0.5, jitter=(0.5, 0.5, 0.5, 0.25)), [0.321869, 0.191616, 0.613717]),
+    (
+        Augment(
+            grey=1.0, grey_kind="channel", grey_scope="clip", jitter=(0.5, 0.5, 0.5, 0.25),
+            jitter_p=0.5, jitter_scope="clip",
+        ),
+        [0.729497, 0.485191, 0.669297],
+    ),
+    (
+        Augment(
+            crop="random", crop_size=20, interpolation="nearest", grey=0.5, grey_kind="channel"
+        ),
+        [0.815854, 0.753513, 0.562266],
+    ),
+    (Augment(crop_area=(3.0, 3.0)), [0.388921, 0.115866, 0.88445]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "expected"), NEXT)
+def test_new_operations_leave_the_draws_of_old_settings(
+    options: Augment, expected: list[float]
+) -> None:
+    # Numbers of the code before blur, crop fallback and channels: runs keep their results.
+    frames, found = smooth_frames(5, 30, 40), []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        Transform(options, 16, True).augment_frames(frames, rng)
+        found.append(round(float(rng.random()), 6))
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"blur": (0.0, 1.0)}, "give 0 < least <= most"),
+        ({"blur": (2.0, 1.0)}, "give 0 < least <= most"),
+        ({"blur_p": 2.0}, "blur_p=2.0 is no probability"),
+        ({"crop_fallback": "hole"}, "did you mean 'whole'"),
+        ({"interpolation": "cubic"}, "did you mean 'bicubic'"),
+    ],
+)
+def test_bad_settings_get_a_sentence(wrong: dict, words: str) -> None:
+    with pytest.raises(ThesisError, match=words):
+        Augment(**wrong)
+
+
+@pytest.mark.parametrize("shape", [(37, 51, 24), (48, 64, 48), (30, 30, 64), (120, 160, 33)])
+def test_resize_bicubic_is_that_of_pil(shape: tuple[int, int, int]) -> None:
+    height, width, size = shape
+    frames = smooth_frames(2, height, width)  # noise: the steepest edges there are
+    got = transforms.resize(frames, size, "bicubic")
+    assert got.shape == (2, size, size, 3) and got.dtype == np.uint8
+    for before, after in zip(frames, got, strict=True):
+        expected = Image.fromarray(before).resize((size, size), Image.Resampling.BICUBIC)
+        assert np.abs(np.asarray(expected).astype(int) - after).max() <= 2
+    assert not np.array_equal(got, transforms.resize(frames, size))
 
 
 def test_resize_nearest_takes_the_pixel_under_the_centre() -> None:

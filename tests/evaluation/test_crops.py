@@ -140,6 +140,27 @@ def test_full_loses_no_video_and_as_released_does_what_it_did(films: Manifest) -
     assert 0.2 < shaken / 200 < 0.4 and still + shaken == 200
 
 
+def test_coclr_as_released_pads_and_shakes_the_colours(films: Manifest) -> None:
+    test = PROTOCOLS["as_released_coclr"]
+    settings = ClipSettings(num_seq=1, seq_len=32, stride=1, size=128)
+    assert test.hop_frames(settings) == 15
+    applied = test.apply(replace(settings, views=2, augment=Augment(grey=1.0, blur_p=1.0)))
+    assert applied.short == "pad" and applied.augment.normalise
+    assert applied.augment.jitter == (0.4, 0.4, 0.4, 0.1)
+    assert applied.augment.jitter_scope == "clip"
+    frames = np.full((3, 32, 32, 3), (90, 130, 170), np.uint8)
+    transform = Transform(applied.augment, 32, train=False)
+    out = [transform.augment_frames(frames, np.random.default_rng(s)) for s in range(200)]
+    assert all((o == o[:1]).all() for o in out)
+    shaken = [o for o in out if (o != frames).any()]
+    assert 0.2 < len(shaken) / 200 < 0.4, "three clips in ten"
+    assert any((o[..., 0] != o[..., 1]).any() for o in shaken), "colours, and no grey"
+    found = extract(
+        Corner(), films, replace(CONFIG, views=2), crops=5, protocol="as_released_coclr"
+    )
+    assert (len(found.values), found.skipped) == (3, 0)
+
+
 def test_a_file_that_fails_lends_no_weight_to_another(films: Manifest, tmp_path: Path) -> None:
     for video in films.videos:
         (tmp_path / video.path).write_bytes((films.root / video.path).read_bytes())

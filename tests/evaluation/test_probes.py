@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features
-from thesislib.evaluation.linear_probe import linear_probe
+from thesislib.evaluation.linear_probe import linear_probe, sgd_probe
 from thesislib.evaluation.nonlinear_probe import nonlinear_probe
 
 REPORT = {"total": 130, "used": 125, "dropped_short": 5, "padded": 0, "failed": 5}
@@ -34,7 +35,7 @@ def test_the_hidden_layer_reads_what_a_line_cannot() -> None:
     assert mlp["skipped"] == 10, "five too short and five unreadable"
 
 
-@pytest.mark.parametrize("probe", [linear_probe, nonlinear_probe])
+@pytest.mark.parametrize("probe", [linear_probe, nonlinear_probe, sgd_probe])
 def test_probabilities_add_to_one_and_explain_the_hits(probe) -> None:  # type: ignore[no-untyped-def]
     train, test = rings(60, 0), rings(40, 1)
     found = probe(train, test)
@@ -62,7 +63,7 @@ def test_a_class_without_training_video_gets_no_probability() -> None:
     assert found["hits"][1] == "0", "its only video of class 3 cannot be right"
 
 
-@pytest.mark.parametrize("probe", [linear_probe, nonlinear_probe])
+@pytest.mark.parametrize("probe", [linear_probe, nonlinear_probe, sgd_probe])
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
@@ -75,6 +76,68 @@ def test_a_class_without_training_video_gets_no_probability() -> None:
 def test_bad_features_get_a_sentence(probe, train, test, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ThesisError, match=message):
         probe(replace(rings(20, 0), **train), replace(rings(20, 1), **test))
+
+
+def by_hand(train: Features, test: Features, epochs: int, drop: int) -> np.ndarray:
+    """The SGD probe with one batch an epoch, its layers and steps written out; logits."""
+    torch.manual_seed(0)
+    w = torch.nn.Linear(2, 2).weight.detach().clone()
+    torch.nn.init.normal_(w, std=0.01)
+    params = [w, torch.zeros(2), torch.ones(2), torch.zeros(2)]  # weight, bias, gamma, beta
+    speed = [torch.zeros_like(p) for p in params]
+    mean, var = torch.zeros(2), torch.ones(2)
+    x, seen = (torch.from_numpy(f.values) for f in (train, test))
+    x, seen = x / x.norm(dim=1, keepdim=True), seen / seen.norm(dim=1, keepdim=True)
+    for epoch in range(epochs):
+        params = [p.detach().requires_grad_() for p in params]
+        w, bias, gamma, beta = params
+        centred = x - x.mean(0)
+        batch = centred.square().mean(0)
+        z = gamma * centred / (batch + 1e-5).sqrt() + beta
+        log = torch.log_softmax(z @ w.T + bias, 1)
+        (-log[range(len(x)), train.labels].mean()).backward()
+        mean = 0.9 * mean + 0.1 * x.mean(0)
+        var = 0.9 * var + 0.1 * batch * len(x) / (len(x) - 1)
+        rate = 1.0 * (0.1 if epoch >= drop else 1.0)
+        for i, p in enumerate(params):
+            speed[i] = 0.9 * speed[i] + p.grad + 1e-3 * p.detach()
+        params = [p.detach() - rate * s for p, s in zip(params, speed, strict=True)]
+    w, bias, gamma, beta = params
+    return ((gamma * (seen - mean) / (var + 1e-5).sqrt() + beta) @ w.T + bias).numpy()
+
+
+def test_the_sgd_probe_is_what_it_says() -> None:
+    train, test = rings(40, 0), rings(30, 1)
+    found = sgd_probe(train, test, epochs=7, milestones=(5,))
+    logits = by_hand(train, test, 7, 5)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert np.allclose(found["probabilities"].values, expected, atol=1e-5)
+    assert found["sgd_probe_top1"] == pytest.approx((logits.argmax(1) == test.labels).mean())
+    assert (found["evaluated"], found["skipped"]) == (30, 10)
+    assert not any("best" in key for key in found)
+
+
+def clusters(count: int, seed: int) -> Features:
+    """Five classes, each a direction; the length says nothing."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 5
+    values = np.eye(5, 8)[labels] + 0.15 * rng.normal(size=(count, 8))
+    values *= rng.uniform(0.1, 10, (count, 1))
+    return replace(rings(count, 0), values=values.astype(np.float32), labels=labels)
+
+
+def test_the_sgd_probe_reads_directions_in_batches_of_any_size() -> None:
+    train, test = clusters(201, 0), clusters(100, 1)
+    for size in (50, 200, 1024):  # 200 leaves a batch of one
+        assert sgd_probe(train, test, batch_size=size)["sgd_probe_top1"] > 0.9
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    one, two = (sgd_probe(train, test, seed=s, epochs=2)["probabilities"] for s in (0, 1))
+    assert torch.equal(torch.rand(3), expected), "the caller's own draws are left alone"
+    assert not np.array_equal(one.values, two.values)
+    with pytest.raises(ThesisError, match="at least 1 epoch"):
+        sgd_probe(train, test, epochs=0)
 
 
 def test_settings_out_of_range() -> None:

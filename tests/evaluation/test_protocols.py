@@ -13,7 +13,7 @@ from torch import nn
 from studio import SMALL, tiny
 from thesislib.data.dataset import ClipSettings, WindowDataset
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, accuracy, over_windows
+from thesislib.evaluation.features import Features, accuracy, extract, over_windows
 from thesislib.evaluation.finetune import clips, validation_clips
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import nearest, retrieval
@@ -135,6 +135,25 @@ def test_windows_of_a_video_are_averaged(roots: Path) -> None:
     assert found.videos.tolist() == sorted(means)
     one = over_windows(model.encode, model, manifest, config, windows=1)
     assert len(one.values) == len(found.values)
+
+
+def test_training_features_from_one_random_window(roots: Path) -> None:
+    manifest = tiny(roots / "data").select(split="train")
+    config = DPCConfig.preset("small").override({**SMALL, "num_seq": 2, "pred_step": 1})
+    settings = ClipSettings(2, 3, 1, 32, config.augment, short="pad")  # 6 of 20 frames
+    dataset = WindowDataset(manifest, settings, one_random=True)
+    assert [(v, w) for v, w, _ in dataset.windows] == [(i, 0) for i in range(len(manifest))]
+    starts = [start for _, _, start in dataset.windows]
+    assert set(starts) <= set(range(14)) and len(set(starts)) > 7
+    again = WindowDataset(manifest, settings, one_random=True, max_windows=3)
+    assert again.windows == dataset.windows
+    other = WindowDataset(manifest, replace(settings, seed=1), one_random=True)
+    assert other.windows != dataset.windows
+    model = Brightness()
+    found = extract(model, manifest, config, one_random=True)
+    expected = [float(dataset[i]["video"].mean()) for i in range(len(dataset))]
+    assert np.allclose(found.values[:, 0], expected, atol=1e-6)
+    assert not np.allclose(found.values, extract(model, manifest, config).values, atol=1e-6)
 
 
 def test_evaluation_leaves_the_mode_as_it_was(roots: Path) -> None:

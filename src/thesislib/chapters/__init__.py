@@ -1,7 +1,7 @@
 """What the notebooks show: library calls put together into one table, picture or sentence each.
 
 A notebook holds prose and one call a cell; whatever would take it more lines stands here. Nothing
-else in the library needs this room.
+else in the library needs this room, but `thesislib show --augmented` borrows a picture.
 """
 
 from thesislib.chapters.memdpc import (
@@ -20,6 +20,7 @@ from thesislib.chapters.pictures import (
     pair_picture,
     retrieval_picture,
     stages_picture,
+    views_picture,
 )
 from thesislib.chapters.runs import HEADLINE_ROWS, chance, chapter_rows, first_batch, run_rows
 from thesislib.chapters.text import (
@@ -77,5 +78,6 @@ __all__ = [
     "stages_picture",
     "start",
     "tables_page",
+    "views_picture",
     "world_page",
 ]
