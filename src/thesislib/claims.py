@@ -43,6 +43,7 @@ class _Greater:
     better: str
     worse: str
     metric: str = "finetune_top1"
+    worse_metric: str = ""  # of the worse row, where it is another one
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ share the earlier ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -162,3 +162,12 @@ def monitor(model: Any, manifest: Manifest, config: CoCLRConfig) -> Mapping[str,
     features = over_windows(model.encode, model, train, config, windows=1)
     found = within(features, CoCLRConfig.topk)
     return {"train_r1": found["r1"], "train_precision": found["precision"]}
+
+
+def cycle_metrics(stages: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Precision of the positives of each stage of the alternation, as metrics of a row."""
+    return {
+        f"precision_{stage['stream']}_cycle{stage['cycle']}": stage["precision"]
+        for stage in stages
+        if stage["cycle"] and "precision" in stage
+    }

@@ -14,7 +14,7 @@ from typing import Any
 
 from thesislib.checkpoint import RunFolder, load_state, provenance
 from thesislib.config import RunConfig, choose, runs_root
-from thesislib.cotraining import cotrain
+from thesislib.cotraining import cotrain, cycle_metrics
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.features import extract
 from thesislib.evaluation.finetune import FinetuneConfig
@@ -117,11 +117,12 @@ def run_row(
     begun = time.time()
     metrics: dict[str, Any] = {}
     hits: dict[str, str] = {}
-    history: list[dict[str, Any]] = []
+    points: list[dict[str, Any]] = []
     if entry.pretrain:
         model, source, result = pretrain(row, profile, dataset, seed, changes, log)
         metrics |= result["metrics"]
-        history = result.get("stages", [])
+        points = result.get("stages", [])
+        metrics |= cycle_metrics(points)
         rows = source.metrics()
         before = float(result["provenance"]["wall_seconds"])  # found trained, it still took them
     else:
@@ -129,7 +130,6 @@ def run_row(
         model, source, rows, before = method.MODEL(config), None, [], 0.0
     trained = time.time()
     counts: dict[str, int] = {}
-    points: list[dict[str, Any]] = []
     tuned = ""
     weights = source.name if source else ""
     scores: dict[str, Any] = {}
@@ -159,7 +159,6 @@ def run_row(
         hits=hits,
         videos=counts,
         checkpoints=points,
-        history=history,
         config={"pretrain": config.to_dict(), "finetune": tuning.to_dict()},
         source=weights,
         tuned=tuned,

@@ -14,7 +14,7 @@ from thesislib.evaluation.data_efficiency import data_efficiency
 from thesislib.evaluation.features import extract
 from thesislib.evaluation.finetune import FinetuneConfig, finetune
 from thesislib.evaluation.fusion import beside, load_probabilities, save_probabilities
-from thesislib.evaluation.linear_probe import linear_probe
+from thesislib.evaluation.linear_probe import linear_probe, sgd_probe
 from thesislib.evaluation.nonlinear_probe import nonlinear_probe
 from thesislib.evaluation.retrieval import retrieval
 from thesislib.evaluation.unintentional import (
@@ -27,7 +27,7 @@ from thesislib.train import seed_everything
 
 PROBE = "probe.safetensors"  # class probabilities of the linear probe, in the row's run folder
 FEATURES = "features-{}.safetensors"  # of the test and training videos, likewise
-MORE = ("nonlinear", "efficiency")  # protocols that cost more time, or are one chapter's alone
+MORE = ("nonlinear", "efficiency", "sgd", "network")  # protocols that cost more time, or are one chapter's alone
 
 
 def judge(
@@ -50,7 +50,9 @@ def judge(
         config: Settings of the features: clip length, size, modality.
         tuning: Settings of fine-tuning.
         run: Where the features and the probabilities of the probe are kept, for fusion.
-        more: ``nonlinear`` (a probe with a hidden layer), ``efficiency`` (shares of the labels).
+        more: ``nonlinear`` (a probe with a hidden layer), ``efficiency`` (shares of the labels),
+            ``sgd`` and ``network`` (the linear probe as CoCLR released it: on stored features, and
+            behind the frozen network with augmented clips).
         method: Prefix of the runs of fine-tuning.
         source: Name of the run whose weights these are; "" for random ones.
         log: Where the log lines go.
@@ -76,6 +78,16 @@ def judge(
     if "nonlinear" in more:
         curved = nonlinear_probe(train, test, seed=config.seed)
         metrics["nonlinear_top1"], hits["nonlinear_top1"] = curved["nonlinear_top1"], curved["hits"]
+    if "sgd" in more:
+        released = sgd_probe(train, test, seed=config.seed)
+        metrics["sgd_probe_top1"], hits["sgd_probe_top1"] = released["sgd_probe_top1"], released["hits"]
+    if "network" in more:
+        frozen = replace(
+            tuning, per_class=0, source=f"{tuning.source} frozen", lr=0.1, optimiser="sgd"
+        )
+        whole = tune_classifier(model, manifest, frozen, method, log, frozen=True)
+        metrics["network_probe_top1"] = whole["finetune_top1"]
+        hits["network_probe_top1"] = whole["hits"]
     if "efficiency" in more:
 
         def tune(part: Manifest) -> dict[str, Any]:
@@ -139,11 +151,16 @@ def retrieve_fused(folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def tune_classifier(
-    model: Any, manifest: Manifest, tuning: FinetuneConfig, method: str, log: Log
+    model: Any,
+    manifest: Manifest,
+    tuning: FinetuneConfig,
+    method: str,
+    log: Log,
+    frozen: bool = False,
 ) -> dict[str, Any]:
     """A classifier that starts from the model, its head drawn by the seed."""
     seed_everything(tuning.seed)
-    classifier = model.classifier(len(manifest.classes), tuning.dropout)
+    classifier = model.classifier(len(manifest.classes), tuning.dropout, frozen=frozen)
     return finetune(classifier, manifest, tuning, method=f"{method}_finetune", log=log)
 
 

@@ -31,6 +31,7 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib info memdpc": ["--json"],
     "thesislib prepare synthetic": ["--clips", "48", "--jobs", "1"],
     "thesislib show synthetic": [],
+    "thesislib show synthetic --augmented dpc": [],
     "thesislib flow synthetic": ["--algorithm", "dis", "--jobs", "1"],
     "thesislib eval dpc --row 5pred3 --seed 1": [*TINY, *TUNE],
     "thesislib prepare folder PATH --name holiday": [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from thesislib.data import video_dataset as module
 from thesislib.data.dataset import (
     ClipDataset,
     ClipSettings,
+    View,
     WindowDataset,
     clip_settings,
     make_loader,
@@ -89,6 +91,24 @@ def test_the_draw_depends_on_the_key_alone(manifest: Manifest) -> None:
     other = clips(manifest, one_window=0.5, heavy=0.3, seed=1)
     assert not torch.equal(first, other[(3, 1)]["video"])
     assert not torch.equal(first[0], first[1])
+
+
+def test_views_of_one_window_are_cropped_and_flipped_each_by_itself(manifest: Manifest) -> None:
+    slope = np.indices((1, 48, 64)).sum(0).astype(np.uint8)[..., None].repeat(3, -1)
+    crop = clips(manifest, replace(PLAIN, crop="random", crop_size=48), one_window=1.0)
+    flip = clips(manifest, replace(PLAIN, flip=0.5), one_window=1.0)
+    corners, mirrored = [], set()
+
+    def row(view: View) -> np.ndarray:
+        # A copy, as for the streams of an item: nobody advances the other view's generator.
+        return view.transform.augment_frames(slope, copy.deepcopy(view.rng))[0, 0, :, 0].astype(int)
+
+    for index in range(80):
+        corners.append([row(view)[0] for view in crop.views(0, 0, index)])  # 0 to 16
+        tops = [row(view) for view in flip.views(0, 0, index)]
+        mirrored.add(tuple(bool(top[0] > top[-1]) for top in tops))
+    assert abs(np.corrcoef(np.transpose(corners))[0, 1]) < 0.3
+    assert len(mirrored) == 4, "every combination"
 
 
 def test_validation_draws_two_views_that_never_change(manifest: Manifest) -> None:

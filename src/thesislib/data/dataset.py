@@ -153,8 +153,8 @@ class WindowDataset(VideoDataset):
             :func:`thesislib.data.transforms.view_box`.
 
     Items:
-        Those of :class:`ClipDataset`; ``window`` int64, its number in the video; ``crop`` int64,
-        the number of the view.
+        Those of :class:`ClipDataset` with one view, whatever the settings say; ``window`` int64,
+        its number in the video; ``crop`` int64, which of the crops.
     """
 
     def __init__(
