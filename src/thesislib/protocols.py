@@ -27,7 +27,12 @@ from thesislib.train import seed_everything
 
 PROBE = "probe.safetensors"  # class probabilities of the linear probe, in the row's run folder
 FEATURES = "features-{}.safetensors"  # of the test and training videos, likewise
-MORE = ("nonlinear", "efficiency", "sgd", "network")  # protocols that cost more time, or are one chapter's alone
+MORE = (
+    "nonlinear",
+    "efficiency",
+    "sgd",
+    "network",
+)  # protocols that cost more time, or are one chapter's alone
 
 
 def judge(
@@ -80,7 +85,10 @@ def judge(
         metrics["nonlinear_top1"], hits["nonlinear_top1"] = curved["nonlinear_top1"], curved["hits"]
     if "sgd" in more:
         released = sgd_probe(train, test, seed=config.seed)
-        metrics["sgd_probe_top1"], hits["sgd_probe_top1"] = released["sgd_probe_top1"], released["hits"]
+        metrics["sgd_probe_top1"], hits["sgd_probe_top1"] = (
+            released["sgd_probe_top1"],
+            released["hits"],
+        )
     if "network" in more:
         frozen = replace(
             tuning, per_class=0, source=f"{tuning.source} frozen", lr=0.1, optimiser="sgd"

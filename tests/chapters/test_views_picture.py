@@ -19,11 +19,7 @@ from thesislib.chapters import pictures
 from thesislib.config import FlowConfig
 from thesislib.data.dataset import ClipDataset, clip_settings
 from thesislib.data.flow import compute_flow
-<<<<<<< HEAD
-from thesislib.data.manifest import Manifest
-=======
 from thesislib.data.manifest import Manifest, read_manifest
->>>>>>> ch4-views
 from thesislib.data.reader import open_video
 from thesislib.data.transforms import denormalise
 from thesislib.methods.dpc import DPCConfig
@@ -34,13 +30,9 @@ CONFIG = replace(DPCConfig().override(studio.SMALL), seed=3)  # 4 blocks of 3 of
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-<<<<<<< HEAD
-    made = studio.tiny(tmp_path_factory.mktemp("data"))
-=======
     root = tmp_path_factory.mktemp("data")
     studio.tiny(root)
     made = read_manifest("synthetic", root)
->>>>>>> ch4-views
     compute_flow(made, DIS, jobs=1, progress=False)
     return made
 
@@ -69,12 +61,8 @@ def test_one_view_stands_beside_what_was_decoded(
     index = int(np.random.default_rng(3).permutation(len(dataset))[0])
     decoded, shown, picks = seen["rows"][0], seen["rows"][1], [0, 4, 7, 11]
     video, numbers = train.videos[dataset.videos[index]], seen["numbers"][0]
-<<<<<<< HEAD
-    assert numbers == seen["numbers"][1] == [numbers[0] + p for p in picks]
-=======
     start = np.random.default_rng([3, 0, index]).integers(20 - 12)
     assert numbers == seen["numbers"][1] == [start + p for p in picks]
->>>>>>> ch4-views
     assert np.array_equal(decoded, open_video(train.file(video)).frames(numbers))
     clip = denormalise(dataset[(0, index)]["video"]).reshape(12, 32, 32, 3)
     assert np.array_equal(shown, clip[picks])
