@@ -113,6 +113,11 @@ def retrieval(
 def within(features: Features, k: int = 5) -> dict[str, float]:
     """Each labelled video looks up all the others of the same set (thesis figure 4.2).
 
+    Args:
+        features: Of two videos or more, one of them labelled; the others are looked up all the
+            same.
+        k: Neighbours for ``precision``, at most all the others.
+
     Returns:
         ``r1``, the share whose nearest neighbour has their label, and ``precision``, the share of
         the ``k`` nearest that has, both in ``[0, 1]``.
@@ -120,5 +125,6 @@ def within(features: Features, k: int = 5) -> dict[str, float]:
     k = min(k, len(features.values) - 1)
     index = nearest(features.values, features.values, k + 1)
     others = np.stack([row[row != i][:k] for i, row in enumerate(index)])  # (V, k) without itself
-    same = features.labels[others] == features.labels[:, None]
+    known = features.labels >= 0
+    same = (features.labels[others] == features.labels[:, None])[known]
     return {"r1": float(same[:, 0].mean()), "precision": float(same.mean())}
