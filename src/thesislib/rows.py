@@ -83,7 +83,7 @@ def _chapter4() -> dict[str, Row]:
             name,
             {"objective": objective, **changes},
             FAST if flow or both else {},
-            as_long=objective not in ("coclr",),
+            as_long=objective != "coclr",
         )
 
     return {

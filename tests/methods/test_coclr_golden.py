@@ -28,6 +28,7 @@ def model_of(objective: str, **changes: object) -> CoCLR:
     """A model with the authors' weights and a full queue of 64."""
     config = CoCLRConfig(objective=objective, queue=64, batch_size=4, siblings=True, **changes)
     model = CoCLR(config).eval()
+    model.training = True  # the networks stay in evaluation mode; sources count in training alone
     names = {"infonce": "infonce", "ubernce": "ubernce", "coclr": "coclr"}
     theirs = state(f"{names[objective]}_s3d_k64")
     report = load_coclr(model, theirs)

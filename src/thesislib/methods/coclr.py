@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from thesislib.config import SMALL_CLIPS, Augment, RunConfig, choose
+from thesislib.config import SMALL_CLIPS, Augment, RunConfig, check_share, choose
 from thesislib.errors import ThesisError
 from thesislib.losses import (
     info_nce,
@@ -27,6 +27,7 @@ from thesislib.losses import (
     queue_logits,
     queue_measures,
     same,
+    similarity,
     uber_nce,
     with_own_key,
     without_own_key,
@@ -71,10 +72,8 @@ class CoCLRConfig(RunConfig):
     momentum: float = 0.999  # m of the key encoder
     topk: int = 5  # positives mined for each clip
     siblings: bool = False  # clips of the same group are positives: cut from one UCF101 video
-    drop_self: float = (
-        0.0  # probability that a batch's own keys are no positives (where others are)
-    )
-    fill_first: bool = False  # no step until every entry of the queue has been written
+    drop_self: float = 0.0  # how often a batch's own keys are no positives, where others are
+    fill_first: bool = False  # no step before the queue, in which to mine, is full
     older_self: bool = True  # InfoNCE: earlier keys of the same video are negatives, not left out
     bn_splits: int = 1  # parts of a batch, each with its own batch norm, as on so many devices
     cycles: int = 2  # of the alternation; 1 on Kinetics-400
@@ -86,15 +85,21 @@ class CoCLRConfig(RunConfig):
         super().__post_init__()
         choose("objective", self.objective, OBJECTIVES)
         choose("stream to judge", self.modality, OTHER)
-        for name in ("cycles", "cycle_epochs"):
-            if getattr(self, name) < 1:
-                raise ThesisError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name in ("cycles", "cycle_epochs", "dim", "width", "temperature"):
+            if not getattr(self, name) > 0:
+                raise ThesisError(f"{name} must be above 0, not {getattr(self, name)}.")
+        for name in ("momentum", "drop_self"):
+            check_share(name, getattr(self, name))
+        if (frames := self.num_seq * self.seq_len) < 5 or self.size < 17:
+            raise ThesisError(
+                f"Clips of {frames} frames of {self.size} pixels are too small for S3D: at least 5 "
+                "frames and 17 pixels."
+            )
         if self.views != 2:
             raise ThesisError(f"views={self.views}: a query needs one key, so views=2.")
         if self.queue < self.batch_size:
             raise ThesisError(
-                f"queue={self.queue} does not hold one batch of {self.batch_size}: make it larger, "
-                "best a multiple of the batch."
+                f"queue={self.queue} does not hold a batch of {self.batch_size}: make it larger."
             )
         if not 0 < self.topk < self.queue:
             raise ThesisError(
@@ -103,14 +108,18 @@ class CoCLRConfig(RunConfig):
             )
         if not 1 <= self.bn_splits <= self.batch_size // 2:
             raise ThesisError(
-                f"bn_splits={self.bn_splits} of {self.batch_size} clips leaves parts of fewer than "
-                "two: at least 1, at most half the batch."
+                f"bn_splits={self.bn_splits} of {self.batch_size} clips: at least 1, at most half."
             )
 
     @property
     def streams(self) -> str:
         """What a training clip has to hold: one stream, or both."""
         return self.modality if self.objective in ("infonce", "ubernce") else "both"
+
+    @property
+    def mines(self) -> bool:
+        """Whether positives are mined among the entries of the queue."""
+        return self.objective in ("coclr", "simultaneous")
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -133,10 +142,7 @@ class CoCLRConfig(RunConfig):
             short="pad",
         )
         presets = {
-            "small": replace(
-                paper,
-                **SMALL,
-            ),
+            "small": replace(paper, **SMALL),
             "gpu": replace(
                 paper, profile="gpu", dataset="synthetic", epochs=40, batch_size=64, seq_len=16,
                 stride=2, size=112, queue=1024, schedule="constant", milestones=(),
@@ -144,10 +150,7 @@ class CoCLRConfig(RunConfig):
             ),
             "paper": paper,
             "as_released": replace(
-                paper,
-                siblings=True,
-                drop_self=0.9,
-                fill_first=True,
+                paper, siblings=True, drop_self=0.9, fill_first=True,
                 augment=replace(CLIP_WISE, grey_kind="channels", crop_fallback="whole"),
             ),
         }  # fmt: skip
@@ -185,8 +188,8 @@ class ProjectedEncoder(nn.Module):
         return self.backbone(clip).mean((2, 3, 4))
 
     def forward(self, clip: Tensor) -> Tensor:
-        """``(B, 3, T, H, W)`` to unit vectors ``(B, dim)``."""
-        return F.normalize(self.head(self.features(clip)), dim=1)
+        """``(B, 3, T, H, W)`` to unit vectors ``(B, dim)``, always float32."""
+        return F.normalize(self.head(self.features(clip)).float(), dim=1)
 
 
 class MomentumPair(nn.Module):
@@ -231,9 +234,9 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
         super().__init__()
         self.config = config
         self.pair = MomentumPair(config)
-        mining = config.objective == "coclr"
-        self.sampler = ProjectedEncoder(config).requires_grad_(False).eval() if mining else None
-        self.queue = FeatureQueue(config.queue, config.dim, streams=1 + mining)
+        mines = config.mines
+        self.sampler = ProjectedEncoder(config).requires_grad_(False).eval() if mines else None
+        self.queue = FeatureQueue(config.queue, config.dim, streams=1 + mines)
 
     def train(self, mode: bool = True) -> Self:
         """Training mode; the sampler always stays in evaluation mode."""
@@ -251,15 +254,16 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
 
         Returns:
             bool ``(B, K)`` each: entries that the objective found (by label, or among the nearest
-            in the other stream), and earlier keys of the same source, which do not use these up.
+            in the other stream), and earlier keys of the same source, which do not use these up
+            (in training alone: videos of the validation split are numbered for themselves).
         """
-        older = same(source_of(batch, self.config), self.queue.source)
+        older = same(source_of(batch, self.config), self.queue.source) & self.training
         if self.config.objective == "ubernce":
             return same(batch["label"], self.queue.label), older
         if other is None or not self.queue.full:  # random vectors are nobody's neighbours
             return torch.zeros_like(older), older
-        similarity = other @ self.queue.features[1].T
-        return nearest_entries(similarity, self.config.topk, older), older
+        near = similarity(other, self.queue.features[1])
+        return nearest_entries(near, self.config.topk, older), older
 
     def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of thesis equation 4.1, of UberNCE, or of equations 4.2 and 4.4, and its logs.
@@ -293,7 +297,7 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
             if self.training and torch.rand(()) < config.drop_self:
                 mask = without_own_key(mask)
             loss = multi_instance_nce(logits, mask)
-        waiting = self.training and config.fill_first and not self.queue.full
+        waiting = self.training and config.fill_first and config.mines and not self.queue.full
         logs = queue_measures(logits, mask, found, batch["label"], self.queue.label)
         if self.training:
             features = torch.stack([key] if other is None else [key, other])

@@ -96,7 +96,7 @@ class S3D(nn.Module):
         Input ``(B, 3, T, H, W)`` float, normalised. Output ``(B, D, T/8, H/32, W/32)``, rectified,
         ``D = feature_dim`` (1024 at width 1): 32 frames of 128 x 128 give ``(B, 1024, 4, 4, 4)``.
         Smaller inputs are rounded up at each stride but the last, which rounds down (so at least
-        9 frames and 33 pixels).
+        5 frames and 17 pixels).
     """
 
     # In training alone: half the time on a CPU; but its batch norm adds in another order, which
