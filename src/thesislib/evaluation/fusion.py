@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, accuracy
+from thesislib.evaluation.features import Features, accuracy, unit
 
 PROBABILITIES = "probabilities.safetensors"  # its name in a run folder
 DISAGREE = "The streams disagree on the classes of the same videos: score both on one data set."
@@ -140,9 +141,9 @@ def beside(streams: Sequence[Features]) -> Features:
     rows = _common(streams)
     units = []
     for stream in rows:
-        values = stream.values - stream.values.mean(0)
-        units.append(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12))
-    return replace(rows[0], values=np.concatenate(units, 1).astype(np.float32))
+        values = torch.from_numpy(stream.values)
+        units.append(unit(values - values.mean(0)))
+    return replace(rows[0], values=torch.cat(units, 1).numpy())
 
 
 def _common(streams: Sequence[Features]) -> list[Features]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features
+from thesislib.evaluation.features import Features, unit
 
 RANKS = (1, 5, 10, 20, 50)
 
@@ -48,15 +48,15 @@ def nearest(
             "both with the same model."
         )
 
-    def unit(x: NDArray[np.float32]) -> Tensor:
+    def prepared(x: NDArray[np.float32]) -> Tensor:
         t = torch.from_numpy(np.ascontiguousarray(x, np.float32))
         if not torch.isfinite(t).all():
             raise ThesisError("The features are not all finite: the encoder has diverged.")
         if centre:
             t = t - t.mean(0)
-        return torch.nn.functional.normalize(t, dim=1)
+        return unit(t)
 
-    q, g = unit(queries), unit(gallery)
+    q, g = prepared(queries), prepared(gallery)
     found = np.empty((len(q), k), np.int64)
     scores = torch.empty(min(chunk, len(q)), len(g))  # (chunk, G), the same memory for all chunks
     for start in range(0, len(q), chunk):
