@@ -90,11 +90,6 @@ class CoCLRConfig(RunConfig):
                 raise ThesisError(f"{name} must be above 0, not {getattr(self, name)}.")
         for name in ("momentum", "drop_self"):
             check_share(name, getattr(self, name))
-        if (frames := self.num_seq * self.seq_len) < 5 or self.size < 17:
-            raise ThesisError(
-                f"Clips of {frames} frames of {self.size} pixels are too small for S3D: at least 5 "
-                "frames and 17 pixels."
-            )
         if self.views != 2:
             raise ThesisError(f"views={self.views}: a query needs one key, so views=2.")
         if self.queue < self.batch_size:
@@ -361,7 +356,8 @@ def build(config: CoCLRConfig) -> Any:
 def summary(model: Any) -> dict[str, Any]:
     """Parameter counts, shapes and effective numbers, for ``thesislib info coclr``."""
     config: CoCLRConfig = model.config
-    encoder = ProjectedEncoder(config)
+    with torch.device("meta"):
+        encoder = ProjectedEncoder(config)
     backbone, whole = count(encoder.backbone), count(encoder)
     batches = config.queue / config.batch_size
     note = "" if batches.is_integer() else " (not whole: the oldest batch is overwritten in parts)"
