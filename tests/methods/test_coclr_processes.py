@@ -12,10 +12,10 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from test_coclr import TINY, batch_of
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from test_coclr import TINY, batch_of
 from thesislib.checkpoint import RunFolder, load_state
 from thesislib.data.loader import EpochSampler
 from thesislib.methods.coclr import build
