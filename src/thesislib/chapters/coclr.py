@@ -99,9 +99,11 @@ def _mining_reading(features: Features, order: Mapping[str, NDArray[np.int64]]) 
             "This data set has no labels, so nobody can say how many of the neighbours are right."
         )
     shares = {s: 100 * float((labels[i] == labels[:, None]).mean()) for s, i in order.items()}
-    k, guess = order["rgb"].shape[1], 100 * float((labels[:, None] == labels).mean())
+    k, count = order["rgb"].shape[1], len(labels)
+    alike = int((labels[:, None] == labels).sum()) - count  # pairs with another video
+    guess = 100 * alike / (count * (count - 1))
     return (
-        f"Over the {len(labels)} training videos looked at, {shares['rgb']:.0f} % of the {k} "
+        f"Over the {count} training videos looked at, {shares['rgb']:.0f} % of the {k} "
         f"nearest by RGB show the query's action, and {shares['flow']:.0f} % of the {k} nearest by "
         f"flow; by chance it would be {guess:.0f} %."
     )
