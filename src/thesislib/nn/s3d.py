@@ -1,0 +1,143 @@
+"""S3D, the separable inception network of CoCLR (thesis 4.4.2; Xie et al., ECCV 2018), and S3D-G.
+
+Every convolution is followed by batch norm and ReLU and has no bias. A *separable* one is a spatial
+kernel ``(1, k, k)`` and then a temporal one ``(k, 1, 1)``, each with its own norm. With ``gating``
+each branch of a mixed block is scaled by channel, by what the whole clip says (S3D-G).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# Channels of the branches: b0, b1 (reduce, separable), b2 (reduce, separable), b3 after the pool.
+MIXED = {
+    "3b": (64, 96, 128, 16, 32, 32),
+    "3c": (128, 128, 192, 32, 96, 64),
+    "4b": (192, 96, 208, 16, 48, 64),
+    "4c": (160, 112, 224, 24, 64, 64),
+    "4d": (128, 128, 256, 24, 64, 64),
+    "4e": (112, 144, 288, 32, 64, 64),
+    "4f": (256, 160, 320, 32, 128, 128),
+    "5b": (256, 160, 320, 32, 128, 128),
+    "5c": (384, 192, 384, 48, 128, 128),
+}
+
+
+class Unit(nn.Module):
+    """1 x 1 x 1 convolution, batch norm, ReLU."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(in_channels, channels, 1, bias=False)
+        self.bn = nn.BatchNorm3d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu_(self.bn(self.conv(x)))
+
+
+class Separable(nn.Module):
+    """Spatial, then temporal convolution of width ``kernel``, each with batch norm and ReLU."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        k, s, p = kernel, stride, kernel // 2
+        self.conv1 = nn.Conv3d(in_channels, channels, (1, k, k), (1, s, s), (0, p, p), bias=False)
+        self.bn1 = nn.BatchNorm3d(channels)
+        self.conv2 = nn.Conv3d(channels, channels, (k, 1, 1), (s, 1, 1), (p, 0, 0), bias=False)
+        self.bn2 = nn.BatchNorm3d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu_(self.bn1(self.conv1(x)))
+        return torch.relu_(self.bn2(self.conv2(x)))
+
+
+class Gate(nn.Module):
+    """Scales channels by a sigmoid of a linear map of the clip's mean (S3D-G)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = torch.sigmoid(self.fc(x.mean((2, 3, 4))))
+        return x * weight[:, :, None, None, None]
+
+
+class Mixed(nn.Module):
+    """Inception block of four branches, side by side in the channels."""
+
+    def __init__(self, in_channels: int, widths: tuple[int, ...], gating: bool = False) -> None:
+        super().__init__()
+        b0, b1a, b1b, b2a, b2b, b3 = widths
+        self.branch0 = nn.Sequential(Unit(in_channels, b0))
+        self.branch1 = nn.Sequential(Unit(in_channels, b1a), Separable(b1a, b1b))
+        self.branch2 = nn.Sequential(Unit(in_channels, b2a), Separable(b2a, b2b))
+        self.branch3 = nn.Sequential(nn.MaxPool3d(3, 1, 1), Unit(in_channels, b3))
+        outputs = (b0, b1b, b2b, b3)
+        self.gates = nn.ModuleList(Gate(c) for c in outputs) if gating else None
+        self.out_channels = sum(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [b(x) for b in (self.branch0, self.branch1, self.branch2, self.branch3)]
+        if self.gates is not None:
+            parts = [gate(part) for gate, part in zip(self.gates, parts, strict=True)]
+        return torch.cat(parts, 1)
+
+
+class S3D(nn.Module):
+    """Encoder f of thesis chapter 4.
+
+    Args:
+        width: All widths are multiplied by it; the thesis has 1. Branches get 4 channels at least.
+        gating: S3D-G: self-gating after each branch.
+
+    Shapes:
+        Input ``(B, 3, T, H, W)`` float, normalised. Output ``(B, D, T/8, H/32, W/32)``, rectified,
+        ``D = feature_dim`` (1024 at width 1): 32 frames of 128 x 128 give ``(B, 1024, 4, 4, 4)``.
+        Smaller inputs are rounded up at each stride but the last, which rounds down (so at least
+        9 frames and 33 pixels).
+    """
+
+    def __init__(self, width: float = 1.0, gating: bool = False) -> None:
+        super().__init__()
+
+        def scaled(channels: int) -> int:
+            return max(4, round(width * channels))
+
+        stem, middle = scaled(64), scaled(192)
+        self.conv_1a = Separable(3, stem, 7, 2)
+        self.pool_2a = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.conv_2b = Unit(stem, stem)
+        self.conv_2c = Separable(stem, middle)
+        self.pool_3a = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.pool_4a = nn.MaxPool3d(3, 2, 1)
+        self.pool_5a = nn.MaxPool3d(2, 2)
+        channels = middle
+        for name, widths in MIXED.items():
+            block = Mixed(channels, tuple(scaled(w) for w in widths), gating)
+            self.add_module(f"mixed_{name}", block)
+            channels = block.out_channels
+        self.feature_dim = channels
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.normal_(module.weight, std=0.01)
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The outputs of the five stages, the last of which is :meth:`forward`'s."""
+        if self.training:
+            # Half the time on a CPU; but its batch norm adds in another order, which costs a
+            # digit, so evaluation keeps the plain order.
+            x = x.contiguous(memory_format=torch.channels_last_3d)
+        outputs = [self.conv_1a(x)]
+        outputs.append(self.conv_2c(self.conv_2b(self.pool_2a(outputs[-1]))))
+        for number, pool in ((3, self.pool_3a), (4, self.pool_4a), (5, self.pool_5a)):
+            x = pool(outputs[-1])
+            for name in MIXED:
+                if name.startswith(str(number)):
+                    x = self.get_submodule(f"mixed_{name}")(x)
+            outputs.append(x)
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stages(x)[-1]
