@@ -32,7 +32,7 @@ CLIPS = {
     "min_clips": 0, "epochs": 1,
 }  # fmt: skip
 TINY = {
-    **CLIPS, **FLOW, "width": 0.02, "dim": 8, "queue": 16, "bn_splits": 2, "topk": 2, "cycles": 1,
+    **CLIPS, **FLOW, "width": 0.02, "mixed": ("3b", "5b"), "dim": 8, "queue": 16, "bn_splits": 2, "topk": 2, "cycles": 1,
     "cycle_epochs": 2,
 }  # fmt: skip
 TUNE = {**CLIPS, **FLOW, "per_class": 2, "val_every": 1}

@@ -18,7 +18,7 @@ from thesislib.errors import ThesisError
 
 PROFILES = ("small", "gpu", "paper")
 MODALITIES = ("rgb", "flow", "both")
-FLOW_ALGORITHMS = ("tvl1", "tvl1_fast", "farneback", "dis")
+FLOW_ALGORITHMS = ("tvl1", "tvl1_fast", "tvl1_quick", "farneback", "dis")
 
 
 def repo_root() -> Path | None:

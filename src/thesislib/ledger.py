@@ -221,18 +221,24 @@ class Ledger:
         metric: str,
         profile: str = "small",
         dataset: str = "synthetic",
+        metric_b: str = "",
     ) -> Comparison:
         """The paired difference A minus B over common seeds, with two 95 % intervals.
+
+        ``metric_b`` is that of row B, where it is another one.
 
         The t interval looks at the seeds alone. Where both rows kept their hits on the same test
         videos, a bootstrap over seeds and videos stands beside it
         (:func:`thesislib.intervals.hierarchical_bootstrap`).
         """
         a, b = self.select(row_a, profile, dataset), self.select(row_b, profile, dataset)
-        seeds = [s for s in a if s in b and metric in a[s].metrics and metric in b[s].metrics]
+        other = metric_b or metric
+        seeds = [s for s in a if s in b and metric in a[s].metrics and other in b[s].metrics]
         values_a = np.array([a[s].metrics[metric] for s in seeds], dtype=np.float64)
-        values_b = np.array([b[s].metrics[metric] for s in seeds], dtype=np.float64)
-        hits = _paired_hits([a[s] for s in seeds], [b[s] for s in seeds], metric)
+        values_b = np.array([b[s].metrics[other] for s in seeds], dtype=np.float64)
+        hits = None
+        if other == metric:
+            hits = _paired_hits([a[s] for s in seeds], [b[s] for s in seeds], metric)
         return Comparison(
             row_a=row_a,
             row_b=row_b,

@@ -6,6 +6,7 @@ the preset of its method, then what the row changes, then what the caller change
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ from types import ModuleType
 from typing import Any
 
 from thesislib.config import choose
+from thesislib.data.flow_files import read_note
+from thesislib.data.manifest import read_manifest
+from thesislib.errors import ThesisError
 from thesislib.evaluation.finetune import FinetuneConfig
 
 
@@ -128,9 +132,13 @@ def row_config(
     """The resolved settings of pre-training one row."""
     entry = ROWS[choose("row", row, ROWS)]
     config: Any = row_method(row).CONFIG.preset(profile)
+    home = config.dataset == dataset  # the data set that the preset was made for
     config = config.override({"dataset": dataset, "seed": seed}).override(entry.changes)
     if profile == "small":
-        config = config.override(entry.small)
+        small = {k: v for k, v in entry.small.items() if home or not k.startswith("flow.")}
+        config = config.override(small)
+    if not home and config.streams != "rgb":
+        config = config.override({"flow": _flow_at_hand(dataset)})
     config = config.override(changes or {})
     if entry.as_long:
         last = config.epochs
@@ -166,3 +174,11 @@ def clip_tuning(config: Any) -> dict[str, Any]:
         changes |= {"epochs": 500, "milestones": (400, 450), "batch_size": 64, "short": "pad"}
         changes |= {"dropout": 0.9, "backbone_lr": 0.1, "crops": 10}
     return changes
+
+
+def _flow_at_hand(dataset: str) -> dict[str, Any]:
+    """The settings of the flow that was computed for a data set; none before it was."""
+    with contextlib.suppress(ThesisError):
+        note = read_note(read_manifest(dataset))
+        return dict(note["settings"])
+    return {}

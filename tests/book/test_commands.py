@@ -18,6 +18,11 @@ TINY = [
     *("--set", "pred_step=2", "--set", "seq_len=3", "--set", "batch_size=4"),
     *("--set", "num_workers=0", "--set", "min_clips=0"),
 ]
+TINY_VIEWS = [
+    *("--set", "epochs=1", "--set", "cycles=1", "--set", "cycle_epochs=1", "--set", "width=0.05"),
+    *("--set", "size=36", "--set", "seq_len=8", "--set", "batch_size=4", "--set", "queue=8"),
+    *("--set", "topk=2", "--set", "num_workers=0", "--set", "min_clips=0"),
+]
 TUNE = [
     *("--tune", "epochs=1", "--tune", "size=32", "--tune", "num_seq=2", "--tune", "seq_len=3"),
     *("--tune", "batch_size=4", "--tune", "num_workers=0", "--tune", "min_clips=0"),
@@ -37,7 +42,11 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib prepare folder PATH --name holiday": [],
     "thesislib doctor holiday": [],
     "thesislib show holiday": [],
+    "thesislib flow holiday --algorithm dis": ["--jobs", "1"],
     "thesislib train dpc --dataset holiday": TINY,
+    "thesislib train coclr --dataset holiday": TINY_VIEWS,
+    "thesislib features holiday": [],
+    "thesislib retrieve holiday_index": [],
     "thesislib report table 2.1": [],
     "thesislib report claims": [],
     # Executing the chapter is the business of the notebooks' own check. A name it does not know

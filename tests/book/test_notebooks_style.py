@@ -158,15 +158,19 @@ def test_what_nbval_compares_does_not_depend_on_training(pair: notebooks.Pair) -
         assert "results" not in cell.source and "ledger" not in cell.source
 
 
-@pytest.mark.parametrize(("name", "equations"), [("02_dpc", 5), ("03_memdpc", 6)])
-def test_a_chapter_has_its_length_its_equations_and_tables(name: str, equations: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "equations", "tables"), [("02_dpc", 5, 4), ("03_memdpc", 6, 4), ("04_coclr", 5, 3)]
+)
+def test_a_chapter_has_its_length_its_equations_and_tables(
+    name: str, equations: int, tables: int
+) -> None:
     (pair,) = [pair for pair in PAIRS if pair.name == name]
     cells = cells_of(pair)
     text = prose(cells)
     assert 1200 <= len(text.split()) <= 2500
     labels = re.findall(r":label: (eq-[\d-]+)", "\n".join(cell.source for cell in cells))
     assert labels == [f"eq-{int(name[:2])}-{i}" for i in range(1, equations + 1)]
-    for number in (f"{int(name[:2])}.{i}" for i in range(1, 5)):
+    for number in (f"{int(name[:2])}.{i}" for i in range(1, tables + 1)):
         assert f"Table {number}" in text
         assert any(f'"{number}"' in cell.source for cell in code(cells))
 

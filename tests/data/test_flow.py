@@ -110,7 +110,7 @@ def test_the_scale_is_the_thesiss() -> None:
     assert np.abs(to_pixels(quantise(inside)) - inside).max() <= 20 / 255 + 1e-4
 
 
-@pytest.mark.parametrize("algorithm", ["tvl1_fast", "farneback", "dis"])
+@pytest.mark.parametrize("algorithm", ["tvl1_fast", "tvl1_quick", "farneback", "dis"])
 def test_field_k_moves_frame_k_right_and_down(algorithm: str) -> None:
     frames = moving(3, 2, 1)
     pixels = to_pixels(flow_of(frames, FlowConfig(algorithm)))[:, 10:-10, 10:-10]

@@ -31,7 +31,16 @@ from thesislib.methods.coclr_pairs import CoCLRPairs
 from thesislib.nn.s3d import S3D
 
 TINY = CoCLRConfig(
-    width=0.02, size=33, num_seq=1, seq_len=8, batch_size=4, queue=12, dim=8, topk=2, momentum=0.9
+    width=0.02,
+    mixed=("3b", "4b", "5b"),
+    size=33,
+    num_seq=1,
+    seq_len=8,
+    batch_size=4,
+    queue=12,
+    dim=8,
+    topk=2,
+    momentum=0.9,
 )
 
 
@@ -118,6 +127,8 @@ def test_every_preset_and_objective_is_whole(preset: str, objective: str) -> Non
         ({"bn_splits": 3}, "bn_splits=3 of 4 clips"),
         ({"bn_splits": 0}, "bn_splits=0 of 4 clips"),
         ({"modality": "both"}, "no stream to judge 'both'"),
+        ({"mixed": ()}, "mixed is empty"),
+        ({"mixed": "3b,4x"}, "no mixed block '4x'"),
         ({"cycles": 0}, "cycles must be above 0"),
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"width": -1.0}, "width must be above 0"),

@@ -109,6 +109,13 @@ def test_width_scales_every_branch(width: float) -> None:
     assert (feature >= 0).all(), "rectified"
 
 
+def test_fewer_blocks_make_a_shallower_network() -> None:
+    few = S3D(0.02, mixed=("5b", "3b"))  # in any order
+    assert [n for n, _ in few.named_children() if n.startswith("mixed")] == ["mixed_3b", "mixed_5b"]
+    assert few.feature_dim == few.mixed_5b.out_channels
+    assert few(torch.randn(2, 3, 8, 17, 17)).shape == (2, few.feature_dim, 1, 1, 1)
+
+
 def test_convolutions_start_small_and_have_no_bias() -> None:
     layers = [m for m in S3D(0.25).modules() if isinstance(m, torch.nn.Conv3d)]
     assert len(layers) == 2 + 1 + 2 + 9 * 8

@@ -4,6 +4,12 @@ A notebook holds prose and one call a cell; whatever would take it more lines st
 else in the library needs this room, but `thesislib show --augmented` borrows a picture.
 """
 
+from thesislib.chapters.coclr import (
+    coclr_numbers,
+    cycles_page,
+    cycles_picture,
+    mining_picture,
+)
 from thesislib.chapters.memdpc import (
     efficiency_picture,
     flow_picture,
@@ -53,7 +59,10 @@ __all__ = [
     "chapter_rows",
     "claims_page",
     "clip_picture",
+    "coclr_numbers",
     "curves_picture",
+    "cycles_page",
+    "cycles_picture",
     "efficiency_picture",
     "first_batch",
     "flow_picture",
@@ -62,6 +71,7 @@ __all__ = [
     "judge_page",
     "memdpc_numbers",
     "memory_picture",
+    "mining_picture",
     "moments_page",
     "moves_page",
     "numbers",

@@ -207,14 +207,14 @@ def retrieval_picture(
             near = [gallery.videos[i] for i in row]
             # Without a test split a video finds itself first.
             rows.append([v for v in near if v.path != asked.videos[number].path][:k])
-        found[name] = np.stack([_middle_frames(gallery, row, config) for row in rows])
+        found[name] = np.stack([middle_frames(gallery, row, config) for row in rows])
         labels[name] = [[v.label for v in row] for row in rows]
     seen = [asked.videos[i] for i in next(iter(columns.values()))[0].videos]
-    frames = _middle_frames(asked, seen, config)
+    frames = middle_frames(asked, seen, config)
     return viz.retrieval_grid(frames, [v.label for v in seen], found, labels), missing
 
 
-def _middle_frames(manifest: Manifest, videos: Sequence[Video], config: Any) -> Frames:
+def middle_frames(manifest: Manifest, videos: Sequence[Video], config: Any) -> Frames:
     """One frame of each video, cut and resized as the network gets it: (V, size, size, 3)."""
     cut = Transform(config.augment, config.size, train=False)
     rng = np.random.default_rng(0)  # nothing is drawn: the centre crop

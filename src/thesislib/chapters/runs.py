@@ -18,7 +18,11 @@ from thesislib.experiments import run_row
 from thesislib.rows import ROWS
 
 # What a chapter trains by itself; its other rows come from the ledger.
-HEADLINE_ROWS = {"dpc": ("dpc/random", "dpc/5pred3"), "memdpc": ("memdpc/rgb",)}
+HEADLINE_ROWS = {
+    "dpc": ("dpc/random", "dpc/5pred3"),
+    "memdpc": ("memdpc/rgb",),
+    "coclr": ("coclr/coclr-rgb",),
+}
 
 
 def chapter_rows(method: str, rows: str = "headline") -> tuple[str, ...]:

@@ -46,6 +46,11 @@ AXES = {
     "guess": "(B, P, D, H', W')",
     "truth": "(B, P, D, H', W')",
     "scores": "(B P H' W', B P H' W')",
+    "views": "(B, 2, N, 3, T, H, W)",
+    "query": "(B, D)",
+    "key": "(B, D)",
+    "queue": "(K, D)",
+    "logits": "(B, 1 + K)",
 }
 KINDS = {"positive": POSITIVE, "temporal": TEMPORAL, "spatial": SPATIAL, "easy": EASY}
 NO_LABELS = (

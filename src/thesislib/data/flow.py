@@ -53,6 +53,8 @@ PIECE = 256  # frames decoded at a time
 DEPARTURES = {
     "tvl1": "",
     "tvl1_fast": "TV-L1 with 3 scales, 3 warps and epsilon 0.02: a quarter of the time at 64 px",
+    "tvl1_quick": "TV-L1 with 3 scales of a half, 2 warps, 2 x 10 iterations and epsilon 0.05: a "
+    "twentieth of the time at 64 px, and noisier",
     "farneback": "Farneback's polynomial expansion instead of TV-L1: a fortieth of it",
     "dis": "dense inverse search (medium) instead of TV-L1: a hundredth of the time, and coarse",
 }
@@ -117,6 +119,13 @@ def _method(algorithm: str) -> Any:
         method.setScalesNumber(3)
         method.setWarpingsNumber(3)
         method.setEpsilon(0.02)
+    if algorithm == "tvl1_quick":
+        method.setScalesNumber(3)
+        method.setScaleStep(0.5)  # reaches as coarse as seven scales of 0.8, in half the pixels
+        method.setWarpingsNumber(2)
+        method.setOuterIterations(2)
+        method.setInnerIterations(10)
+        method.setEpsilon(0.05)
     return method
 
 

@@ -13,6 +13,7 @@ from thesislib.errors import ThesisError
 RECIPES = (
     "synthetic",
     "synthetic_oops",
+    "synthetic_rooms",
     "big_buck_bunny",
     "folder",
     "ucf101",
@@ -41,8 +42,8 @@ def prepare(
         path: Your own videos, for the recipes that need them.
         name: Name of the data set; default the recipe's (a folder: its last part).
         root: Folder of the data sets; default :func:`thesislib.config.data_root`.
-        clips: Number of videos (synthetic, synthetic_oops).
-        size: Pixels (synthetic, synthetic_oops, big_buck_bunny).
+        clips: Number of videos (the synthetic sets).
+        size: Pixels (the synthetic sets, big_buck_bunny).
         seed: Of everything drawn.
         jobs: Processes or threads; default one a core.
         force: Replace what another recipe left under this name.
@@ -91,12 +92,16 @@ def _make(
     force: bool,
 ) -> Manifest:
     # Each recipe loads what it needs when it is asked for: the command line starts at once.
-    if recipe in ("synthetic", "synthetic_oops"):
+    if recipe.startswith("synthetic"):
         from thesislib import synthetic
 
         given = {"clips": clips, "size": size}
         options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        make = synthetic.prepare if recipe == "synthetic" else synthetic.prepare_oops
+        make = {
+            "synthetic": synthetic.prepare,
+            "synthetic_oops": synthetic.prepare_oops,
+            "synthetic_rooms": synthetic.prepare_rooms,
+        }[recipe]
         return make(name or recipe, root, seed=seed, jobs=jobs, force=force, **options)
     if recipe == "big_buck_bunny":
         from thesislib.data import big_buck_bunny

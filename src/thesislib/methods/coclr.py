@@ -35,7 +35,7 @@ from thesislib.losses import (
 from thesislib.methods import count, input_shape
 from thesislib.nn.classifier import ClipClassifier
 from thesislib.nn.momentum import FeatureQueue, momentum_update, shuffled_encode, split_encode
-from thesislib.nn.s3d import S3D
+from thesislib.nn.s3d import MIXED, S3D
 
 OBJECTIVES = ("infonce", "ubernce", "coclr", "cmc", "simultaneous")
 OTHER = {"rgb": "flow", "flow": "rgb"}
@@ -66,6 +66,7 @@ class CoCLRConfig(RunConfig):
     objective: str = "infonce"  # infonce, ubernce, coclr; cmc, simultaneous (two networks at once)
     width: float = 1.0  # of S3D
     gating: bool = False  # S3D-G
+    mixed: tuple[str, ...] = tuple(MIXED)  # the mixed blocks that S3D has; all nine in the thesis
     dim: int = 128  # of the projection
     queue: int = 2048  # features K kept; 16384 for Kinetics-400
     temperature: float = 0.07  # tau
@@ -85,6 +86,10 @@ class CoCLRConfig(RunConfig):
         super().__post_init__()
         choose("objective", self.objective, OBJECTIVES)
         choose("stream to judge", self.modality, OTHER)
+        for block in self.mixed:
+            choose("mixed block", block, MIXED)
+        if not self.mixed:
+            raise ThesisError("mixed is empty: S3D needs at least one mixed block.")
         for name in ("cycles", "cycle_epochs", "dim", "width", "temperature"):
             if not getattr(self, name) > 0:
                 raise ThesisError(f"{name} must be above 0, not {getattr(self, name)}.")
@@ -174,7 +179,7 @@ class ProjectedEncoder(nn.Module):
 
     def __init__(self, config: CoCLRConfig) -> None:
         super().__init__()
-        self.backbone = S3D(config.width, config.gating)
+        self.backbone = S3D(config.width, config.gating, config.mixed)
         dim = self.backbone.feature_dim
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, config.dim))
 

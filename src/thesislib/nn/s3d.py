@@ -7,6 +7,8 @@ each branch of a mixed block is scaled by channel, by what the whole clip says (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -93,6 +95,8 @@ class S3D(nn.Module):
     Args:
         width: All widths are multiplied by it; the thesis has 1. Branches get 4 channels at least.
         gating: S3D-G: self-gating after each branch.
+        mixed: Which of the nine mixed blocks there are; the thesis has all. Fewer make a shallower
+            network for small clips.
 
     Shapes:
         Input ``(B, 3, T, H, W)`` float, normalised. Output ``(B, D, T/8, H/32, W/32)``, rectified,
@@ -110,7 +114,9 @@ class S3D(nn.Module):
     # costs a digit, so evaluation keeps the plain order.
     channels_last = True
 
-    def __init__(self, width: float = 1.0, gating: bool = False) -> None:
+    def __init__(
+        self, width: float = 1.0, gating: bool = False, mixed: Sequence[str] = tuple(MIXED)
+    ) -> None:
         super().__init__()
 
         def scaled(channels: int) -> int:
@@ -125,7 +131,9 @@ class S3D(nn.Module):
         self.pool_4a = nn.MaxPool3d(3, 2, 1)
         self.pool_5a = nn.MaxPool3d(2, 2)
         channels = middle
-        for name, widths in MIXED.items():
+        self.mixed = tuple(name for name in MIXED if name in mixed)  # always in this order
+        for name in self.mixed:
+            widths = MIXED[name]
             block = Mixed(channels, tuple(scaled(w) for w in widths), gating)
             self.add_module(f"mixed_{name}", block)
             channels = block.out_channels
@@ -148,7 +156,7 @@ class S3D(nn.Module):
         outputs.append(self.conv_2c(self.conv_2b(self.pool_2a(outputs[-1]))))
         for number, pool in ((3, self.pool_3a), (4, self.pool_4a), (5, self.pool_5a)):
             x = pool(outputs[-1])
-            for name in MIXED:
+            for name in self.mixed:
                 if name.startswith(str(number)):
                     x = self.get_submodule(f"mixed_{name}")(x)
             outputs.append(x)

@@ -5,6 +5,7 @@ once in a notebook, carries a caption and an alternative text, and stays below 1
 """
 
 from thesislib.viz.charts import (
+    alternation,
     bars_with_interval,
     curves,
     lines_with_interval,
@@ -24,6 +25,7 @@ __all__ = [
     "COLOURS",
     "Picture",
     "alt_text",
+    "alternation",
     "bars_with_interval",
     "block_diagram",
     "caption",

@@ -187,3 +187,40 @@ def lines_with_interval(
         said = ["not run"]
     picture.alt = f"Curves of {ylabel} over {xlabel}: " + "; ".join(said) + "."
     return picture
+
+
+def alternation(
+    lines: Mapping[str, Sequence[Sequence[tuple[float, bool]]]],
+    names: Sequence[str],
+    ylabel: str = "R@1 (%)",
+    caption: str = "",
+) -> Picture:
+    """Networks that learn in turn: solid while one learns, dotted while it is kept (figure 4.2).
+
+    Args:
+        lines: Network -> one line a seed; a line has a point for each stage: its value, and
+            whether the network learnt in that stage.
+        names: Of the stages.
+        ylabel: Name and unit upwards; fractions are drawn as per cent.
+        caption: Kept with the picture.
+    """
+    picture = new_picture(WIDTH, HEIGHT, "", caption)
+    ax = picture.subplots()
+    said = []
+    for i, (network, seeds) in enumerate(lines.items()):
+        for number, line in enumerate(seeds):
+            y = [100 * value for value, _ in line]
+            for x in range(1, len(y)):
+                ax.plot([x - 1, x], y[x - 1 : x + 1], color=CYCLE[i % len(CYCLE)], linewidth=1.8,
+                        linestyle="-" if line[x][1] else (0, (1, 1.5)))  # fmt: skip
+            ax.plot(range(len(y)), y, color=CYCLE[i % len(CYCLE)], marker=_MARKERS[i % 6],
+                    linestyle="", markersize=5, label=network if number == 0 else None)  # fmt: skip
+        ends = [[100 * line[end][0] for line in seeds] for end in (0, -1)]
+        if seeds:
+            first, last = (float(np.mean(e)) for e in ends)
+            said.append(f"{network} from {first:.1f} to {last:.1f}, mean of {len(seeds)} seeds")
+    ax.set_xticks(range(len(names)), names)
+    ax.set_ylabel(ylabel)
+    ax.legend()
+    picture.alt = f"{ylabel} over the stages {', '.join(names)}: " + "; ".join(said) + "."
+    return picture

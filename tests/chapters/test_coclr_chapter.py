@@ -1,0 +1,129 @@
+"""What chapter 4 shows, on a tiny data set; and its rows as runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import studio
+from thesislib import chapters
+from thesislib.chapters import coclr
+from thesislib.config import FlowConfig
+from thesislib.data.flow import compute_flow
+from thesislib.data.manifest import Manifest, read_manifest
+from thesislib.evaluation.features import Features
+from thesislib.evaluation.finetune import FinetuneConfig
+from thesislib.experiments import run_row
+from thesislib.methods.coclr import CoCLRConfig
+from thesislib.rows import FAST, row_config, row_tuning
+
+DIS = FlowConfig("dis", FAST["flow.bound"])
+SMALL = studio.SMALL | {
+    "width": 0.05, "size": 36, "num_seq": 1, "seq_len": 9, "queue": 12, "topk": 2, "cycles": 1,
+    "cycle_epochs": 1, "epochs": 1, "schedule": "constant", "milestones": (), "bn_splits": 1,
+}  # fmt: skip
+SMALL.pop("pred_step")
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manifest]:
+    root = tmp_path_factory.mktemp("chapter4")
+    paper, tuned = CoCLRConfig.preset("paper"), FinetuneConfig.preset("paper")
+    small = paper.override({"profile": "small", "dataset": "synthetic", **SMALL})
+    tune = tuned.override({"profile": "small", "dataset": "synthetic", **studio.TUNE})
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("data", "runs", "results"):
+            patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
+        patch.setattr(CoCLRConfig, "preset", staticmethod({"small": small, "paper": paper}.get))
+        patch.setattr(FinetuneConfig, "preset", staticmethod({"small": tune, "paper": tuned}.get))
+        patch.setitem(FAST, "flow.algorithm", "dis")
+        for name in ("coclr/coclr-rgb", "coclr/coclr-flow"):
+            patch.setitem(coclr_rows()[name].small, "flow.algorithm", "dis")
+        studio.tiny(root / "data")
+        made = read_manifest("synthetic")
+        compute_flow(made, DIS, jobs=1, progress=False)
+        yield made
+
+
+def coclr_rows() -> dict:
+    from thesislib.rows import ROWS
+
+    return ROWS
+
+
+@pytest.fixture(scope="module")
+def result(manifest: Manifest) -> dict:
+    return run_row("coclr/coclr-flow", log=None)
+
+
+def test_a_row_tells_its_stages(result: dict) -> None:
+    stages = result["checkpoints"]
+    assert [(s["cycle"], s["stream"]) for s in stages] == [
+        (0, "rgb"), (0, "flow"), (1, "rgb"), (1, "flow"),
+    ]  # fmt: skip
+    assert result["source"] == stages[-1]["run"]
+    assert {"probe_top1", "finetune_top1", "retrieval_r1"} <= result["metrics"].keys()
+    assert result["metrics"]["precision_flow_cycle1"] == stages[-1]["precision"]
+
+
+def test_pictures_and_pages(result: dict, manifest: Manifest) -> None:
+    mining, reading = chapters.mining_picture(result, manifest, queries=2, k=2)
+    cycles = chapters.cycles_picture(result, "small", "synthetic")
+    config = row_config("coclr/coclr-flow", "small", "synthetic", 0)
+    views = chapters.views_picture(manifest, config, videos=1)
+    for picture in (mining, cycles, views):
+        assert len(picture.png()) <= 150_000 and picture.alt
+    assert "nearest by RGB" in reading and "by chance" in reading
+    assert "mean of 1 seeds" in cycles.alt
+    page = chapters.cycles_page(result).text
+    assert page.count("cycle 1") == 2 and page.count("initialisation") == 2
+
+
+def test_lines_are_solid_where_a_network_learns() -> None:
+    history = [
+        {"cycle": c, "stream": s, "metrics": {"train_r1": r}}
+        for c, s, r in ((0, "rgb", 0.1), (0, "flow", 0.2), (1, "rgb", 0.3), (1, "flow", 0.4))
+    ]
+    assert coclr._line(history, "rgb") == [(0.1, True), (0.3, True), (0.3, False)]
+    assert coclr._line(history, "flow") == [(0.2, True), (0.2, False), (0.4, True)]
+    del history[1]["metrics"]["train_r1"]
+    assert coclr._line(history, "rgb") == []
+
+
+def test_reading_of_mining_is_a_count() -> None:
+    labels = np.array([0, 0, 1, 1])
+    empty = Features(np.zeros((4, 1), np.float32), labels, np.arange(4), {})
+    order = {"rgb": np.array([[2], [3], [0], [1]]), "flow": np.array([[1], [0], [3], [0]])}
+    text = coclr._mining_reading(empty, order)
+    assert "0 % of the 1 nearest by RGB" in text and "75 % of the 1 nearest by flow" in text
+    assert "by chance it would be 33 %" in text
+
+
+def test_settings_of_rows() -> None:
+    paper = row_config("coclr/coclr-rgb", "paper", "ucf101", 0)
+    assert (paper.epochs, paper.cycle_epochs, paper.cycles, paper.topk) == (300, 100, 2, 5)
+    alone = row_config("coclr/infonce-rgb", "paper", "ucf101", 0)
+    assert alone.epochs == 500 and alone.milestones == (450, 480)  # as long before the end
+    assert alone.streams == "rgb" and paper.streams == "both"
+    tuning = row_tuning("coclr/coclr-flow", "paper", "ucf101", 0)
+    assert (tuning.num_seq, tuning.seq_len, tuning.dropout, tuning.crops) == (1, 32, 0.9, 10)
+    assert tuning.modality == "flow" and tuning.augment.blur_p == 0 and tuning.backbone_lr == 0.1
+
+
+def test_other_data_takes_the_flow_that_it_has(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        CoCLRConfig,
+        "preset",
+        staticmethod(lambda name: CoCLRConfig(profile="small", dataset="elsewhere")),
+    )
+    assert row_config("coclr/coclr-rgb", "small", "synthetic", 0).flow == DIS
+    assert row_config("coclr/coclr-rgb", "small", "unprepared", 0).flow == FlowConfig()
+    asked = row_config("coclr/coclr-rgb", "small", "synthetic", 0, {"flow.bound": "7"})
+    assert asked.flow == FlowConfig("dis", 7)
