@@ -32,7 +32,8 @@ CLIPS = {
     "min_clips": 0, "epochs": 1,
 }  # fmt: skip
 TINY = {
-    **CLIPS, **FLOW, "width": 0.02, "mixed": ("3b", "5b"), "dim": 8, "queue": 16, "bn_splits": 2, "topk": 2, "cycles": 1,
+    **CLIPS, **FLOW, "width": 0.02, "mixed": ("3b", "5b"), "dim": 8,
+    "queue": 16, "bn_splits": 2, "topk": 2, "cycles": 1,
     "cycle_epochs": 2,
 }  # fmt: skip
 TUNE = {**CLIPS, **FLOW, "per_class": 2, "val_every": 1}
@@ -180,16 +181,38 @@ def test_cycles_end_with_the_numbers_of_an_undisturbed_run(
 
 
 def test_hand_over_of_a_stage() -> None:
-    """Query and key are the old query, the sampler is the other stream's, the queue is new."""
+    """A new queue; query and key of the own stream's query; the other stream's query samples."""
     own, other = (build(settings(objective="infonce")) for _ in range(2))
     model = build(settings())
-    fresh = model.queue.features.clone()
+    for one in (own, other, model):
+        for tensor in one.state_dict().values():  # nobody's query is his key
+            if tensor.is_floating_point():
+                tensor.normal_()
     own.queue.source.fill_(3)
+    fresh = {k: v.clone() for k, v in model.queue.state_dict().items()}
     _start(model, own, other)
     for part, source in ((model.pair.query, own), (model.pair.key, own), (model.sampler, other)):
-        expected = source.pair.query.state_dict().values()
-        assert all(map(torch.equal, part.state_dict().values(), expected))
-    assert torch.equal(model.queue.features, fresh) and not model.queue.full
+        pairs = zip(
+            part.state_dict().values(), source.pair.query.state_dict().values(), strict=True
+        )
+        assert all(torch.equal(a, b) and a is not b for a, b in pairs)
+    assert all(torch.equal(v, fresh[k]) for k, v in model.queue.state_dict().items())
+    assert not model.queue.full
+
+
+def test_no_weight_moves_before_the_queue_is_full(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THESISLIB_RUNS", str(tmp_path))
+    for queue, waits in ((64, True), (16, False)):
+        config = settings(objective="simultaneous", fill_first=True, queue=queue)
+        model, run, _ = train_model(coclr, "coclr", config, manifest, log=None)
+        torch.manual_seed(config.seed)
+        before = build(config)
+        for (name, one), two in zip(model.named_parameters(), before.parameters(), strict=True):
+            if waits or ".query." in name:
+                assert torch.allclose(one, two, atol=1e-6) == waits, name
+        assert (run.metrics()[-1]["waiting"] == 1) == waits
 
 
 def test_videos_without_labels(manifest: Manifest, tmp_path: Path, monkeypatch: Any) -> None:

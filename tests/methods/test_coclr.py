@@ -380,25 +380,3 @@ def test_the_judged_stream_is_the_one_that_is_asked_for(modality: str) -> None:
     own = model.pairs[modality].query.backbone
     for a, b in zip(classifier.backbone.parameters(), own.parameters(), strict=True):
         assert torch.equal(a, b) and a is not b
-
-
-def test_the_hand_over() -> None:
-    """A new queue; query and key of the own stream's query; the other stream's query samples."""
-    own, other, model = (model_of("infonce"), model_of("infonce"), model_of("coclr"))
-    for number, one in enumerate((own, other, model)):
-        torch.manual_seed(number)
-        for tensor in one.state_dict().values():  # nobody's query is his key
-            if tensor.is_floating_point():
-                tensor.normal_()
-    own.queue.source.fill_(3)
-    fresh = snapshot(model.queue)
-    model.start_from(own, other)
-    for part, expected in (
-        (model.pair.query, own.pair.query),
-        (model.pair.key, own.pair.query),
-        (model.sampler, other.pair.query),
-    ):
-        for a, b in zip(part.state_dict().values(), expected.state_dict().values(), strict=True):
-            assert torch.equal(a, b) and a is not b
-    assert all(torch.equal(v, fresh[k]) for k, v in model.queue.state_dict().items())
-    assert not model.queue.full
