@@ -14,7 +14,7 @@ from typing import Any
 
 from thesislib.checkpoint import RunFolder, load_state, provenance
 from thesislib.config import RunConfig, choose, runs_root
-from thesislib.cotraining import cotrain, cycle_metrics
+from thesislib.cotraining import MINING, cotrain, cycle_metrics
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.features import extract
 from thesislib.evaluation.finetune import FinetuneConfig
@@ -58,7 +58,7 @@ def pretrain(
         _, before, _ = pretrain(entry.start, profile, dataset, seed, half, log)
         config = replace(config, epochs=config.epochs - config.epochs // 2, init=before.name)
         start = partial(load_state, before.checkpoint)
-    if isinstance(config, CoCLRConfig) and config.objective == "coclr":
+    if isinstance(config, CoCLRConfig) and config.objective in MINING:
         return cotrain(config, manifest, log=log, tensorboard=tensorboard)
     return train_model(
         row_method(row),

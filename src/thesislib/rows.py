@@ -91,7 +91,7 @@ def _chapter4() -> dict[str, Row]:
             name,
             {"objective": objective, **changes},
             QUICK if flow or both else {},
-            as_long=objective not in ("coclr",),
+            as_long=objective not in ("coclr", "simultaneous"),
         )
 
     return {
