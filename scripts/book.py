@@ -27,7 +27,13 @@ import pages
 from execute import Failure, execute, machine
 from notebooks import REPO, Pair, from_text, pairs, stop, write, write_text
 
-DATASET = "synthetic"
+# What the chapters read: the studio, its rooms for chapter 4, and the motion in them.
+DATASETS = ("synthetic", "synthetic_rooms")
+PREPARE = (
+    ("prepare", "synthetic"),
+    ("prepare", "synthetic_rooms"),
+    ("flow", "synthetic_rooms", "--algorithm", "tvl1_quick", "--bound", "5"),
+)
 # Sphinx repeats what it read on the way; these lines alone tell a reader what is wrong.
 TELLING = ("WARNING", "ERROR", "CRITICAL", "Error", "error:")
 
@@ -59,14 +65,15 @@ def inputs_hash(pair: Pair, root: Path, data: Path, results: Path) -> str:
     Args:
         pair: the chapter; the text decides, as everywhere.
         root: the checkout.
-        data: folder of the data set the chapter reads.
+        data: folder of the data sets.
         results: folder of the ledger.
     """
     digest = hashlib.sha256()
     source = root / "src" / "thesislib"
     files = [p for p in source.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     files += [p for p in results.rglob("*.json") if p.is_file()]
-    files += [data / "manifest.csv", data / "dataset.json", root / "constraints.txt", pair.text]
+    files += [data / name / file for name in DATASETS for file in ("manifest.csv", "dataset.json")]
+    files += [root / "constraints.txt", pair.text]
     for path in sorted(files):
         digest.update(f"{path}\n".encode())
         if path.is_file():
@@ -203,7 +210,7 @@ def build(root: Path, use_record: bool = False, out: Path | None = None) -> Path
             from thesislib.config import data_root, results_root
 
             prepare()
-            data, results = data_root() / DATASET, results_root()
+            data, results = data_root(), results_root()
             notebooks = {p.name: run_chapter(p, root, folder, data, results) for p in chapters}
             for name, path in notebooks.items():
                 minutes[name] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -213,18 +220,19 @@ def build(root: Path, use_record: bool = False, out: Path | None = None) -> Path
 
 
 def prepare() -> None:
-    """Makes the data set that the chapters read; returns at once when it is complete.
+    """Makes the data sets that the chapters read; returns at once when they are complete.
 
     Raises:
-        Failure: the command failed; it has said why.
+        Failure: a command failed; it has said why.
     """
-    command = [sys.executable, "-m", "thesislib.cli", "prepare", DATASET]
-    print(f"{DATASET}: preparing the videos, or finding them prepared", flush=True)
     # A bar that redraws itself is for a screen; in a log it would be hundreds of lines.
     bars = {} if sys.stderr.isatty() else {"TQDM_DISABLE": "1"}
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, env={**os.environ, **bars})
-    if done.returncode != 0:
-        raise Failure(f"the data set was not prepared: thesislib prepare {DATASET} says why.")
+    for words in PREPARE:
+        print(f"thesislib {' '.join(words)}: working, or finding the work done", flush=True)
+        command = [sys.executable, "-m", "thesislib.cli", *words]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, env={**os.environ, **bars})
+        if done.returncode != 0:
+            raise Failure(f"the data was not prepared: thesislib {' '.join(words)} says why.")
 
 
 def _short(path: Path, root: Path) -> str:

@@ -11,7 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 # Chapters that are written, and the thesis's tables that they draw again.
-TABLES = {"2": ("2.1", "2.2", "2.3", "2.4"), "3": ("3.1", "3.2", "3.3", "3.4")}
+TABLES = {
+    "2": ("2.1", "2.2", "2.3", "2.4"),
+    "3": ("3.1", "3.2", "3.3", "3.4"),
+    "4": ("4.1", "4.2", "4.3"),
+}
 NOTHING = "Nothing has been run yet.\n"
 # The rooms of the library in the order in which a reader meets them; the rest follows by name.
 ROOMS = {
@@ -24,6 +28,8 @@ ROOMS = {
     "train": "Training",
     "checkpoint": "Runs on disk",
     "rows": "Rows of the tables",
+    "pretraining": "Pre-training",
+    "cotraining": "The cycles of chapter 4",
     "experiments": "Running them",
     "protocols": "Judging them",
     "evaluation": "Evaluation",

@@ -32,7 +32,7 @@ CLIPS = {
     "min_clips": 0, "epochs": 1,
 }  # fmt: skip
 TINY = {
-    **CLIPS, **FLOW, "width": 0.02, "mixed": ("3b", "5b"), "dim": 8,
+    **CLIPS, **FLOW, "dataset": "synthetic", "width": 0.02, "mixed": ("3b", "5b"), "dim": 8,
     "queue": 16, "bn_splits": 2, "topk": 2, "cycles": 1,
     "cycle_epochs": 2,
 }  # fmt: skip
@@ -97,6 +97,17 @@ TWO_CYCLES = [
 def test_the_order_of_the_stages(cycles: int, stream: str, stages: list[Stage]) -> None:
     assert plan(cycles, stream) == stages
     assert [stage.name for stage in stages[:3]] == ["InfoNCE, rgb", "InfoNCE, flow", "cycle 1, rgb"]
+
+
+def test_both_streams_at_once_are_one_stage_for_all_cycles() -> None:
+    for stream, start, sampler in (("rgb", 0, 1), ("flow", 1, 0)):
+        stages = plan(2, stream, at_once=True)
+        assert stages == [*ONE_CYCLE[:2], Stage(1, stream, start, sampler)]
+        config = replace(CoCLRConfig.preset("paper"), objective="simultaneous", modality=stream)
+        last = stage_config(config, stages[-1], ["a", "b"])
+        assert last.objective == "simultaneous" and last.epochs == 200 and last.milestones == (160,)
+        assert (last.init, last.sampler) == ("ab"[start], "ab"[sampler])
+        assert stage_config(config, stages[0], []).objective == "infonce"
 
 
 def test_settings_of_a_stage() -> None:
@@ -197,6 +208,21 @@ def test_hand_over_of_a_stage() -> None:
         )
         assert all(torch.equal(a, b) and a is not b for a, b in pairs)
     assert all(torch.equal(v, fresh[k]) for k, v in model.queue.state_dict().items())
+    assert not model.queue.full
+
+
+@pytest.mark.parametrize("modality", ["rgb", "flow"])
+def test_hand_over_to_both_streams_at_once(modality: str) -> None:
+    own, other = (build(settings(objective="infonce")) for _ in range(2))
+    model = build(settings(objective="simultaneous", modality=modality))
+    for one in (own, other, model):
+        for tensor in one.parameters():
+            nn.init.uniform_(tensor.data)
+    _start(model, own, other)
+    for stream, pair in model.pairs.items():
+        expected = (own if stream == modality else other).pair.query.state_dict().values()
+        for part in (pair.query, pair.key):
+            assert all(map(torch.equal, part.state_dict().values(), expected))
     assert not model.queue.full
 
 

@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     reproduce = add("reproduce", _reproduce, "run chapters' notebooks into runs/ by papermill")
     reproduce.add_argument("chapters", nargs="+", help="02, or 02_dpc")
     reproduce.add_argument("--profile", default="small", choices=PROFILES)
-    reproduce.add_argument("--dataset", default="synthetic")
+    reproduce.add_argument("--dataset", help="default: the chapter's own")
     reproduce.add_argument("--seed", type=int, default=0)
     reproduce.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE")
 
@@ -160,7 +160,7 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("method", choices=METHODS)
     command.add_argument("--row", help="row of the chapter's tables; default: the headline")
     command.add_argument("--profile", default="small", choices=PROFILES)
-    command.add_argument("--dataset", default="synthetic")
+    command.add_argument("--dataset", help="default: that of the profile")
     command.add_argument("--seed", type=int, default=0)
     _settings(command)
 
@@ -265,13 +265,19 @@ def _row(args: argparse.Namespace) -> str:
     return choose("row", row if "/" in row else f"{args.method}/{row}", ROWS)
 
 
+def _dataset(args: argparse.Namespace) -> str:
+    from thesislib.rows import row_method
+
+    return args.dataset or row_method(_row(args)).CONFIG.preset(args.profile).dataset
+
+
 def _train(args: argparse.Namespace) -> dict[str, Any]:
     from thesislib.experiments import pretrain
 
     _, run, result = pretrain(
         _row(args),
         args.profile,
-        args.dataset,
+        _dataset(args),
         args.seed,
         pairs(args.set),
         log=_say,
@@ -286,7 +292,7 @@ def _eval(args: argparse.Namespace) -> dict[str, Any]:
     result = run_row(
         _row(args),
         args.profile,
-        args.dataset,
+        _dataset(args),
         args.seed,
         pairs(args.set),
         tune=pairs(args.tune),
@@ -321,7 +327,8 @@ def _retrieve(args: argparse.Namespace) -> dict[str, Any]:
 def _reproduce(args: argparse.Namespace) -> dict[str, Any]:
     from thesislib.reproduce import reproduce
 
-    values = {"profile": args.profile, "dataset": args.dataset, "seed": args.seed}
+    values = {"profile": args.profile, "seed": args.seed}
+    values |= {"dataset": args.dataset} if args.dataset else {}
     values |= pairs(args.parameter)
     return {chapter: str(reproduce(chapter, values)) for chapter in args.chapters}
 

@@ -57,10 +57,15 @@ class Stage:
         return f"cycle {self.cycle}, {self.stream}" if self.cycle else f"InfoNCE, {self.stream}"
 
 
-def plan(cycles: int, stream: str = "flow") -> list[Stage]:
-    """The stages in their order, up to the last of ``stream`` (flow is last in a cycle)."""
+def plan(cycles: int, stream: str = "flow", at_once: bool = False) -> list[Stage]:
+    """The stages in their order, up to the last of ``stream`` (flow is last in a cycle).
+
+    With ``at_once`` one stage, in which both streams learn, stands for all cycles.
+    """
     stages = [Stage(0, "rgb"), Stage(0, "flow")]
     latest = {"rgb": 0, "flow": 1}
+    if at_once:
+        return [*stages, Stage(1, stream, latest[stream], latest[OTHER[stream]])]
     for cycle in range(1, cycles + 1):
         for one in OTHER:
             stages.append(Stage(cycle, one, latest[one], latest[OTHER[one]]))
@@ -78,8 +83,8 @@ def cotrain(
     """Initialisation and all cycles, up to the network of ``config.modality``.
 
     Args:
-        config: With ``objective="coclr"``; ``epochs`` of the initialisation, ``cycle_epochs`` of
-            each network in each of ``cycles`` cycles.
+        config: With ``objective`` ``coclr`` or ``simultaneous``; ``epochs`` of the initialisation,
+            ``cycle_epochs`` of each network in each of ``cycles`` cycles.
         manifest: The data set, with flow.
         log: Where the log lines go.
         tensorboard: Also write event files.
@@ -94,7 +99,8 @@ def cotrain(
     models: list[Any] = []
     runs: list[RunFolder] = []
     stages: list[dict[str, Any]] = []
-    for stage in plan(config.cycles, config.modality):
+    at_once = config.objective == "simultaneous"
+    for stage in plan(config.cycles, config.modality, at_once):
         settings = stage_config(config, stage, [run.name for run in runs])
         hand_over = None
         if stage.start is not None and stage.sampler is not None:
@@ -137,11 +143,13 @@ def stage_config(config: CoCLRConfig, stage: Stage, runs: list[str]) -> CoCLRCon
     if stage.start is None or stage.sampler is None:
         defaults = {name: getattr(CoCLRConfig, name) for name in UNUSED}
         return replace(settings, objective="infonce", **defaults)
+    at_once = config.objective == "simultaneous"
+    epochs = config.cycle_epochs * (config.cycles if at_once else 1)
     return replace(
         settings,
-        epochs=config.cycle_epochs,
+        epochs=epochs,
         # Once to a tenth, after four fifths (80 of 100 epochs, 40 of 50: as released).
-        milestones=(round(0.8 * config.cycle_epochs),) if config.schedule == "steps" else (),
+        milestones=(round(0.8 * epochs),) if config.schedule == "steps" else (),
         init=runs[stage.start],
         sampler=runs[stage.sampler],
     )

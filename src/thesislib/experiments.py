@@ -58,7 +58,7 @@ def pretrain(
         _, before, _ = pretrain(entry.start, profile, dataset, seed, half, log)
         config = replace(config, epochs=config.epochs - config.epochs // 2, init=before.name)
         start = partial(load_state, before.checkpoint)
-    if isinstance(config, CoCLRConfig) and config.objective == "coclr":
+    if isinstance(config, CoCLRConfig) and config.mines:
         return cotrain(config, manifest, log=log, tensorboard=tensorboard)
     return train_model(
         row_method(row),

@@ -150,6 +150,10 @@ def promote(run_dir: str | Path, results: str | Path | None = None, *, dirty: bo
     return target
 
 
+# Chapters whose rows in the studio are run on another set than ``synthetic``.
+STUDIO = {"coclr": "synthetic_rooms"}
+
+
 class Ledger:
     """The promoted results, and on request the runs at hand.
 
@@ -182,7 +186,12 @@ class Ledger:
     def select(
         self, row: str, profile: str = "small", dataset: str = "synthetic"
     ) -> dict[int, Entry]:
-        """The results of a row by seed."""
+        """The results of a row by seed.
+
+        ``synthetic`` means the studio: of a chapter that films its own set there, that set.
+        """
+        if dataset == "synthetic":
+            dataset = STUDIO.get(row.partition("/")[0], dataset)
         return {
             seed: entry
             for (name, prof, data, seed), entry in sorted(self._entries.items())

@@ -118,8 +118,8 @@ def test_a_chapter_runs_once_until_something_changes(checkout: Path, capsys) -> 
     results.mkdir()
     (results / "row.json").write_text("{}")
     assert "running" in run()
-    data.mkdir()
-    (data / "manifest.csv").write_text("path\n")
+    (data / "synthetic").mkdir(parents=True)
+    (data / "synthetic" / "manifest.csv").write_text("path\n")
     assert "running" in run()
     assert "unchanged" in run()
     (build / "executed" / "01_page.ipynb").unlink()  # as after a kill between the two files

@@ -20,9 +20,9 @@ from thesislib.evaluation.features import Features
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.experiments import run_row
 from thesislib.methods.coclr import CoCLRConfig
-from thesislib.rows import FAST, row_config, row_tuning
+from thesislib.rows import QUICK, row_config, row_tuning
 
-DIS = FlowConfig("dis", FAST["flow.bound"])
+DIS = FlowConfig("dis", QUICK["flow.bound"])
 SMALL = studio.SMALL | {
     "width": 0.05, "size": 36, "num_seq": 1, "seq_len": 9, "queue": 12, "topk": 2, "cycles": 1,
     "cycle_epochs": 1, "epochs": 1, "schedule": "constant", "milestones": (), "bn_splits": 1,
@@ -41,7 +41,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manifest]:
             patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
         patch.setattr(CoCLRConfig, "preset", staticmethod({"small": small, "paper": paper}.get))
         patch.setattr(FinetuneConfig, "preset", staticmethod({"small": tune, "paper": tuned}.get))
-        patch.setitem(FAST, "flow.algorithm", "dis")
+        patch.setitem(QUICK, "flow.algorithm", "dis")
         for name in ("coclr/coclr-rgb", "coclr/coclr-flow"):
             patch.setitem(coclr_rows()[name].small, "flow.algorithm", "dis")
         studio.tiny(root / "data")

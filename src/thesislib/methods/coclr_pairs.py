@@ -23,6 +23,7 @@ from thesislib.losses import (
 )
 from thesislib.methods.coclr import (
     OTHER,
+    CoCLR,
     CoCLRConfig,
     MomentumPair,
     joined,
@@ -44,6 +45,13 @@ class CoCLRPairs(nn.Module, PyTorchModelHubMixin):
         self.config = config
         self.pairs = nn.ModuleDict({stream: MomentumPair(config) for stream in OTHER})
         self.queue = FeatureQueue(config.queue, config.dim, streams=2)
+
+    def start_from(self, own: CoCLR, other: CoCLR) -> None:
+        """Takes the query weights of two networks: of the stream that is judged, of the other."""
+        for stream, network in ((self.config.modality, own), (OTHER[self.config.modality], other)):
+            pair = self.pairs[stream]
+            assert isinstance(pair, MomentumPair)
+            pair.start_from(network.pair.query)
 
     def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean of the losses of both streams, and the logs of the one that is judged.
