@@ -144,6 +144,48 @@ def test_gradient_accumulation_is_one_large_batch(tmp_path: Path) -> None:
     assert torch.allclose(weights(batch_size=12), weights(batch_size=4, accumulate=3), atol=1e-6)
 
 
+def test_sgd_with_momentum_equals_the_formula(tmp_path: Path) -> None:
+    model = line()
+    model.dropout.p = 0.0
+    weight, bias = (p.detach().clone() for p in model.layer.parameters())
+    velocity = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    options = {"optimiser": "sgd", "lr": 0.1, "weight_decay": 0.2, "epochs": 3, "batch_size": 12}
+    train.fit(model, Points(), None, config(**options), run_at(tmp_path / "a"), log=None)
+    for epoch in range(3):
+        x = torch.stack([Points()[epoch, i]["video"] for i in range(12)])
+        residual = x @ weight.T + bias - x.sum(1, keepdim=True)
+        slopes = [(2 * residual * x).mean(0, keepdim=True), 2 * residual.mean(0)]
+        for i, (value, slope) in enumerate(zip((weight, bias), slopes, strict=True)):
+            velocity[i] = 0.9 * velocity[i] + slope + 0.2 * value
+            value -= 0.1 * velocity[i]
+    assert torch.allclose(model.layer.weight, weight, atol=1e-5)
+    assert torch.allclose(model.layer.bias, bias, atol=1e-5)
+
+
+class Late(Line):
+    """Not ready before its third step."""
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, Any]]:
+        loss, logs = super().forward(batch)
+        self.seen = [*getattr(self, "seen", []), self.layer.weight.detach().clone()]
+        return loss, logs | {"waiting": torch.tensor(float(self.calls < 3))}
+
+
+def test_a_model_that_waits_is_left_as_it_is(tmp_path: Path) -> None:
+    train.seed_everything(0)
+    model = Late()
+    run = run_at(tmp_path / "a")
+    rows = train.fit(model, Points(), None, config(epochs=2), run, log=None)
+    assert all(torch.equal(weight, model.seen[0]) for weight in model.seen[:3])
+    assert not torch.equal(model.seen[3], model.seen[2]), "the third step is taken"
+    assert [row["waiting"] for row in rows] == pytest.approx([2 / 3, 0])
+    # Adam counts the steps that it took, not those that passed.
+    model = line()
+    optimiser = torch.optim.Adam(model.parameters())
+    load_state(run.checkpoint, model, optimiser)
+    assert {float(s["step"]) for s in optimiser.state.values()} == {4.0}
+
+
 # ---- files -----------------------------------------------------------------------------------
 
 

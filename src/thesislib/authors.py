@@ -138,14 +138,14 @@ def load_coclr(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
         for pattern, ours in S3D_PARTS:
             name = re.sub(pattern, ours, name)
         renamed[name] = value
-    return _load(model, renamed, COCLR_NAMES, without="queue.")
+    return _load(model, renamed, COCLR_NAMES, without=("queue.",))
 
 
 def _load(
     model: nn.Module,
     state: Mapping[str, Tensor],
     names: tuple[tuple[str, str], ...],
-    without: str = "never",
+    without: tuple[str, ...] = (),
 ) -> LoadReport:
     translated, report = translate(state, names, model)
     missing = [n for n in report.missing if not n.endswith("num_batches_tracked")]

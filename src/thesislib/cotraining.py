@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from thesislib.checkpoint import RunFolder
+from thesislib.data.flow_files import check_flow
 from thesislib.data.manifest import Manifest
 from thesislib.evaluation.features import over_windows
 from thesislib.evaluation.retrieval import within
@@ -95,6 +96,7 @@ def cotrain(
         ``run``, ``epochs``, ``seconds``, ``precision`` (of the positives in its last epoch, absent
         without labels), ``metrics``.
     """
+    check_flow(manifest, config.flow)  # before the hours of the first stage, not after them
     models: list[Any] = []
     runs: list[RunFolder] = []
     stages: list[dict[str, Any]] = []
@@ -166,7 +168,7 @@ def monitor(model: Any, manifest: Manifest, config: CoCLRConfig) -> Mapping[str,
         and of the ``topk`` nearest those, that have its label; nothing without labels.
     """
     train = manifest.select(split="train")
-    if len({v.label for v in train.videos}) < 2:
+    if len({v.label for v in train.videos if v.label}) < 2:
         return {}
     features = over_windows(model.encode, model, train, config, windows=1)
     found = within(features, CoCLRConfig.topk)

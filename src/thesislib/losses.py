@@ -101,6 +101,15 @@ def contrastive_accuracy(scores: Tensor, kinds: Tensor) -> dict[str, Tensor]:
     return result
 
 
+def similarity(one: Tensor, other: Tensor) -> Tensor:
+    """Dot products of ``(B, D)`` and ``(K, D)``: ``(B, K)``, always float32.
+
+    With the eight bits of bfloat16 the cosines of near neighbours could not be told apart.
+    """
+    with torch.autocast(one.device.type, enabled=False):
+        return one.float() @ other.float().T
+
+
 def queue_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """Similarity of each query to its own key and to all keys of a queue (thesis 4.4.2).
 
@@ -114,7 +123,7 @@ def queue_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) 
         ``(B, 1 + K)``; column 0 is the own key.
     """
     own = (query * key).sum(1, keepdim=True)
-    return torch.cat([own, query @ queue.T], 1) / temperature
+    return torch.cat([own, similarity(query, queue)], 1) / temperature
 
 
 def info_nce(logits: Tensor) -> Tensor:

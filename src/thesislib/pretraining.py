@@ -48,7 +48,7 @@ def train_model(
     if run.finished:
         load_state(run.checkpoint, model)
         return model, run, run.result()
-    if start is not None:
+    if start is not None and not run.checkpoint.exists():
         start(model)
     begun = time.time()
     if log:

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import video_files
 from video_files import HEIGHT, WIDTH, number_of, write_bad_files, write_sound, write_video
 
 from thesislib.data import reader
@@ -68,6 +69,20 @@ def test_other_containers(tmp_path: Path, suffix: str, backend: str) -> None:
     assert probe(path, full=True).n_frames == 40
     source = open_video(path, backend)
     assert [number_of(f) for f in source.frames([31, 4, 39])] == [31, 4, 39]
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "auto"])
+@pytest.mark.parametrize("width", [16, 24, 48, 72])
+def test_narrow_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, backend: str
+) -> None:
+    """decord cannot hand over rows that are padded to a whole number of pixels."""
+    monkeypatch.setattr(video_files, "WIDTH", width)
+    for suffix, codec in ((".mp4", "libx264"), (".avi", "mpeg4")):
+        path = write_video(tmp_path / f"v{suffix}", 20, codec=codec)
+        frames = open_video(path, backend).frames([17, 3, 17])
+        assert frames.shape == (3, HEIGHT, width, 3)
+        assert [number_of(f) for f in frames] == [17, 3, 17]
 
 
 def test_a_file_that_decord_refuses_goes_to_pyav(tmp_path: Path) -> None:

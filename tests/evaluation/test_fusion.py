@@ -10,7 +10,8 @@ import pytest
 
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features
-from thesislib.evaluation.fusion import fuse, load_probabilities, save_probabilities
+from thesislib.evaluation.fusion import beside, fuse, load_probabilities, save_probabilities
+from thesislib.evaluation.retrieval import retrieval
 
 
 def stream(names: str, seed: int, total: int = 9) -> Features:
@@ -50,6 +51,32 @@ def test_fusion_equals_a_naive_loop() -> None:
     assert found["evaluated"] == 5
     assert found["skipped"] == 4, "of the nine test videos of the first stream"
     assert found["missing"] == ["a", "b", "x", "y"]
+
+
+def test_features_beside_one_another_add_their_cosines() -> None:
+    """Two-stream retrieval, against the sum of two naive similarity matrices."""
+    test = [stream("abcdefg", 1), stream("gfedcbx", 2)]
+    train = [stream("nopqrstuv", 3), stream("vutsrqpo", 4)]
+
+    def centred(features: Features, names: str) -> dict[str, np.ndarray]:
+        rows = {n: features.values[features.names.index(n)].astype(float) for n in names}
+        middle = np.mean(list(rows.values()), 0)
+        return {n: (v - middle) / np.linalg.norm(v - middle) for n, v in rows.items()}
+
+    queries, gallery = "bcdefg", "opqrstuv"  # what both streams have, in the first one's order
+    tables = [(centred(q, queries), centred(g, gallery)) for q, g in zip(test, train, strict=True)]
+    found = retrieval(beside(test), beside(train), (1, 5), centre=False)
+    for row, name in zip(found["neighbours"], queries, strict=True):
+        total = {o: sum(float(q[name] @ g[o]) for q, g in tables) for o in gallery}
+        assert [gallery[i] for i in row] == sorted(gallery, key=lambda o: -total[o])[:5]
+    assert beside(test).names == tuple(queries) and beside(test).values.shape == (6, 6)
+
+
+def test_streams_that_disagree_cannot_stand_beside_one_another() -> None:
+    with pytest.raises(ThesisError, match="disagree"):
+        beside([stream("ab", 0), replace(stream("ab", 1), labels=np.array([2, 2]))])
+    with pytest.raises(ThesisError, match="no video in common"):
+        beside([stream("ab", 0), stream("cd", 1)])
 
 
 def test_equal_weights_are_the_default_and_order_does_not_matter() -> None:

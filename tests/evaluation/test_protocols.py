@@ -15,8 +15,8 @@ from thesislib.data.dataset import ClipSettings, WindowDataset
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import Features, accuracy, extract, over_windows
 from thesislib.evaluation.finetune import clips, validation_clips
-from thesislib.evaluation.linear_probe import linear_probe
-from thesislib.evaluation.retrieval import nearest, retrieval
+from thesislib.evaluation.linear_probe import linear_probe, sgd_probe
+from thesislib.evaluation.retrieval import nearest, retrieval, within
 from thesislib.methods.dpc import DPC, DPCConfig
 
 REPORT = {"total": 12, "used": 10, "dropped_short": 2, "padded": 0, "failed": 0}
@@ -55,6 +55,20 @@ def test_of_equal_neighbours_the_first_is_taken(k: int) -> None:
     assert same.tolist() == [list(range(min(k, 9)))] * 3, "a collapsed encoder: all alike"
 
 
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**-55, 2.0**100])
+def test_neighbours_and_probe_do_not_depend_on_the_scale(scale: float) -> None:
+    """The features of an untrained S3D are near 1e-16."""
+    train, test = cloud(30, 0), cloud(12, 1)
+    small = [replace(f, values=(f.values * scale).astype(np.float32)) for f in (train, test)]
+    found = nearest(small[1].values, small[0].values, 5)
+    assert np.array_equal(found, nearest(test.values, train.values, 5))
+    probe = sgd_probe(small[0], small[1], epochs=5)
+    assert np.array_equal(
+        probe["probabilities"].values, sgd_probe(train, test, epochs=5)["probabilities"].values
+    )
+    assert np.array_equal(nearest(0 * test.values, train.values, 2), [[0, 1]] * 12)
+
+
 def test_recall_equals_a_naive_loop() -> None:
     test, train = cloud(11, 1), cloud(20, 2)
     found = retrieval(test, train, ranks=(1, 5, 50))
@@ -66,6 +80,35 @@ def test_recall_equals_a_naive_loop() -> None:
         ]
         assert found[f"retrieval_r{k}"] == pytest.approx(np.mean(hits))
     assert found["evaluated"] == 11 and found["skipped"] == 2
+
+
+@pytest.mark.parametrize("k", [1, 4, 50])
+def test_each_labelled_video_looks_up_the_others(k: int) -> None:
+    features = cloud(14, 3)
+    labels = features.labels.copy()
+    labels[[2, 9]] = -1
+    features = replace(features, labels=labels)
+    values = features.values - features.values.mean(0)
+    first, right, count = [], 0, 0
+    for i in range(14):
+        if labels[i] < 0:
+            continue
+        cosine = {
+            j: values[i] @ values[j] / np.linalg.norm(values[i]) / np.linalg.norm(values[j])
+            for j in range(14)
+            if j != i
+        }
+        near = sorted(cosine, key=lambda j: -cosine[j])[:k]
+        first.append(labels[near[0]] == labels[i])
+        right += sum(labels[j] == labels[i] for j in near)
+        count += len(near)
+    found = within(features, k)
+    assert found == {"r1": pytest.approx(np.mean(first)), "precision": pytest.approx(right / count)}
+
+
+def test_a_collapsed_encoder_does_not_find_itself() -> None:
+    alike = replace(cloud(6, 0), values=np.ones((6, 2), np.float32), labels=np.arange(6))
+    assert within(alike, 3) == {"r1": 0.0, "precision": 0.0}
 
 
 def test_more_neighbours_than_videos_is_refused() -> None:

@@ -41,6 +41,7 @@ __all__ = ["VIDEO_SUFFIXES", "Reader", "VideoInfo", "open_video", "probe"]
 
 Frames = NDArray[np.uint8]
 BACKENDS = ("auto", "decord", "pyav")
+PADDED = "size must exactly match"  # in decord's words
 
 
 class Reader(Protocol):
@@ -110,7 +111,12 @@ class _Owned:
 
 
 class DecordReader(_Owned):
-    """Reader on decord, one thread."""
+    """Reader on decord, one thread.
+
+    Narrow pictures go to PyAV: decord's FFmpeg pads their rows, and by its arithmetic a picture 16,
+    24, 48 or 72 pixels wide then has more than three channels. It refuses those only when a frame
+    is read; to read one on opening would cost every other video that time.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -138,7 +144,11 @@ class DecordReader(_Owned):
             else:
                 frames = self._read_on(set(unique.tolist()))
         except self._errors as error:
-            raise VideoError(self.path, "a frame does not decode") from error
+            if PADDED not in str(error):
+                raise VideoError(self.path, "a frame does not decode") from error
+            return PyAVReader(self.path).frames(wanted)
+        if frames.shape[-1] != 3:
+            return PyAVReader(self.path).frames(wanted)
         return frames if np.array_equal(unique, wanted) else frames[inverse]
 
     def _read_on(self, wanted: set[int]) -> Frames:

@@ -88,6 +88,15 @@ class Features:
         return int(self.report["total"] - self.report["used"] + self.report.get("failed", 0))
 
 
+def unit(rows: Tensor) -> Tensor:
+    """``(V, D)`` with every row scaled to length one; zeros stay.
+
+    An untrained S3D makes features near 1e-16, which ``normalize`` alone takes for zeros.
+    """
+    scale = torch.frexp(rows.abs().max()).exponent  # a power of two: nothing is rounded
+    return torch.nn.functional.normalize(torch.ldexp(rows, -scale), dim=1)
+
+
 def accuracy(probabilities: Features) -> dict[str, Any]:
     """How often the likeliest class is the right one.
 

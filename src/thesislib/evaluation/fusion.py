@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, accuracy
+from thesislib.evaluation.features import Features, accuracy, unit
 
 PROBABILITIES = "probabilities.safetensors"  # its name in a run folder
+DISAGREE = "The streams disagree on the classes of the same videos: score both on one data set."
 
 
 def save_probabilities(path: Path, probabilities: Features) -> None:
@@ -108,6 +110,44 @@ def fuse(streams: Sequence[Features], weights: Sequence[float] | None = None) ->
             f"weights={weights} do not fit {len(streams)} streams: give one number of 0 or more "
             "for each, not all 0."
         )
+    rows = _common(streams)
+    first = rows[0]
+    if any(other.values.shape != first.values.shape for other in rows):
+        raise ThesisError(DISAGREE)
+    total = reduce(np.add, (w * r.values.astype(float) for w, r in zip(share, rows, strict=True)))
+    fused = replace(first, values=(total / share.sum()).astype(np.float32))
+    scores = accuracy(fused)
+    common = set(fused.names)
+    absent = streams[0].report["total"] - len(common)
+    return {
+        "fusion_top1": scores["top1"],
+        "stream_top1": [accuracy(r)["top1"] for r in rows],
+        "hits": scores["hits"],
+        "evaluated": len(common),
+        "skipped": absent,
+        "missing": sorted(set().union(*(s.names for s in streams)) - common),
+        "probabilities": fused,
+    }
+
+
+def beside(streams: Sequence[Features]) -> Features:
+    """Features of several streams side by side, so that one cosine is the mean of theirs.
+
+    Each stream is centred and scaled to length one; videos that a stream lacks are left out.
+
+    Raises:
+        ThesisError: No common video, or streams that do not agree on labels.
+    """
+    rows = _common(streams)
+    units = []
+    for stream in rows:
+        values = torch.from_numpy(stream.values)
+        units.append(unit(values - values.mean(0)))
+    return replace(rows[0], values=torch.cat(units, 1).numpy())
+
+
+def _common(streams: Sequence[Features]) -> list[Features]:
+    """The rows of the videos that all streams have, in the order of the first."""
     places = [{name: i for i, name in enumerate(s.names)} for s in streams]
     for stream, place in zip(streams, places, strict=True):
         if len(place) != len(stream.values):
@@ -122,40 +162,9 @@ def fuse(streams: Sequence[Features], weights: Sequence[float] | None = None) ->
         _rows(stream, [place[name] for name in common])
         for stream, place in zip(streams, places, strict=True)
     ]
-    first = rows[0]
-    for other in rows[1:]:
-        if other.values.shape != first.values.shape or (other.labels != first.labels).any():
-            raise ThesisError(
-                "The streams disagree on the classes of the same videos: score both on one data "
-                "set."
-            )
-    total = reduce(np.add, (w * r.values.astype(float) for w, r in zip(share, rows, strict=True)))
-    fused = replace(first, values=(total / share.sum()).astype(np.float32))
-    scores = accuracy(fused)
-    absent = streams[0].report["total"] - len(common)
-    return {
-        "fusion_top1": scores["top1"],
-        "stream_top1": [accuracy(r)["top1"] for r in rows],
-        "hits": scores["hits"],
-        "evaluated": len(common),
-        "skipped": absent,
-        "missing": sorted(set().union(*places) - set(common)),
-        "probabilities": fused,
-    }
-
-
-def beside(streams: Sequence[Features]) -> Features:
-    """Features of several streams side by side, so that one cosine is the mean of theirs.
-
-    Each stream is centred and scaled to length one; videos that a stream lacks are left out.
-    """
-    names = [n for n in streams[0].names if all(n in set(s.names) for s in streams)]
-    rows = [_rows(s, [s.names.index(n) for n in names]) for s in streams]
-    units = []
-    for stream in rows:
-        values = stream.values - stream.values.mean(0)
-        units.append(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12))
-    return replace(rows[0], values=np.concatenate(units, 1).astype(np.float32))
+    if any((other.labels != rows[0].labels).any() for other in rows):
+        raise ThesisError(DISAGREE)
+    return rows
 
 
 def _rows(stream: Features, rows: list[int]) -> Features:

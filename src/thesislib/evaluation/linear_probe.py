@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, accuracy
+from thesislib.evaluation.features import Features, accuracy, unit
 
 
 def linear_probe(train: Features, test: Features, c: float = 1.0) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def sgd_probe(
             f"epochs={epochs}, batch_size={batch_size} and lr={lr} cannot all be used: give at "
             "least 1 epoch, 2 videos a batch and a rate above 0."
         )
-    x, seen = (F.normalize(torch.from_numpy(part.values), dim=1) for part in (train, test))
+    x, seen = (unit(torch.from_numpy(part.values)) for part in (train, test))
     labels = torch.from_numpy(train.labels)
     with torch.random.fork_rng(devices=[]):  # the caller's own draws go on as if nothing happened
         torch.manual_seed(seed)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features
+from thesislib.evaluation.features import Features, unit
 
 RANKS = (1, 5, 10, 20, 50)
 
@@ -48,15 +48,15 @@ def nearest(
             "both with the same model."
         )
 
-    def unit(x: NDArray[np.float32]) -> Tensor:
+    def prepared(x: NDArray[np.float32]) -> Tensor:
         t = torch.from_numpy(np.ascontiguousarray(x, np.float32))
         if not torch.isfinite(t).all():
             raise ThesisError("The features are not all finite: the encoder has diverged.")
         if centre:
             t = t - t.mean(0)
-        return torch.nn.functional.normalize(t, dim=1)
+        return unit(t)
 
-    q, g = unit(queries), unit(gallery)
+    q, g = prepared(queries), prepared(gallery)
     found = np.empty((len(q), k), np.int64)
     scores = torch.empty(min(chunk, len(q)), len(g))  # (chunk, G), the same memory for all chunks
     for start in range(0, len(q), chunk):
@@ -113,6 +113,11 @@ def retrieval(
 def within(features: Features, k: int = 5) -> dict[str, float]:
     """Each labelled video looks up all the others of the same set (thesis figure 4.2).
 
+    Args:
+        features: Of two videos or more, one of them labelled; the others are looked up all the
+            same.
+        k: Neighbours for ``precision``, at most all the others.
+
     Returns:
         ``r1``, the share whose nearest neighbour has their label, and ``precision``, the share of
         the ``k`` nearest that has, both in ``[0, 1]``.
@@ -120,5 +125,6 @@ def within(features: Features, k: int = 5) -> dict[str, float]:
     k = min(k, len(features.values) - 1)
     index = nearest(features.values, features.values, k + 1)
     others = np.stack([row[row != i][:k] for i, row in enumerate(index)])  # (V, k) without itself
-    same = features.labels[others] == features.labels[:, None]
+    known = features.labels >= 0
+    same = (features.labels[others] == features.labels[:, None])[known]
     return {"r1": float(same[:, 0].mean()), "precision": float(same.mean())}

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from thesislib.config import SMALL_CLIPS, Augment, RunConfig, choose
+from thesislib.config import SMALL_CLIPS, Augment, RunConfig, check_share, choose
 from thesislib.errors import ThesisError
 from thesislib.losses import (
     info_nce,
@@ -27,6 +27,7 @@ from thesislib.losses import (
     queue_logits,
     queue_measures,
     same,
+    similarity,
     uber_nce,
     with_own_key,
     without_own_key,
@@ -62,7 +63,7 @@ SMALL: dict[str, Any] = {
     "epochs": 10,
     "cycle_epochs": 8,
     "batch_size": 32,
-    "bn_splits": 1,
+    "bn_splits": 4,
     "schedule": "cosine",
     "milestones": (),
     "width": 0.25,
@@ -107,10 +108,8 @@ class CoCLRConfig(RunConfig):
     momentum: float = 0.999  # m of the key encoder
     topk: int = 5  # positives mined for each clip
     siblings: bool = False  # clips of the same group are positives: cut from one UCF101 video
-    drop_self: float = (
-        0.0  # probability that a batch's own keys are no positives (where others are)
-    )
-    fill_first: bool = False  # no step until every entry of the queue has been written
+    drop_self: float = 0.0  # how often a batch's own keys are no positives, where others are
+    fill_first: bool = False  # no step before the queue, in which to mine, is full
     older_self: bool = True  # InfoNCE: earlier keys of the same video are negatives, not left out
     bn_splits: int = 1  # parts of a batch, each with its own batch norm, as on so many devices
     cycles: int = 2  # of the alternation; 1 on Kinetics-400
@@ -126,15 +125,16 @@ class CoCLRConfig(RunConfig):
             choose("mixed block", block, MIXED)
         if not self.mixed:
             raise ThesisError("mixed is empty: S3D needs at least one mixed block.")
-        for name in ("cycles", "cycle_epochs"):
-            if getattr(self, name) < 1:
-                raise ThesisError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name in ("cycles", "cycle_epochs", "dim", "width", "temperature"):
+            if not getattr(self, name) > 0:
+                raise ThesisError(f"{name} must be above 0, not {getattr(self, name)}.")
+        for name in ("momentum", "drop_self"):
+            check_share(name, getattr(self, name))
         if self.views != 2:
             raise ThesisError(f"views={self.views}: a query needs one key, so views=2.")
         if self.queue < self.batch_size:
             raise ThesisError(
-                f"queue={self.queue} does not hold one batch of {self.batch_size}: make it larger, "
-                "best a multiple of the batch."
+                f"queue={self.queue} does not hold a batch of {self.batch_size}: make it larger."
             )
         if not 0 < self.topk < self.queue:
             raise ThesisError(
@@ -143,14 +143,18 @@ class CoCLRConfig(RunConfig):
             )
         if not 1 <= self.bn_splits <= self.batch_size // 2:
             raise ThesisError(
-                f"bn_splits={self.bn_splits} of {self.batch_size} clips leaves parts of fewer than "
-                "two: at least 1, at most half the batch."
+                f"bn_splits={self.bn_splits} of {self.batch_size} clips: at least 1, at most half."
             )
 
     @property
     def streams(self) -> str:
         """What a training clip has to hold: one stream, or both."""
         return self.modality if self.objective in ("infonce", "ubernce") else "both"
+
+    @property
+    def mines(self) -> bool:
+        """Whether positives are mined among the entries of the queue."""
+        return self.objective in ("coclr", "simultaneous")
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -181,10 +185,7 @@ class CoCLRConfig(RunConfig):
             ),
             "paper": paper,
             "as_released": replace(
-                paper,
-                siblings=True,
-                drop_self=0.9,
-                fill_first=True,
+                paper, siblings=True, drop_self=0.9, fill_first=True,
                 augment=replace(CLIP_WISE, grey_kind="channels", crop_fallback="whole"),
             ),
         }  # fmt: skip
@@ -208,8 +209,8 @@ class ProjectedEncoder(nn.Module):
         return self.backbone(clip).mean((2, 3, 4))
 
     def forward(self, clip: Tensor) -> Tensor:
-        """``(B, 3, T, H, W)`` to unit vectors ``(B, dim)``."""
-        return F.normalize(self.head(self.features(clip)), dim=1)
+        """``(B, 3, T, H, W)`` to unit vectors ``(B, dim)``, always float32."""
+        return F.normalize(self.head(self.features(clip)).float(), dim=1)
 
 
 class MomentumPair(nn.Module):
@@ -254,9 +255,9 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
         super().__init__()
         self.config = config
         self.pair = MomentumPair(config)
-        mining = config.objective == "coclr"
-        self.sampler = ProjectedEncoder(config).requires_grad_(False).eval() if mining else None
-        self.queue = FeatureQueue(config.queue, config.dim, streams=1 + mining)
+        mines = config.mines
+        self.sampler = ProjectedEncoder(config).requires_grad_(False).eval() if mines else None
+        self.queue = FeatureQueue(config.queue, config.dim, streams=1 + mines)
 
     def train(self, mode: bool = True) -> Self:
         """Training mode; the sampler always stays in evaluation mode."""
@@ -274,15 +275,16 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
 
         Returns:
             bool ``(B, K)`` each: entries that the objective found (by label, or among the nearest
-            in the other stream), and earlier keys of the same source, which do not use these up.
+            in the other stream), and earlier keys of the same source, which do not use these up
+            (in training alone: videos of the validation split are numbered for themselves).
         """
-        older = same(source_of(batch, self.config), self.queue.source)
+        older = same(source_of(batch, self.config), self.queue.source) & self.training
         if self.config.objective == "ubernce":
             return same(batch["label"], self.queue.label), older
         if other is None or not self.queue.full:  # random vectors are nobody's neighbours
             return torch.zeros_like(older), older
-        similarity = other @ self.queue.features[1].T
-        return nearest_entries(similarity, self.config.topk, older), older
+        near = similarity(other, self.queue.features[1])
+        return nearest_entries(near, self.config.topk, older), older
 
     def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of thesis equation 4.1, of UberNCE, or of equations 4.2 and 4.4, and its logs.
@@ -316,7 +318,7 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
             if self.training and torch.rand(()) < config.drop_self:
                 mask = without_own_key(mask)
             loss = multi_instance_nce(logits, mask)
-        waiting = self.training and config.fill_first and not self.queue.full
+        waiting = self.training and config.fill_first and config.mines and not self.queue.full
         logs = queue_measures(logits, mask, found, batch["label"], self.queue.label)
         if self.training:
             features = torch.stack([key] if other is None else [key, other])
@@ -380,7 +382,8 @@ def build(config: CoCLRConfig) -> Any:
 def summary(model: Any) -> dict[str, Any]:
     """Parameter counts, shapes and effective numbers, for ``thesislib info coclr``."""
     config: CoCLRConfig = model.config
-    encoder = ProjectedEncoder(config)
+    with torch.device("meta"):
+        encoder = ProjectedEncoder(config)
     backbone, whole = count(encoder.backbone), count(encoder)
     batches = config.queue / config.batch_size
     note = "" if batches.is_integer() else " (not whole: the oldest batch is overwritten in parts)"

@@ -17,6 +17,7 @@ from thesislib.losses import (
     queue_logits,
     queue_measures,
     same,
+    similarity,
     with_own_key,
     without_own_key,
 )
@@ -65,22 +66,22 @@ class CoCLRPairs(nn.Module, PyTorchModelHubMixin):
         keys = {name: key for name, (_, key) in found.items()}
         stored = dict(zip(OTHER, queue.features.clone(), strict=True))
         source = source_of(batch, config)
-        older = same(source, queue.source)
+        older = same(source, queue.source) & self.training  # see CoCLR.positives
         losses, logs = [], {}
         drop = self.training and bool(torch.rand(()) < config.drop_self)
         for name, (query, _) in found.items():
             other = OTHER[name]
+            mined = torch.zeros_like(older)
             if config.objective == "cmc":
-                mined = torch.zeros_like(older)
                 logits = queue_logits(query, keys[other], stored[other], config.temperature)
                 if not config.older_self:
                     logits = leave_out(logits, older)
                 mask = with_own_key(mined)
                 loss = info_nce(logits)
             else:
-                mined = torch.zeros_like(older)
                 if queue.full:
-                    mined = nearest_entries(keys[other] @ stored[other].T, config.topk, older)
+                    near = similarity(keys[other], stored[other])
+                    mined = nearest_entries(near, config.topk, older)
                 logits = queue_logits(query, keys[name], stored[name], config.temperature)
                 mask = with_own_key(mined | older)
                 mask = without_own_key(mask) if drop else mask
@@ -88,7 +89,7 @@ class CoCLRPairs(nn.Module, PyTorchModelHubMixin):
             losses.append(loss)
             if name == config.modality:
                 logs = queue_measures(logits, mask, mined, batch["label"], queue.label)
-        waiting = self.training and config.fill_first and not queue.full
+        waiting = self.training and config.fill_first and config.mines and not queue.full
         if self.training:
             queue.enqueue(torch.stack([keys[name] for name in OTHER]), source, batch["label"])
         loss = torch.stack(losses).mean()

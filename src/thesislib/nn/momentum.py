@@ -14,6 +14,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from thesislib.errors import ThesisError
+
 Encoder = Callable[[Tensor], Tensor]
 
 
@@ -80,16 +82,19 @@ def momentum_update(key: nn.Module, query: nn.Module, momentum: float) -> None:
 
 
 def split_encode(encoder: Encoder, clips: Tensor, splits: int = 1) -> Tensor:
-    """Encodes a batch in equal parts, each with batch statistics of its own.
+    """Encodes a batch in parts as equal as can be, each with batch statistics of its own.
 
     Raises:
-        ValueError: The batch has fewer clips than parts.
+        ThesisError: The batch has fewer than two clips for each part.
     """
     if splits == 1:
         return encoder(clips)
-    if len(clips) < splits:
-        raise ValueError(f"{len(clips)} clips cannot be split into {splits} parts.")
-    return torch.cat([encoder(part) for part in clips.chunk(splits)])
+    if len(clips) < 2 * splits:
+        raise ThesisError(
+            f"A batch of {len(clips)} clips makes no {splits} parts of two or more: lower "
+            "bn_splits, or train on more videos."
+        )
+    return torch.cat([encoder(part) for part in clips.tensor_split(splits)])
 
 
 @torch.no_grad()

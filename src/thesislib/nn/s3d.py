@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from thesislib.errors import ThesisError
+
 # Channels of the branches: b0, b1 (reduce, separable), b2 (reduce, separable), b3 after the pool.
 MIXED = {
     "3b": (64, 96, 128, 16, 32, 32),
@@ -99,10 +101,15 @@ class S3D(nn.Module):
     Shapes:
         Input ``(B, 3, T, H, W)`` float, normalised. Output ``(B, D, T/8, H/32, W/32)``, rectified,
         ``D = feature_dim`` (1024 at width 1): 32 frames of 128 x 128 give ``(B, 1024, 4, 4, 4)``.
-        Smaller inputs are rounded up at each stride but the last, which rounds down (so at least
-        9 frames and 33 pixels).
+        Smaller inputs are rounded up at each stride but the last, which rounds down.
+
+    Raises:
+        ThesisError: Fewer than 8 frames or 17 pixels.
     """
 
+    # 5 frames would be enough for the strides. But with 5 to 7, PyTorch 2.13 on a CPU with AVX-512
+    # crashes, or gets a wrong gradient of the first temporal kernel without a word (oneDNN 3.12).
+    least = (8, 17, 17)
     # In training alone: half the time on a CPU; but its batch norm adds in another order, which
     # costs a digit, so evaluation keeps the plain order.
     channels_last = True
@@ -124,7 +131,7 @@ class S3D(nn.Module):
         self.pool_4a = nn.MaxPool3d(3, 2, 1)
         self.pool_5a = nn.MaxPool3d(2, 2)
         channels = middle
-        self.mixed = tuple(mixed)
+        self.mixed = tuple(name for name in MIXED if name in mixed)  # always in this order
         for name in self.mixed:
             widths = MIXED[name]
             block = Mixed(channels, tuple(scaled(w) for w in widths), gating)
@@ -137,6 +144,12 @@ class S3D(nn.Module):
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """The outputs of the five stages, the last of which is :meth:`forward`'s."""
+        frames, height, width = x.shape[2:]
+        if any(have < need for have, need in zip(x.shape[2:], self.least, strict=True)):
+            raise ThesisError(
+                f"Clips of {frames} frames of {width}x{height} pixels are too small for S3D: "
+                f"make them {self.least[0]} frames and {self.least[1]} pixels at least."
+            )
         if self.training and self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last_3d)
         outputs = [self.conv_1a(x)]
