@@ -61,7 +61,7 @@ SMALL: dict[str, Any] = {
     "epochs": 10,
     "cycle_epochs": 8,
     "batch_size": 32,
-    "bn_splits": 4,
+    "bn_splits": 2,
     "schedule": "cosine",
     "milestones": (),
     "width": 0.25,
