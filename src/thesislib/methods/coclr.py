@@ -177,7 +177,7 @@ class CoCLRConfig(RunConfig):
         presets = {
             "small": replace(paper, **SMALL),
             "gpu": replace(
-                paper, profile="gpu", dataset="synthetic", epochs=40, batch_size=64, seq_len=16,
+                paper, profile="gpu", dataset="synthetic_rooms", epochs=40, batch_size=64, seq_len=16,
                 stride=2, size=112, queue=1024, schedule="constant", milestones=(),
                 precision="bf16", momentum=0.99,
             ),
