@@ -158,8 +158,8 @@ class CoCLRConfig(RunConfig):
     def preset(cls, name: str) -> Self:
         """``small``, ``gpu``, ``paper`` or ``as_released``.
 
-        ``paper`` is thesis 4.4.2 with 300 epochs of initialisation; the epochs of the alternation
-        stand in :mod:`thesislib.cotraining`. ``as_released`` adds what the code does and the thesis
+        ``paper`` is thesis 4.4.2: 300 epochs of initialisation, then two cycles of 100 epochs for
+        each network (``cycle_epochs``); what the thesis leaves open is as released. ``as_released`` adds what the code does and the thesis
         does not say: siblings of one UCF101 video are positives, nine batches in ten leave a clip's
         own key out, and no step is taken before the queue is full.
         """
@@ -177,8 +177,8 @@ class CoCLRConfig(RunConfig):
         presets = {
             "small": replace(paper, **SMALL),
             "gpu": replace(
-                paper, profile="gpu", dataset="synthetic_rooms", epochs=40, batch_size=64, seq_len=16,
-                stride=2, size=112, queue=1024, schedule="constant", milestones=(),
+                paper, profile="gpu", dataset="synthetic_rooms", epochs=40, batch_size=64,
+                seq_len=16, stride=2, size=112, queue=1024, schedule="constant", milestones=(),
                 precision="bf16", momentum=0.99,
             ),
             "paper": paper,
