@@ -247,9 +247,13 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--record", action="store_true", help="from the committed notebooks")
     command.add_argument("--root", type=Path, default=REPO, help="the checkout")
     command.add_argument("--out", type=Path, help="folder for _build; default: the checkout")
+    commands.add_parser("data", help="make the data sets that the chapters read")
     args = top.parse_args(argv)
     start = time.perf_counter()
     try:
+        if args.command == "data":
+            prepare()
+            return 0
         index = build(args.root, args.record, args.out)
     except Failure as failure:
         stop(f"make book: {failure}")

@@ -27,7 +27,7 @@ LINT: dict[str, list[str]] = {
     "twins": [sys.executable, "scripts/notebooks.py", "check"],
 }
 TESTS: dict[str, list[str]] = {
-    "data": [sys.executable, "-c", "import book; book.prepare()"],
+    "data": [sys.executable, "scripts/book.py", "data"],
     "notebooks": [
         *("pytest", "--nbval-lax", "--nbval-current-env", "notebooks"),
         f"--nbval-cell-timeout={CELL_SECONDS}",

@@ -37,6 +37,7 @@ ROOMS = {
     "published": "The thesis's numbers",
     "ledger": "The ledger",
     "report": "Tables",
+    "assertions": "What the thesis asserts",
     "claims": "Claims",
     "intervals": "Intervals",
     "viz": "Figures",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from thesislib import intervals, published
+from thesislib.assertions import ASSERTIONS, Greater, Rises
 from thesislib.ledger import Ledger
 
 HOLDS = "holds"
@@ -33,263 +34,6 @@ class Claim:
     numbers: dict[str, Any] = field(default_factory=dict)  # behind ``ours``, for machines
 
 
-@dataclass(frozen=True)
-class _Greater:
-    """Row ``better`` beats row ``worse``."""
-
-    id: str
-    statement: str
-    table: str
-    better: str
-    worse: str
-    metric: str = "finetune_top1"
-    worse_metric: str = ""  # of the worse row, where it is another one
-    figure: bool = False  # the number is that of a figure, which prints no values
-
-
-@dataclass(frozen=True)
-class _Rises:
-    """Two metrics rise together over the checkpoints of one row."""
-
-    id: str
-    statement: str
-    table: str
-    row: str
-    x: str
-    y: tuple[str, ...]  # the first one that was measured counts
-
-
-_CLAIMS: tuple[_Greater | _Rises, ...] = (
-    _Greater(
-        "dpc-pretraining",
-        "Pre-training with DPC beats random initialisation after the same fine-tuning.",
-        "2.1",
-        "dpc/5pred3",
-        "dpc/random",
-    ),
-    _Greater(
-        "dpc-dense",
-        "Predicting the dense feature map beats predicting one pooled vector.",
-        "2.1",
-        "dpc/5pred3",
-        "dpc/pooled",
-    ),
-    _Greater(
-        "dpc-sequential",
-        "Predicting the steps one after the other beats predicting them in parallel.",
-        "2.1",
-        "dpc/5pred3",
-        "dpc/parallel",
-    ),
-    _Greater(
-        "dpc-more-data",
-        "A larger, more varied pre-training set gives a better representation.",
-        "2.2",
-        "dpc/5pred3-more-data",
-        "dpc/5pred3",
-    ),
-    _Rises(
-        "dpc-pretext-downstream",
-        "A higher pretext accuracy comes with a higher downstream accuracy.",
-        "2.3",
-        "dpc/5pred3",
-        "pretext_top1",
-        ("finetune_top1", "probe_top1"),
-    ),
-    _Greater(
-        "dpc-longer-is-harder",
-        "Predicting four steps from four is a harder pretext task than three from five.",
-        "2.3",
-        "dpc/5pred3",
-        "dpc/4pred4",
-        "pretext_top1",
-    ),
-    _Greater(
-        "dpc-curriculum",
-        "The curriculum from 5pred3 to 4pred4 beats 4pred4 from scratch.",
-        "2.3",
-        "dpc/5pred3+4pred4",
-        "dpc/4pred4",
-    ),
-    _Greater(
-        "dpc-further",
-        "The curriculum that predicts further beats 5pred3 alone.",
-        "2.3",
-        "dpc/5pred3+4pred4",
-        "dpc/5pred3",
-    ),
-    _Greater(
-        "memdpc-pretraining",
-        "Pre-training with MemDPC beats random initialisation after the same fine-tuning.",
-        "3.1",
-        "memdpc/rgb",
-        "memdpc/random-rgb",
-    ),
-    _Greater(
-        "memdpc-memory",
-        "Predicting out of a compressive memory beats DPC's prediction from the context.",
-        "3.1",
-        "memdpc/rgb",
-        "memdpc/dpc",
-    ),
-    _Greater(
-        "memdpc-smaller-memory",
-        "1024 slots beat half as many.",
-        "3.1",
-        "memdpc/rgb",
-        "memdpc/rgb-m512",
-    ),
-    _Greater(
-        "memdpc-larger-memory",
-        "1024 slots beat twice as many.",
-        "3.1",
-        "memdpc/rgb",
-        "memdpc/rgb-m2048",
-    ),
-    _Greater(
-        "memdpc-both-directions",
-        "Predicting in both directions beats predicting the future alone, on RGB.",
-        "3.1",
-        "memdpc/bd-rgb",
-        "memdpc/rgb",
-    ),
-    _Greater(
-        "memdpc-both-directions-flow",
-        "Predicting in both directions beats predicting the future alone, on flow.",
-        "3.1",
-        "memdpc/bd-flow",
-        "memdpc/flow",
-    ),
-    _Greater(
-        "memdpc-flow-pretraining",
-        "Pre-training on optical flow beats random initialisation on flow.",
-        "3.1",
-        "memdpc/flow",
-        "memdpc/random-flow",
-    ),
-    _Greater(
-        "memdpc-flow",
-        "MemDPC on optical flow beats MemDPC on RGB.",
-        "3.1",
-        "memdpc/flow",
-        "memdpc/rgb",
-    ),
-    _Greater(
-        "memdpc-two-streams",
-        "Both streams together beat flow alone.",
-        "3.1",
-        "memdpc/2stream",
-        "memdpc/flow",
-    ),
-    _Greater(
-        "memdpc-retrieval-flow",
-        "Neighbours by flow show the same action more often than neighbours by RGB.",
-        "3.3",
-        "memdpc/flow",
-        "memdpc/rgb",
-        "retrieval_r1",
-    ),
-    _Greater(
-        "coclr-infonce",
-        "Instance discrimination on RGB beats random weights, by a linear probe.",
-        "4.1",
-        "coclr/infonce-rgb",
-        "coclr/random-rgb",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-flow",
-        "InfoNCE on optical flow beats InfoNCE on RGB.",
-        "4.1",
-        "coclr/infonce-flow",
-        "coclr/infonce-rgb",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-oracle",
-        "Positives by label (UberNCE) beat positives by instance (InfoNCE).",
-        "4.1",
-        "coclr/uber-rgb",
-        "coclr/infonce-rgb",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-mining",
-        "Positives mined in the other stream (CoCLR) beat positives by instance.",
-        "4.1",
-        "coclr/coclr-rgb",
-        "coclr/infonce-rgb",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-oracle-ahead",
-        "The oracle stays ahead of mined positives.",
-        "4.1",
-        "coclr/uber-rgb",
-        "coclr/coclr-rgb",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-cmc",
-        "CoCLR beats CMC, which pairs the streams of one clip alone.",
-        "4.1",
-        "coclr/coclr-rgb",
-        "coclr/cmc",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-retrieval",
-        "With CoCLR the nearest neighbour shows the same action more often than with InfoNCE.",
-        "4.1",
-        "coclr/coclr-rgb",
-        "coclr/infonce-rgb",
-        "retrieval_r1",
-    ),
-    _Greater(
-        "coclr-two-streams",
-        "Both streams together beat RGB alone.",
-        "4.1",
-        "coclr/coclr-2stream",
-        "coclr/coclr-rgb",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-one-neighbour",
-        "Five mined positives beat one.",
-        "4.1",
-        "coclr/coclr-rgb",
-        "coclr/coclr-rgb-k1",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-many-neighbours",
-        "Five mined positives beat fifty.",
-        "4.1",
-        "coclr/coclr-rgb",
-        "coclr/coclr-rgb-k50",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-alternating",
-        "Streams that learn in turn beat streams that learn at once.",
-        "4.1",
-        "coclr/coclr-rgb",
-        "coclr/coclr-rgb-sim",
-        "probe_top1",
-    ),
-    _Greater(
-        "coclr-cycles",
-        "Mined positives are right more often in the second cycle than in the first.",
-        "4.2",
-        "coclr/coclr-rgb",
-        "coclr/coclr-rgb",
-        "precision_rgb_cycle2",
-        "precision_rgb_cycle1",
-        figure=True,
-    ),
-)
-
-
 def claims(
     ledger: Ledger | None = None,
     profile: str = "small",
@@ -312,9 +56,9 @@ def claims(
     ledger = Ledger.load() if ledger is None else ledger
     found = [
         _greater(c, ledger, profile, dataset)
-        if isinstance(c, _Greater)
+        if isinstance(c, Greater)
         else _rises(c, ledger, profile, dataset)
-        for c in _CLAIMS
+        for c in ASSERTIONS
     ]
     return [c for c in found if chapter in (None, c.chapter)]
 
@@ -332,7 +76,7 @@ def verdict(n: int, found: list[intervals.Interval]) -> str:
     return UNCLEAR
 
 
-def _greater(c: _Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
+def _greater(c: Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
     source = published.figure(c.table) if c.figure else published.table(c.table)
     r = ledger.compare(c.better, c.worse, c.metric, profile, dataset, metric_b=c.worse_metric)
     known = [i for i in (r["t_interval"], r["bootstrap"]) if i is not None]
@@ -359,7 +103,7 @@ def _greater(c: _Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
     )
 
 
-def _asserted(c: _Greater, source: published.Table | published.Figure) -> str:
+def _asserted(c: Greater, source: published.Table | published.Figure) -> str:
     """The thesis's own figures; a row of ours that it does not have is a dash."""
     if isinstance(source, published.Figure):
         return source.says
@@ -370,7 +114,7 @@ def _asserted(c: _Greater, source: published.Table | published.Figure) -> str:
     return f"{texts[0]} against {texts[1]}"
 
 
-def _rises(c: _Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:
+def _rises(c: Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:
     figure = published.figure(c.table)
     entries = ledger.select(c.row, profile, dataset)
     metric, groups = "", {}

@@ -8,12 +8,10 @@ that learn at once are in :mod:`thesislib.methods.coclr_pairs`.
 """
 
 # No `from __future__ import annotations` here: the hub mixin reads the annotation of `config`.
-import copy
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
-import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
@@ -34,7 +32,7 @@ from thesislib.losses import (
 )
 from thesislib.methods import count, input_shape
 from thesislib.nn.classifier import ClipClassifier
-from thesislib.nn.momentum import FeatureQueue, momentum_update, shuffled_encode, split_encode
+from thesislib.nn.momentum import FeatureQueue, MomentumPair, ProjectedEncoder
 from thesislib.nn.s3d import MIXED, S3D
 
 OBJECTIVES = ("infonce", "ubernce", "coclr", "cmc", "simultaneous")
@@ -63,7 +61,7 @@ SMALL: dict[str, Any] = {
     "epochs": 10,
     "cycle_epochs": 8,
     "batch_size": 32,
-    "bn_splits": 1,
+    "bn_splits": 2,
     "schedule": "cosine",
     "milestones": (),
     "width": 0.25,
@@ -160,8 +158,8 @@ class CoCLRConfig(RunConfig):
     def preset(cls, name: str) -> Self:
         """``small``, ``gpu``, ``paper`` or ``as_released``.
 
-        ``paper`` is thesis 4.4.2 with 300 epochs of initialisation; the epochs of the alternation
-        stand in :mod:`thesislib.cotraining`. ``as_released`` adds what the code does and the thesis
+        ``paper`` is thesis 4.4.2: 300 epochs of initialisation, then two cycles of 100 epochs for
+        each network (``cycle_epochs``); what the thesis leaves open is as released. ``as_released`` adds what the code does and the thesis
         does not say: siblings of one UCF101 video are positives, nine batches in ten leave a clip's
         own key out, and no step is taken before the queue is full.
         """
@@ -179,8 +177,8 @@ class CoCLRConfig(RunConfig):
         presets = {
             "small": replace(paper, **SMALL),
             "gpu": replace(
-                paper, profile="gpu", dataset="synthetic", epochs=40, batch_size=64, seq_len=16,
-                stride=2, size=112, queue=1024, schedule="constant", milestones=(),
+                paper, profile="gpu", dataset="synthetic_rooms", epochs=40, batch_size=64,
+                seq_len=16, stride=2, size=112, queue=1024, schedule="constant", milestones=(),
                 precision="bf16", momentum=0.99,
             ),
             "paper": paper,
@@ -192,57 +190,14 @@ class CoCLRConfig(RunConfig):
         return presets[choose("preset", name, presets)]
 
 
-class ProjectedEncoder(nn.Module):
-    """Backbone f, mean over time and space, and the two-layer projection head.
-
-    The head is for pre-training alone: what is judged is :meth:`features`.
-    """
-
-    def __init__(self, config: CoCLRConfig) -> None:
-        super().__init__()
-        self.backbone = S3D(config.width, config.gating, config.mixed)
-        dim = self.backbone.feature_dim
-        self.head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, config.dim))
-
-    def features(self, clip: Tensor) -> Tensor:
-        """``(B, 3, T, H, W)`` to ``(B, D)``."""
-        return self.backbone(clip).mean((2, 3, 4))
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """``(B, 3, T, H, W)`` to unit vectors ``(B, dim)``, always float32."""
-        return F.normalize(self.head(self.features(clip)).float(), dim=1)
+def encoder(config: CoCLRConfig) -> ProjectedEncoder:
+    """S3D, the mean over time and space, and the projection head (4.4.2)."""
+    return ProjectedEncoder(S3D(config.width, config.gating, config.mixed), config.dim)
 
 
-class MomentumPair(nn.Module):
-    """A query encoder and the slow copy of it that makes the keys (4.4.2)."""
-
-    def __init__(self, config: CoCLRConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.query = ProjectedEncoder(config)
-        self.key = copy.deepcopy(self.query).requires_grad_(False)
-
-    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries of the first views, keys of the second, both ``(B, dim)`` unit vectors.
-
-        In training the key encoder moves first, and both use the statistics of (parts of) a batch.
-        """
-        splits = self.config.bn_splits if self.training else 1
-        if self.training:
-            momentum_update(self.key, self.query, self.config.momentum)
-        query = split_encode(self.query, first, splits)
-        with torch.no_grad():
-            key = shuffled_encode(self.key, second, splits) if self.training else self.key(second)
-        return query, key
-
-    def start_from(self, query: ProjectedEncoder) -> None:
-        """Both encoders take these weights."""
-        self.query.load_state_dict(query.state_dict())
-        self.key.load_state_dict(query.state_dict())
-
-    def classifier(self, classes: int, dropout: float, frozen: bool) -> ClipClassifier:
-        """An action classifier that starts from the query's backbone."""
-        return ClipClassifier(copy.deepcopy(self.query.backbone), classes, dropout, frozen)
+def momentum_pair(config: CoCLRConfig) -> MomentumPair:
+    """A query encoder and the slow copy of it that makes the keys."""
+    return MomentumPair(encoder(config), config.momentum, config.bn_splits)
 
 
 class CoCLR(nn.Module, PyTorchModelHubMixin):
@@ -254,9 +209,9 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
     def __init__(self, config: CoCLRConfig):
         super().__init__()
         self.config = config
-        self.pair = MomentumPair(config)
+        self.pair = momentum_pair(config)
         mines = config.mines
-        self.sampler = ProjectedEncoder(config).requires_grad_(False).eval() if mines else None
+        self.sampler = encoder(config).requires_grad_(False).eval() if mines else None
         self.queue = FeatureQueue(config.queue, config.dim, streams=1 + mines)
 
     def train(self, mode: bool = True) -> Self:
@@ -383,8 +338,8 @@ def summary(model: Any) -> dict[str, Any]:
     """Parameter counts, shapes and effective numbers, for ``thesislib info coclr``."""
     config: CoCLRConfig = model.config
     with torch.device("meta"):
-        encoder = ProjectedEncoder(config)
-    backbone, whole = count(encoder.backbone), count(encoder)
+        network = encoder(config)
+    backbone, whole = count(network.backbone), count(network)
     batches = config.queue / config.batch_size
     note = "" if batches.is_integer() else " (not whole: the oldest batch is overwritten in parts)"
     mined = {
@@ -404,7 +359,7 @@ def summary(model: Any) -> dict[str, Any]:
         },
         "shapes": {
             "training input (B, views, N, 3, T, H, W)": str((batch, config.views, *clip)),
-            "features (B, D)": str((batch, encoder.backbone.feature_dim)),
+            "features (B, D)": str((batch, network.backbone.feature_dim)),
             "queue (K, dim)": str((config.queue, config.dim)),
             "logits (B, 1 + K)": str((batch, 1 + config.queue)),
         },

@@ -25,13 +25,13 @@ from thesislib.methods.coclr import (
     OTHER,
     CoCLR,
     CoCLRConfig,
-    MomentumPair,
     joined,
+    momentum_pair,
     source_of,
     streams_of,
 )
 from thesislib.nn.classifier import ClipClassifier
-from thesislib.nn.momentum import FeatureQueue
+from thesislib.nn.momentum import FeatureQueue, MomentumPair
 
 
 class CoCLRPairs(nn.Module, PyTorchModelHubMixin):
@@ -43,7 +43,7 @@ class CoCLRPairs(nn.Module, PyTorchModelHubMixin):
     def __init__(self, config: CoCLRConfig):
         super().__init__()
         self.config = config
-        self.pairs = nn.ModuleDict({stream: MomentumPair(config) for stream in OTHER})
+        self.pairs = nn.ModuleDict({stream: momentum_pair(config) for stream in OTHER})
         self.queue = FeatureQueue(config.queue, config.dim, streams=2)
 
     def start_from(self, own: CoCLR, other: CoCLR) -> None:

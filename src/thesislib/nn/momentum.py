@@ -7,6 +7,7 @@ computes is what that many processes compute with a part each.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
+from thesislib.nn.classifier import ClipClassifier
 
 Encoder = Callable[[Tensor], Tensor]
 
@@ -120,6 +122,70 @@ def shuffled_encode(encoder: Encoder, clips: Tensor, splits: int = 1) -> Tensor:
     mine = slice(rank() * len(clips), (rank() + 1) * len(clips))
     features = gathered(split_encode(encoder, everything[order[mine]], splits))
     return torch.empty_like(features).index_copy_(0, order, features)[mine]
+
+
+class ProjectedEncoder(nn.Module):
+    """A backbone, the mean over time and space, and a projection head of two layers.
+
+    The head is for pre-training alone: what is judged is :meth:`features`.
+
+    Args:
+        backbone: From a clip to ``(B, D, t, h, w)``, with ``feature_dim`` D.
+        dim: Length of the projection.
+    """
+
+    def __init__(self, backbone: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        width = int(backbone.feature_dim)  # type: ignore[arg-type]  # a number of the backbone's
+        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, dim))
+
+    def features(self, clip: Tensor) -> Tensor:
+        """``(B, 3, T, H, W)`` to ``(B, D)``."""
+        return self.backbone(clip).mean((2, 3, 4))
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """``(B, 3, T, H, W)`` to unit vectors ``(B, dim)``, always float32."""
+        return F.normalize(self.head(self.features(clip)).float(), dim=1)
+
+
+class MomentumPair(nn.Module):
+    """A query encoder and the slow copy of it that makes the keys.
+
+    Args:
+        query: The encoder that learns.
+        momentum: m of :func:`momentum_update`.
+        splits: Parts of a batch, each with its own batch norm.
+    """
+
+    def __init__(self, query: ProjectedEncoder, momentum: float, splits: int = 1) -> None:
+        super().__init__()
+        self.query = query
+        self.key = copy.deepcopy(query).requires_grad_(False)
+        self.momentum = momentum
+        self.splits = splits
+
+    def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries of the first views, keys of the second, both ``(B, dim)`` unit vectors.
+
+        In training the key encoder moves first, and both use the statistics of (parts of) a batch.
+        """
+        splits = self.splits if self.training else 1
+        if self.training:
+            momentum_update(self.key, self.query, self.momentum)
+        query = split_encode(self.query, first, splits)
+        with torch.no_grad():
+            key = shuffled_encode(self.key, second, splits) if self.training else self.key(second)
+        return query, key
+
+    def start_from(self, query: ProjectedEncoder) -> None:
+        """Both encoders take these weights."""
+        self.query.load_state_dict(query.state_dict())
+        self.key.load_state_dict(query.state_dict())
+
+    def classifier(self, classes: int, dropout: float, frozen: bool) -> ClipClassifier:
+        """An action classifier that starts from the query's backbone."""
+        return ClipClassifier(copy.deepcopy(self.query.backbone), classes, dropout, frozen)
 
 
 def world_size() -> int:
