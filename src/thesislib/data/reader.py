@@ -123,8 +123,9 @@ def _open_decord(path: Path) -> Any:
 
 
 def _forget_readers() -> None:
-    """After a fork: the child has the readers but not their threads, and would wait for these for
-    ever when it collects a reader as garbage.
+    """Disowns a forked child's copies of its parent's readers.
+
+    The child has not their threads, for which decord waits when a reader is collected as garbage.
     """
     for reference in list(_living):
         if (reader := reference()) is not None:
