@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -180,6 +181,32 @@ def test_a_forked_reader_refuses_instead_of_hanging(video: Path, backend: str) -
     assert ours.poll(20), "the child hangs"
     assert "another process" in ours.recv()
     child.join(20)
+
+
+def _collect(channel: multiprocessing.connection.Connection) -> None:
+    gc.collect()
+    channel.send("collected")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_may_collect_a_reader_that_its_parent_left(video: Path) -> None:
+    """decord waits for the threads of a reader that it frees; a child has none of them."""
+    pytest.importorskip("decord")
+    gc.disable()
+    try:
+        source: list[object] = [open_video(video, "decord")]
+        source.append(source)  # garbage that only the collector finds
+        del source
+        ours, theirs = multiprocessing.Pipe()
+        child = multiprocessing.get_context("fork").Process(target=_collect, args=(theirs,))
+        child.start()
+        answered = ours.poll(20)
+        if not answered:
+            child.kill()
+        child.join(20)
+    finally:
+        gc.enable()
+    assert answered, "the child hangs"
 
 
 def test_without_decord_pyav_reads(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:

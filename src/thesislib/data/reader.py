@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -110,6 +111,32 @@ class _Owned:
         raise TypeError("a video reader cannot be sent to another process: send the path")
 
 
+_living: set[weakref.ref[Any]] = set()  # decord's readers in this process
+
+
+def _open_decord(path: Path) -> Any:
+    """A reader of decord's own, one thread."""
+    decord = _decord()
+    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+    _living.add(weakref.ref(reader, _living.discard))
+    return reader
+
+
+def _forget_readers() -> None:
+    """Disowns a forked child's copies of its parent's readers.
+
+    The child has not their threads, for which decord waits when a reader is collected as garbage.
+    """
+    for reference in list(_living):
+        if (reader := reference()) is not None:
+            reader._handle = None
+    _living.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_readers)
+
+
 class DecordReader(_Owned):
     """Reader on decord, one thread.
 
@@ -123,7 +150,7 @@ class DecordReader(_Owned):
         decord = _decord()
         self._errors = (decord.DECORDError, RuntimeError)
         try:
-            self._reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+            self._reader = _open_decord(path)
             self._length = len(self._reader)
             self._random_access = has_times(path)
         except self._errors as error:
@@ -153,7 +180,7 @@ class DecordReader(_Owned):
 
     def _read_on(self, wanted: set[int]) -> Frames:
         """Every frame from the first on; a new reader, because decord's seek is not exact here."""
-        reader = _decord().VideoReader(str(self.path), num_threads=1)
+        reader = _open_decord(self.path)
         frames = (reader.next().asnumpy() for _ in range(max(wanted) + 1))
         return np.stack([frame for i, frame in enumerate(frames) if i in wanted])
 

@@ -159,9 +159,10 @@ class CoCLRConfig(RunConfig):
         """``small``, ``gpu``, ``paper`` or ``as_released``.
 
         ``paper`` is thesis 4.4.2: 300 epochs of initialisation, then two cycles of 100 epochs for
-        each network (``cycle_epochs``); what the thesis leaves open is as released. ``as_released`` adds what the code does and the thesis
-        does not say: siblings of one UCF101 video are positives, nine batches in ten leave a clip's
-        own key out, and no step is taken before the queue is full.
+        each network (``cycle_epochs``); what the thesis leaves open is as released. ``as_released``
+        adds what the code does and the thesis does not say: siblings of one UCF101 video are
+        positives, nine batches in ten leave a clip's own key out, and no step is taken before the
+        queue is full.
         """
         paper = cls(
             profile="paper",
