@@ -350,4 +350,4 @@ def test_settings_of_the_rows() -> None:
                 assert config.milestones == ((450, 480) if as_long else (250, 280)), name
     assert row_config("coclr/coclr-rgb-k50", "paper", "ucf101", 0).topk == 50
     assert row_config("coclr/coclr-flow", "paper", "ucf101", 0).flow == FlowConfig()
-    assert row_config("coclr/cmc", "small", "synthetic", 0).flow.algorithm == "tvl1_fast"
+    assert row_config("coclr/cmc", "small", "synthetic_rooms", 0).flow.algorithm == "tvl1_quick"

@@ -19,16 +19,16 @@ from thesislib.data.loader import EpochSampler, Key, make_loader
 from thesislib.data.manifest import Manifest
 from thesislib.data.reader import Frames
 from thesislib.data.transforms import CROPS, Transform
-from thesislib.data.video_dataset import ClipSettings, Item, VideoDataset, clip_settings
+from thesislib.data.video_dataset import ClipSettings as ClipSettings
+from thesislib.data.video_dataset import Item, VideoDataset
+from thesislib.data.video_dataset import clip_settings as clip_settings
 from thesislib.errors import ThesisError
 
 __all__ = [
     "ClipDataset",
-    "ClipSettings",
     "EpochSampler",
     "View",
     "WindowDataset",
-    "clip_settings",
     "make_loader",
 ]
 
