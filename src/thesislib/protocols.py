@@ -27,12 +27,8 @@ from thesislib.train import seed_everything
 
 PROBE = "probe.safetensors"  # class probabilities of the linear probe, in the row's run folder
 FEATURES = "features-{}.safetensors"  # of the test and training videos, likewise
-MORE = (
-    "nonlinear",
-    "efficiency",
-    "sgd",
-    "network",
-)  # protocols that cost more time, or are one chapter's alone
+# Protocols that cost more time, or are one chapter's alone.
+MORE = ("nonlinear", "efficiency", "sgd", "network")
 
 
 def judge(

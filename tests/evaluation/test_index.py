@@ -14,11 +14,19 @@ from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from studio import SMALL, tiny
+from thesislib.config import RunConfig
 from thesislib.data.dataset import WindowDataset, clip_settings
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import PROTOCOLS, extract
-from thesislib.evaluation.index import FeatureIndex, Stream, build_index, join, weights_hash
+from thesislib.evaluation.index import (
+    FeatureIndex,
+    Stream,
+    _preprocessing,
+    build_index,
+    join,
+    weights_hash,
+)
 from thesislib.methods.dpc import DPC, DPCConfig
 
 
@@ -84,6 +92,14 @@ def test_copies_of_a_video_find_each_other_and_never_themselves() -> None:
     rows = index_of(values).search(k=4).rows
     for i, row in enumerate(rows):
         assert sorted(row) == [j for j in range(10) if j % 2 == i % 2 and j != i]
+
+
+def test_features_near_zero_are_searched_like_any_others() -> None:
+    """An untrained S3D makes features near 1e-16."""
+    values = np.random.default_rng(0).normal(size=(9, 4))
+    plain, faint = (index_of(values * scale).search(k=3) for scale in (1, 1e-16))
+    assert (plain.rows == faint.rows).all()
+    np.testing.assert_allclose(plain.cosine, faint.cosine, atol=1e-5)
 
 
 def test_what_cannot_be_searched_is_refused() -> None:
@@ -198,3 +214,10 @@ def test_weights_are_known_by_their_hash() -> None:
     with torch.no_grad():
         next(model.parameters()).flatten()[0] += 1e-3
     assert weights_hash(model) != before
+
+
+def test_windows_of_one_block_overlap_by_half_and_the_note_says_so() -> None:
+    config = RunConfig(num_seq=1, seq_len=8, stride=3)
+    assert _preprocessing(config, 1)["raw_frames_between_windows"] == 12
+    many = RunConfig(num_seq=5, seq_len=3, stride=2)
+    assert _preprocessing(many, 1)["raw_frames_between_windows"] == 2 * 3 * 2

@@ -18,9 +18,10 @@ from thesislib.data.flow_files import read_flow
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.transforms import Transform
 from thesislib.evaluation.features import Features, over_windows
-from thesislib.evaluation.retrieval import nearest
+from thesislib.evaluation.retrieval import others
 from thesislib.ledger import Ledger
-from thesislib.methods.coclr import OTHER, joined
+from thesislib.methods.coclr import OTHER
+from thesislib.nn.classifier import joined
 from thesislib.rows import row_config
 from thesislib.runs import load_run
 
@@ -62,8 +63,7 @@ def mining_picture(
             return features
 
         found[stream] = over_windows(project, model, train, seen, windows=1)
-        rows = nearest(found[stream].values, found[stream].values, k + 1)
-        order[stream] = np.stack([row[row != i][:k] for i, row in enumerate(rows)])
+        order[stream] = others(found[stream], k)
     flow = row_config(result["row"], result["profile"], manifest.name, seed).flow
     videos = [train.videos[i] for i in found["rgb"].videos]
     picks = np.random.default_rng(seed).permutation(len(videos))[:queries]

@@ -143,7 +143,8 @@ class WindowDataset(VideoDataset):
     Args:
         manifest: The videos.
         settings: What a window is; with ``short="pad"`` no test video is lost.
-        hop: Blocks from one window to the next; default N // 2 (as released for UCF101: 4 of 8).
+        hop: Blocks from one window to the next; default N // 2 (as released for UCF101: 4 of 8),
+            of a single block half of it.
         hop_frames: Raw frames from one window to the next, in the place of ``hop``.
         max_windows: At most so many windows a video, evenly spread; 0: all.
         one_random: In the place of all these, one window a video, its start drawn by seed and
@@ -174,8 +175,8 @@ class WindowDataset(VideoDataset):
         self.crops = crops
         self._last: dict[bool, tuple[tuple[int, int], Frames]] = {}
         if hop_frames is None:
-            hop_blocks = max(settings.num_seq // 2, 1) if hop is None else hop
-            hop_frames = hop_blocks * settings.seq_len * settings.stride
+            blocks = None if hop is None else hop * settings.seq_len * settings.stride
+            hop_frames = settings.hop if blocks is None else blocks
         self.windows: list[tuple[int, int, int]] = []  # place in the manifest, window, start
         for number in self.videos:
             length = manifest.videos[number].n_frames

@@ -80,6 +80,13 @@ class ClipSettings:
         """Raw frames that a clip covers."""
         return clips.clip_span(self.num_seq, self.seq_len, self.stride)
 
+    @property
+    def hop(self) -> int:
+        """Raw frames from one test window to the next: half a window, in whole blocks if many."""
+        if self.num_seq == 1:
+            return max(1, self.span // 2)
+        return self.num_seq // 2 * self.seq_len * self.stride
+
     def indices(self, start: int) -> clips.Indices:
         """Frame numbers of the clip that starts here, (N * T,)."""
         return clips.block_indices(start, self.num_seq, self.seq_len, self.stride).reshape(-1)

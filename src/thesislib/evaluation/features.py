@@ -41,10 +41,8 @@ class Protocol:
         return replace(settings, short=self.short, augment=augment)
 
     def hop_frames(self, settings: ClipSettings) -> int | None:
-        """Raw frames from one window to the next; ``None`` for half a window in whole blocks."""
-        if self.hop_less is None and settings.num_seq > 1:
-            return None
-        return max(1, settings.span // 2 - (self.hop_less or 0))
+        """Raw frames from one window to the next; ``None`` for the usual half."""
+        return None if self.hop_less is None else max(1, settings.span // 2 - self.hop_less)
 
 
 # "full" evaluates every video and augments nothing. "as_released" is MemDPC's test, whatever it

@@ -32,7 +32,7 @@ from thesislib.data.dataset import clip_settings
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.transforms import CROP_SHARE, IMAGENET_MEAN, IMAGENET_STD
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import PROTOCOLS, extract
+from thesislib.evaluation.features import PROTOCOLS, extract, unit
 from thesislib.evaluation.retrieval import nearest
 
 FEATURES, NOTE = "features.safetensors", "index.json"
@@ -151,9 +151,8 @@ class FeatureIndex:
         """Unit vectors side by side ``(V, sum of D)``: their cosine is the mean of the streams'."""
         parts = []
         for own, stream in zip(self.streams, index.streams, strict=True):
-            centred = stream.values - own.values.mean(0)
-            length = np.linalg.norm(centred, axis=1, keepdims=True)
-            parts.append(centred / np.maximum(length, 1e-12) / np.sqrt(len(self.streams)))
+            centred = torch.from_numpy(stream.values - own.values.mean(0))
+            parts.append(unit(centred).numpy() / np.sqrt(len(self.streams)))
         return np.concatenate(parts, 1).astype(np.float32)
 
     def note(self) -> dict[str, Any]:
@@ -341,7 +340,6 @@ def _tensor(stream: int) -> str:
 def _preprocessing(config: RunConfig, crops: int) -> dict[str, Any]:
     """What an encoder sees of a video, for people who use the features without our code."""
     test = PROTOCOLS["full"].apply(clip_settings(config))
-    hop = max(config.num_seq // 2, 1) * config.seq_len * config.stride
     side = test.augment.crop_size
     if crops == 1:
         crop = f"centre square of {side} pixels at most" if side else "largest centre square"
@@ -356,7 +354,7 @@ def _preprocessing(config: RunConfig, crops: int) -> dict[str, Any]:
         "stride_raw_frames": test.stride,
         "frames_per_second": "fps of the video / stride_raw_frames",
         "raw_frames_per_window": test.span,
-        "raw_frames_between_windows": hop,
+        "raw_frames_between_windows": test.hop,
         "windows": "all, averaged",
         "short_videos": "padded with the last frame",
         "crops": crops,

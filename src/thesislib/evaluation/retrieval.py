@@ -110,6 +110,12 @@ def retrieval(
     }
 
 
+def others(features: Features, k: int) -> NDArray[np.int64]:
+    """int64 ``(V, k)``: the rows nearest to each row, without itself."""
+    index = nearest(features.values, features.values, k + 1)
+    return np.stack([row[row != i][:k] for i, row in enumerate(index)])
+
+
 def within(features: Features, k: int = 5) -> dict[str, float]:
     """Each labelled video looks up all the others of the same set (thesis figure 4.2).
 
@@ -122,9 +128,7 @@ def within(features: Features, k: int = 5) -> dict[str, float]:
         ``r1``, the share whose nearest neighbour has their label, and ``precision``, the share of
         the ``k`` nearest that has, both in ``[0, 1]``.
     """
-    k = min(k, len(features.values) - 1)
-    index = nearest(features.values, features.values, k + 1)
-    others = np.stack([row[row != i][:k] for i, row in enumerate(index)])  # (V, k) without itself
+    near = others(features, min(k, len(features.values) - 1))
     known = features.labels >= 0
-    same = (features.labels[others] == features.labels[:, None])[known]
+    same = (features.labels[near] == features.labels[:, None])[known]
     return {"r1": float(same[:, 0].mean()), "precision": float(same.mean())}

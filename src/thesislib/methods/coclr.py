@@ -31,7 +31,7 @@ from thesislib.losses import (
     without_own_key,
 )
 from thesislib.methods import count, input_shape
-from thesislib.nn.classifier import ClipClassifier
+from thesislib.nn.classifier import ClipClassifier, joined
 from thesislib.nn.momentum import FeatureQueue, MomentumPair, ProjectedEncoder
 from thesislib.nn.s3d import MIXED, S3D
 
@@ -274,7 +274,7 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
             if self.training and torch.rand(()) < config.drop_self:
                 mask = without_own_key(mask)
             loss = multi_instance_nce(logits, mask)
-        waiting = self.training and config.fill_first and config.mines and not self.queue.full
+        waiting = waits(self)
         logs = queue_measures(logits, mask, found, batch["label"], self.queue.label)
         if self.training:
             features = torch.stack([key] if other is None else [key, other])
@@ -309,11 +309,6 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
         return self.pair.classifier(classes, dropout, frozen)
 
 
-def joined(video: Tensor) -> Tensor:
-    """``(..., N, 3, T, H, W)`` to ``(..., 3, N * T, H, W)``: blocks become one clip."""
-    return video.movedim(-5, -4).flatten(-4, -3)
-
-
 def streams_of(batch: dict[str, Tensor], config: CoCLRConfig) -> dict[str, Tensor]:
     """Two views of each stream that the batch holds, by name: ``(B, 2, 3, T, H, W)``."""
     if "flow" in batch:
@@ -324,6 +319,12 @@ def streams_of(batch: dict[str, Tensor], config: CoCLRConfig) -> dict[str, Tenso
 def source_of(batch: dict[str, Tensor], config: CoCLRConfig) -> Tensor:
     """What a clip was cut from: its video, or with ``siblings`` its group of videos."""
     return batch["source" if config.siblings else "index"]
+
+
+def waits(model: Any) -> bool:
+    """Whether no step is to be taken, because the queue in which to mine is not full."""
+    config: CoCLRConfig = model.config
+    return model.training and config.fill_first and config.mines and not model.queue.full
 
 
 def build(config: CoCLRConfig) -> Any:

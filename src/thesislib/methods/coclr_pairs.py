@@ -25,12 +25,12 @@ from thesislib.methods.coclr import (
     OTHER,
     CoCLR,
     CoCLRConfig,
-    joined,
     momentum_pair,
     source_of,
     streams_of,
+    waits,
 )
-from thesislib.nn.classifier import ClipClassifier
+from thesislib.nn.classifier import ClipClassifier, joined
 from thesislib.nn.momentum import FeatureQueue, MomentumPair
 
 
@@ -89,7 +89,7 @@ class CoCLRPairs(nn.Module, PyTorchModelHubMixin):
             losses.append(loss)
             if name == config.modality:
                 logs = queue_measures(logits, mask, mined, batch["label"], queue.label)
-        waiting = self.training and config.fill_first and config.mines and not queue.full
+        waiting = waits(self)
         if self.training:
             queue.enqueue(torch.stack([keys[name] for name in OTHER]), source, batch["label"])
         loss = torch.stack(losses).mean()

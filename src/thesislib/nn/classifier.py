@@ -12,6 +12,11 @@ from thesislib.nn.convgru import ConvGRU, context_vector
 from thesislib.nn.resnet2d3d import ResNet2D3D
 
 
+def joined(video: Tensor) -> Tensor:
+    """``(..., N, 3, T, H, W)`` to ``(..., 3, N * T, H, W)``: blocks become one clip."""
+    return video.movedim(-5, -4).flatten(-4, -3)
+
+
 class Classifier(nn.Module):
     """What both have: cross-entropy on :meth:`predict`."""
 
@@ -136,8 +141,7 @@ class ClipClassifier(Classifier):
 
     def encode(self, batch: dict[str, Tensor]) -> Tensor:
         """``(B, N, 3, T, H, W)``, whose N blocks are joined in time, to ``(B, D)``."""
-        clip = batch["video"].transpose(1, 2).flatten(2, 3)
-        feature = self.backbone(clip).mean((2, 3, 4))
+        feature = self.backbone(joined(batch["video"])).mean((2, 3, 4))
         return F.normalize(feature, dim=1) if self.frozen else feature
 
     def predict(self, batch: dict[str, Tensor]) -> Tensor:
