@@ -58,7 +58,7 @@ SMALL: dict[str, Any] = {
     "num_workers": 1,
     "seq_len": 8,
     "stride": 3,
-    "epochs": 10,
+    "epochs": 14,
     "cycle_epochs": 8,
     "batch_size": 32,
     "bn_splits": 2,
@@ -69,8 +69,7 @@ SMALL: dict[str, Any] = {
     "queue": 128,
     "momentum": 0.97,
     "one_window": 0.0,
-    "heavy": 1.0,
-    "drop_self": 0.9,
+    "heavy": 0.3,
     "fill_first": True,
     "older_self": False,
     "augment": replace(
