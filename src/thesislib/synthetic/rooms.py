@@ -1,9 +1,9 @@
 """Short videos in rooms of their own: the data set of chapter 4 (thesis 4.3).
 
-The same studio as in ``synthetic``, in a world made for co-training: rooms and clothes differ so much
-that colours tell videos apart, while optical flow links those that move alike. No two actions are
-one movement forwards and backwards: which way time runs is chapter 2's question. The videos are
-half as long, since their flow is the dearest part of the preparation.
+The same studio as in ``synthetic``, in a world made for co-training: rooms and clothes tell videos
+apart, while optical flow links those that move alike. No two actions are one movement forwards and
+backwards: which way time runs is chapter 2's question. The videos are half as long, since their
+flow is the dearest part of the preparation.
 """
 
 from __future__ import annotations
