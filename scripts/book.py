@@ -225,12 +225,10 @@ def prepare() -> None:
     Raises:
         Failure: a command failed; it has said why.
     """
-    # A bar that redraws itself is for a screen; in a log it would be hundreds of lines.
-    bars = {} if sys.stderr.isatty() else {"TQDM_DISABLE": "1"}
     for words in PREPARE:
         print(f"thesislib {' '.join(words)}: working, or finding the work done", flush=True)
         command = [sys.executable, "-m", "thesislib.cli", *words]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, env={**os.environ, **bars})
+        done = subprocess.run(command, stdout=subprocess.DEVNULL)
         if done.returncode != 0:
             raise Failure(f"the data was not prepared: thesislib {' '.join(words)} says why.")
 

@@ -144,6 +144,13 @@ def test_files_are_h264_and_hold_what_was_rendered(tmp_path: Path) -> None:
         assert (video.label, video.split) == (spec.action, spec.split)
 
 
+def test_a_bar_is_for_a_screen_not_for_a_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(root=tmp_path, clips=1, frames=4, jobs=1)  # with progress, into what is no screen
+    assert not capsys.readouterr().err
+
+
 def test_manifest_is_read_back_and_names_the_recipe(tmp_path: Path) -> None:
     made = prepare(root=tmp_path, clips=3, seed=7, **SMALL, **QUIET)
     read = read_manifest("synthetic", tmp_path)

@@ -204,7 +204,7 @@ def _fill(
     left = sum(v.n_frames - 1 for v in todo)
     bar = tqdm(
         desc=f"flow of {manifest.name}", total=pairs, initial=pairs - left, unit="pair",
-        disable=not progress, mininterval=0.5,
+        disable=None if progress else True, mininterval=0.5,
     )  # fmt: skip
     skipped: dict[str, str] = {}
     threads = cv2.getNumThreads()

@@ -267,7 +267,7 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     jobs = max(1, min(jobs or cores(), len(missing)))
     bar = tqdm(
         total=len(specs), initial=len(specs) - len(missing), desc=name, unit="video",
-        file=sys.stderr, disable=not progress, mininterval=0.5,
+        file=sys.stderr, disable=None if progress else True, mininterval=0.5,
     )  # fmt: skip
     with bar:
         for _ in film_all(missing, folder, jobs):
