@@ -105,6 +105,36 @@ def test_log_is_short(tmp_path: Path) -> None:
     assert 5 <= len(lines) <= 12 and "min left" in lines[0]
 
 
+class WhoRead(Points):
+    """Says which process made each item."""
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
+        return super().__getitem__(key) | {"process": torch.tensor(os.getpid())}
+
+
+class Witness(Line):
+    """Keeps what the validation batches say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, Any]]:
+        if not self.training:
+            self.seen += batch["process"].tolist()
+        return super().forward(batch)
+
+
+def test_one_worker_validates_in_all_epochs(tmp_path: Path) -> None:
+    # A new one each epoch would decode each time what it is to keep.
+    model = Witness()
+    train.fit(
+        model, WhoRead(), WhoRead(), config(num_workers=1, epochs=3), RunFolder(tmp_path), log=None
+    )
+    assert len(model.seen) == 3 * 12
+    assert len(set(model.seen) - {os.getpid()}) == 1
+
+
 def test_schedules() -> None:
     steps = config(schedule="steps", milestones=(2, 3), lr=1.0)
     assert [round(train.learning_rate(steps, s, 10), 6) for s in (0, 19, 20, 30)] == [

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from thesislib.checkpoint import RunFolder, load_state, save_state
 from thesislib.config import RunConfig
@@ -69,12 +69,9 @@ def learning_rate(config: RunConfig, step: int, steps_per_epoch: int) -> float:
     return config.lr
 
 
-def evaluate(module: nn.Module, dataset: Dataset[Any], config: RunConfig) -> dict[str, float]:
-    """Mean logs of ``module`` over ``dataset`` in evaluation mode, one fixed clip a video."""
+def evaluate(module: nn.Module, loader: DataLoader[Any]) -> dict[str, float]:
+    """Mean logs of ``module`` over the batches of ``loader`` in evaluation mode."""
     device = next(module.parameters()).device
-    loader = make_loader(
-        dataset, config.batch_size, shuffle=True, num_workers=config.num_workers, seed=0
-    )
     mean = Mean()
     training = module.training
     module.eval()
@@ -101,7 +98,7 @@ def fit(
     Args:
         module: ``module(batch)`` gives a scalar loss and a dictionary of scalars.
         train_set: Items are dictionaries of tensors, keyed by (epoch, index).
-        val_set: The same, for ``val_*`` metrics; ``None`` for none.
+        val_set: The same, for ``val_*`` metrics, one fixed clip a video; ``None`` for none.
         config: Epochs, batch size, rates, schedule, seed.
         run: Where checkpoints and metrics go. A checkpoint found there is continued.
         log: Receives at most a dozen lines; ``None`` for silence.
@@ -124,6 +121,12 @@ def fit(
         # process and so would repeat the first ones after a restart.
         share=(accelerator.process_index, accelerator.num_processes),
     )
+    # One loader for all epochs: a worker that keeps decoded videos must outlive the first of them.
+    val_loader = None
+    if val_set is not None:
+        val_loader = make_loader(
+            val_set, config.batch_size, shuffle=True, num_workers=config.num_workers, seed=0
+        )
     batches = len(loader)
     if batches == 0:
         raise ThesisError(
@@ -183,8 +186,8 @@ def fit(
                 save()
         row: dict[str, Any] = {"epoch": epoch + 1, "lr": rate, **mean.result()}
         last = epoch + 1 == config.epochs
-        if val_set is not None and ((epoch + 1) % config.val_every == 0 or last):
-            scores = evaluate(accelerator.unwrap_model(model), val_set, config)
+        if val_loader is not None and ((epoch + 1) % config.val_every == 0 or last):
+            scores = evaluate(accelerator.unwrap_model(model), val_loader)
             row |= {f"val_{k}": v for k, v in scores.items()}
             if config.schedule == "plateau":
                 _plateau(state, scores["loss"], config)
