@@ -26,7 +26,6 @@ from thesislib.losses import EASY, POSITIVE, SPATIAL, TEMPORAL
 from thesislib.methods.dpc import DPC, DPCConfig, summary
 from thesislib.rows import ROWS, row_config, row_tuning
 
-THREADS = 2
 NOT_RUN, NOTHING = report.NOT_RUN, report.NO_VALUE
 METRICS = {
     "pretext_top1": "pretext",
@@ -76,14 +75,15 @@ class Page:
         return self.text
 
 
-def start(profile: str = "small") -> None:
+def start(profile: str = "small", threads: int = 2) -> None:
     """The book's plot style, and in the small profile a fixed number of threads.
 
-    With another number of threads sums are added in another order, and digits change.
+    With another number of threads sums are added in another order, and digits change. The other of
+    two cores is well used by a second thread, or by the worker that decodes where there is one.
     """
     viz.use_style()
     if profile == "small":
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(threads)
 
 
 def source(*objects: Callable[..., Any]) -> Page:
