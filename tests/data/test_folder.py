@@ -225,6 +225,7 @@ def test_doctor_finds_what_is_wrong(mixed: Path, roots: Path) -> None:
     assert report["skipped"]["truncated"] == 2
     assert len(report["problems"]) == 1  # too short for the long clips
     assert "too short for clips of 8x5 stride 2" in report["problems"][0]
+    assert report["problems"][0].endswith("stride 1, 1x8 stride 3 fit into all of them.")
     rows = list(healthy.videos)
     healthy.file(rows[0]).unlink()
     healthy.file(rows[1]).write_text("no film")

@@ -14,8 +14,12 @@ from thesislib.data.containers import VideoInfo
 from thesislib.data.flow_files import flow_report
 from thesislib.data.manifest import SPLITS, Manifest
 
-# Blocks, frames a block, stride: the thesis's 8 x 5 at strides 1 to 5, and half as many blocks.
-CHOICES = ((8, 5, 1), (8, 5, 2), (8, 5, 3), (8, 5, 5), (4, 5, 1), (4, 5, 3))
+# Blocks, frames a block, stride: the 8 x 5 of chapters 2 and 3 at strides 1 to 5, and half as many
+# blocks; the 32 frames of chapter 4; the clips of the small profile.
+CHOICES = (
+    *((8, 5, 1), (8, 5, 2), (8, 5, 3), (8, 5, 5), (4, 5, 1), (4, 5, 3)),
+    *((1, 32, 1), (8, 3, 2), (1, 8, 3)),
+)
 SHOWN = 5
 
 
@@ -147,9 +151,11 @@ def _problems(manifest: Manifest, report: dict[str, Any]) -> list[str]:
         )
     if counts["train"]:
         empty = [c for c, rows in report["dropped"].items() if rows["train"] == counts["train"]]
+        whole = [c for c, rows in report["dropped"].items() if not rows["train"]]
         if empty:
+            fits = f" Clips of {_some(whole)} fit into all of them." if whole else ""
             problems.append(
                 f"Every training video is too short for clips of {_some(empty)}: take fewer "
-                "blocks, a smaller stride, or short='pad'."
+                f"blocks, a smaller stride, or short='pad'.{fits}"
             )
     return problems
