@@ -16,6 +16,7 @@ class Greater:
     worse: str
     metric: str = "finetune_top1"
     worse_metric: str = ""  # of the worse row, where it is another one
+    quoted: str = ""  # the thesis's row, where it has measured this on another one
     figure: bool = False  # the number is that of a figure, which prints no values
 
 
@@ -159,6 +160,39 @@ ASSERTIONS: tuple[Greater | Rises, ...] = (
         "3.3",
         "memdpc/flow",
         "memdpc/rgb",
+        "retrieval_r1",
+    ),
+    Greater(
+        "memdpc-two-streams-rgb",
+        "Both streams together beat RGB alone.",
+        "3.1",
+        "memdpc/2stream",
+        "memdpc/rgb",
+    ),
+    Greater(
+        "memdpc-probe",
+        "Frozen features of MemDPC beat those of random weights, by a linear probe.",
+        "3.2",
+        "memdpc/rgb",
+        "memdpc/random-rgb",
+        "probe_top1",
+    ),
+    Greater(
+        "memdpc-nonlinear",
+        "A small network reads more out of frozen features than a linear layer.",
+        "3.2",
+        "memdpc/rgb",
+        "memdpc/rgb",
+        "nonlinear_top1",
+        "probe_top1",
+        quoted="memdpc/2stream-more-data",
+    ),
+    Greater(
+        "memdpc-retrieval",
+        "Neighbours by MemDPC show the same action more often than neighbours by random weights.",
+        "3.3",
+        "memdpc/rgb",
+        "memdpc/random-rgb",
         "retrieval_r1",
     ),
     Greater(

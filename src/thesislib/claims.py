@@ -107,11 +107,17 @@ def _asserted(c: Greater, source: published.Table | published.Figure) -> str:
     """The thesis's own figures; a row of ours that it does not have is a dash."""
     if isinstance(source, published.Figure):
         return source.says
-    known = {row.key for row in source.rows}
-    texts = [
-        source.cell(row, c.metric).text if row in known else "–" for row in (c.better, c.worse)
-    ]
-    return f"{texts[0]} against {texts[1]}"
+    better = _printed(source, c.quoted or c.better, c.metric)
+    worse = _printed(source, c.quoted or c.worse, c.worse_metric or c.metric)
+    return f"{better} against {worse}"
+
+
+def _printed(source: published.Table, key: str, metric: str) -> str:
+    """What a table prints for a row and a metric: a row can stand there frozen and fine-tuned."""
+    for row in source.rows:
+        if row.key == key and metric in row.metrics:
+            return row.cells[row.metrics.index(metric)].text
+    return "–"
 
 
 def _rises(c: Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:

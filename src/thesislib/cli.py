@@ -19,8 +19,6 @@ from thesislib.config import FLOW_ALGORITHMS, PROFILES, choose
 from thesislib.errors import ThesisError
 from thesislib.methods import METHODS
 
-PRESETS = (*PROFILES, "as_released")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
@@ -96,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
 
     info = add("info", _info, "parameters, operations, shapes and settings of a method")
     info.add_argument("method", choices=METHODS)
-    info.add_argument("--preset", default="paper", choices=PRESETS)
+    info.add_argument("--preset", default="paper", choices=PROFILES)
     _settings(info)
 
     train = add("train", _train, "pre-train one method, without labels")

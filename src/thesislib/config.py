@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from thesislib.errors import ThesisError
 
-PROFILES = ("small", "gpu", "paper")
+PROFILES = ("small", "gpu", "paper", "as_released")
+FULL_SCALE = ("paper", "as_released")  # on the thesis's own data sets
 MODALITIES = ("rgb", "flow", "both")
 FLOW_ALGORITHMS = ("tvl1", "tvl1_fast", "tvl1_quick", "farneback", "dis")
 

@@ -87,7 +87,7 @@ def run_row(
 
     Args:
         row: A key of :data:`ROWS`.
-        profile: ``small``, ``gpu`` or ``paper``.
+        profile: ``small``, ``gpu``, ``paper`` or ``as_released``.
         dataset: Name of a prepared data set.
         seed: Seed of initialisation, augmentation and label subset.
         changes: Settings of pre-training that differ from the preset.
@@ -108,7 +108,7 @@ def run_row(
     if stages and entry.pretrain:
         config = replace(config, keep_every=max(1, config.epochs // stages))
         changes = {**(changes or {}), "keep_every": config.keep_every}
-    tuning = row_tuning(row, profile, dataset, seed, tune)
+    tuning = row_tuning(row, profile, dataset, seed, tune, changes)
     asked = " ".join(choose("protocol", one, MORE) for one in sorted(more))
     whole = replace(config, init=f"{row} {tuning.hash()} {stages} {asked}".rstrip())
     run = RunFolder.open(row.replace("/", "_"), whole, manifest.fingerprint)
@@ -216,7 +216,7 @@ def _two_streams(
         hits |= {"retrieval_r1": found["hits"]}
     manifest = read_manifest(dataset)
     config = replace(
-        row_tuning(entry.fuse[0], profile, dataset, seed, tune),
+        row_tuning(entry.fuse[0], profile, dataset, seed, tune, changes),
         modality="both",
         source=" ".join(part["run"] for part in parts),
     )

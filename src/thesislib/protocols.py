@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thesislib.checkpoint import RunFolder, load_state
-from thesislib.config import RunConfig, runs_root
+from thesislib.config import FULL_SCALE, RunConfig, runs_root
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.data_efficiency import data_efficiency
 from thesislib.evaluation.features import extract
@@ -202,7 +202,7 @@ def judge_moments(
         As :func:`judge`; ``counts`` also holds the windows of each kind.
     """
     tuning = UnintentionalConfig.preset(config.profile).override({"seed": config.seed})
-    if config.profile != "paper":
+    if config.profile not in FULL_SCALE:
         tuning = replace(tuning, dataset=f"{config.dataset}_oops")
     tuning = replace(tuning, source=source or f"random {config.hash()}")
     manifest = read_manifest(tuning.dataset)

@@ -37,7 +37,9 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib prepare synthetic": ["--clips", "48", "--jobs", "1"],
     "thesislib show synthetic": [],
     "thesislib show synthetic --augmented dpc": [],
-    "thesislib flow synthetic": ["--algorithm", "dis", "--jobs", "1"],
+    "thesislib flow synthetic --algorithm tvl1_fast --bound 5": [
+        *("--algorithm", "dis", "--jobs", "1")
+    ],
     "thesislib eval dpc --row 5pred3 --seed 1": [*TINY, *TUNE],
     "thesislib prepare folder PATH --name holiday": [],
     "thesislib doctor holiday": [],

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
 from thesislib import chapters
 from thesislib.chapters import coclr
-from thesislib.config import FlowConfig
+from thesislib.checkpoint import RunFolder
+from thesislib.config import FlowConfig, runs_root
 from thesislib.data.flow import compute_flow
 from thesislib.data.manifest import Manifest, read_manifest
-from thesislib.evaluation.features import Features
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.experiments import run_row
 from thesislib.methods.coclr import CoCLRConfig
@@ -97,11 +97,20 @@ def test_lines_are_solid_where_a_network_learns() -> None:
 
 def test_reading_of_mining_is_a_count() -> None:
     labels = np.array([0, 0, 1, 1])
-    empty = Features(np.zeros((4, 1), np.float32), labels, np.arange(4), {})
     order = {"rgb": np.array([[2], [3], [0], [1]]), "flow": np.array([[1], [0], [3], [0]])}
-    text = coclr._mining_reading(empty, order)
+    text = coclr._mining_reading(labels, ["a", "b", "a", "b"], order)
     assert "0 % of the 1 nearest by RGB" in text and "75 % of the 1 nearest by flow" in text
     assert "by chance it would be 33 %" in text
+    assert "room are shared by 100.0 and 0.0 %, by chance 33.3 %" in text
+    # Videos without groups, or all of one, say nothing of rooms.
+    assert "room" not in coclr._mining_reading(labels, [""] * 4, order)
+
+
+def test_reading_of_the_accuracy_is_the_runs(result: dict) -> None:
+    rows = RunFolder(runs_root() / result["checkpoints"][0]["run"]).metrics()
+    text = coclr._accuracy_reading(result)
+    assert f"ended at {100 * rows[-1]['top1']:.0f} %" in text
+    assert f"to {rows[-1]['loss']:.2f} (guessing" in text
 
 
 def test_settings_of_rows() -> None:

@@ -20,6 +20,7 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.evaluation.fusion import load_probabilities
 from thesislib.experiments import pretrain, run_row
+from thesislib.ledger import Entry, Ledger
 from thesislib.methods.memdpc import MemDPCConfig
 from thesislib.rows import ROWS, row_config, row_tuning
 
@@ -107,6 +108,24 @@ def test_pictures(result: dict, tiny: Path) -> None:
     for picture in (memory, flow, retrieval, empty, chapters.curves_picture(result)):
         assert len(picture.png()) <= 150_000 and picture.alt
     assert "not run" in empty.alt and "MemDPC" in retrieval.alt
+
+
+def test_frozen_features_stand_beside_random_weights(result: dict) -> None:
+    fields = {k: v for k, v in result.items() if k in Entry.__dataclass_fields__}
+
+    def reading(mine: float, random: float) -> str:
+        rows = {"memdpc/rgb": mine, "memdpc/random-rgb": random}
+        entries = [
+            Entry(**{**fields, "row": row, "metrics": {"probe_top1": v, "retrieval_r1": v / 2}})
+            for row, v in rows.items()
+        ]
+        return memdpc.frozen_reading(Ledger(entries), "small", "synthetic")
+
+    worse = reading(0.4, 0.6)
+    assert "linear probe 40.0 against 60.0 %, R@1 20.0 against 30.0 %" in worse
+    assert "1 seeds" in worse and "worse than filters" in worse
+    assert "worse" not in reading(0.6, 0.4)
+    assert "were not compared" in memdpc.frozen_reading(Ledger([]), "small", "synthetic")
 
 
 def test_moments_stand_beside_guessing(tiny: Path) -> None:

@@ -77,7 +77,9 @@ def mining_picture(
         marks = [line for row in near for line in ([v.label for v in row], [""] * k)]
         labels[f"neighbours by {name}"] = marks
     asked = [text for i in picks for text in (videos[i].label, "")]
-    return viz.retrieval_grid(both, asked, columns, labels), _mining_reading(found["rgb"], order)
+    groups = [video.group for video in videos]
+    reading = _mining_reading(found["rgb"].labels, groups, order)
+    return viz.retrieval_grid(both, asked, columns, labels), reading
 
 
 def _pictures(manifest: Manifest, videos: Sequence[Video], config: Any, bound: float) -> Frames:
@@ -91,21 +93,50 @@ def _pictures(manifest: Manifest, videos: Sequence[Video], config: Any, bound: f
     return np.stack(shown)
 
 
-def _mining_reading(features: Features, order: Mapping[str, NDArray[np.int64]]) -> str:
-    """How often each stream's neighbours have the query's label, in words."""
-    labels = features.labels
+def _mining_reading(
+    labels: NDArray[np.int64], groups: Sequence[str], order: Mapping[str, NDArray[np.int64]]
+) -> str:
+    """How often each stream's neighbours have the query's label, and its room, in words."""
     if len(set(labels.tolist())) < 2:
         return (
             "This data set has no labels, so nobody can say how many of the neighbours are right."
         )
-    shares = {s: 100 * float((labels[i] == labels[:, None]).mean()) for s, i in order.items()}
     k, count = order["rgb"].shape[1], len(labels)
-    alike = int((labels[:, None] == labels).sum()) - count  # pairs with another video
-    guess = 100 * alike / (count * (count - 1))
+    places = np.unique(np.array(groups), return_inverse=True)[1]
+
+    def shares(kinds: NDArray[np.int64]) -> tuple[float, float, float]:
+        """Of the neighbours by RGB, of those by flow, and of all other videos, in per cent."""
+        rgb, flow = (100 * float((kinds[order[s]] == kinds[:, None]).mean()) for s in OTHER)
+        pairs = int((kinds[:, None] == kinds).sum()) - count  # with another video
+        return rgb, flow, 100 * pairs / (count * (count - 1))
+
+    rgb, flow, guess = shares(labels)
+    text = (
+        f"Over the {count} training videos looked at, {rgb:.0f} % of the {k} nearest by RGB show "
+        f"the query's action, and {flow:.0f} % of the {k} nearest by flow; by chance it would be "
+        f"{guess:.0f} %."
+    )
+    if len(set(groups)) in (1, count):
+        return text
+    rgb, flow, guess = shares(places)
     return (
-        f"Over the {count} training videos looked at, {shares['rgb']:.0f} % of the {k} "
-        f"nearest by RGB show the query's action, and {shares['flow']:.0f} % of the {k} nearest by "
-        f"flow; by chance it would be {guess:.0f} %."
+        f"{text} Its actor and room are shared by {rgb:.1f} and {flow:.1f} %, by chance "
+        f"{guess:.1f} %."
+    )
+
+
+def _accuracy_reading(result: Mapping[str, Any]) -> str:
+    """How the contrastive accuracy of RGB's initialisation came and went, in words."""
+    first = next(stage for stage in result["checkpoints"] if stage["stream"] == "rgb")
+    _, config, run = load_run(runs_root() / first["run"])
+    rows = run.metrics()
+    found = [100 * row["top1"] for row in rows]
+    guess = 1 + config.queue
+    return (
+        f"While RGB was initialised, the share of queries that found their key reached "
+        f"{max(found):.0f} % in epoch {1 + int(np.argmax(found))} and ended at {found[-1]:.0f} % "
+        f"(guessing: {100 / guess:.1f} %), and the loss went from {rows[0]['loss']:.2f} to "
+        f"{rows[-1]['loss']:.2f} (guessing: {np.log(guess):.2f})."
     )
 
 
@@ -169,6 +200,7 @@ def coclr_numbers(
         "minutes_run": round(minutes, 1),
         "device": next(iter(results.values()))["provenance"]["device"],
         "queue": config.queue,
+        "accuracy_reading": _accuracy_reading(results["coclr/coclr-rgb"]),
         **{
             f"thesis_{name}": table.cell(f"coclr/{row}", "probe_top1").text
             for name, row in quoted.items()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from thesislib import published, viz
 from thesislib.chapters.pictures import video_name
 from thesislib.chapters.runs import chance
-from thesislib.chapters.text import NOT_RUN, Page, grid, percent, run_numbers
+from thesislib.chapters.text import METRICS, NOT_RUN, Page, grid, percent, run_numbers
 from thesislib.data.dataset import make_loader
 from thesislib.data.flow import flow_of
 from thesislib.data.manifest import Manifest, Video
@@ -185,6 +185,28 @@ def moments_page(profile: str, dataset: str) -> Page:
     )
 
 
+def frozen_reading(ledger: Ledger, profile: str, dataset: str) -> str:
+    """Frozen features of MemDPC beside those of random weights, in words."""
+    parts, gains, seeds = [], [], 0
+    for metric in ("probe_top1", "nonlinear_top1", "retrieval_r1"):
+        found = ledger.compare("memdpc/rgb", "memdpc/random-rgb", metric, profile, dataset)
+        mine, random = found["mean_a"], found["mean_b"]
+        if mine is not None and random is not None:
+            parts.append(f"{METRICS[metric]} {100 * mine:.1f} against {100 * random:.1f} %")
+            gains.append(mine - random)
+            seeds = found["n"]
+    if not parts:
+        return "Frozen features of MemDPC and of random weights were not compared on this data set."
+    text = f"Frozen, MemDPC beside random weights (ledger, {seeds} seeds): {', '.join(parts)}."
+    if max(gains) < 0:
+        text += (
+            " So in this run's world what was learnt describes the action worse than filters drawn "
+            "at random. A pretext task that can be solved by telling videos apart need not learn "
+            "what happens in them, and fine-tuning hides that."
+        )
+    return text
+
+
 def memdpc_numbers(
     results: Mapping[str, Mapping[str, Any]], config: Any, manifest: Manifest
 ) -> dict[str, Any]:
@@ -195,6 +217,7 @@ def memdpc_numbers(
         **run_numbers(results, "memdpc/rgb", config, manifest),
         "chance_all": 100 * chance(config, manifest)["all"],
         "slots": config.memory_slots,
+        "frozen_reading": frozen_reading(Ledger.load(), config.profile, manifest.name),
         **{
             f"thesis_{name}": table.cell(f"memdpc/{row}", "finetune_top1").text
             for name, row in quoted.items()

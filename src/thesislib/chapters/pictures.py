@@ -112,7 +112,8 @@ def views_picture(manifest: Manifest, config: Any, videos: int = 3, frames: int 
 
     Args:
         manifest: The data set; its training split, if there is one.
-        config: Clips, views, augmentation, streams; the seed draws the videos as well.
+        config: Clips, views, augmentation, streams; the seed draws the videos as well. Of two views
+            the picture prefers a light and a heavy one, of windows as far apart as can be.
         videos: How many.
         frames: Of each clip, evenly spaced, under their numbers in the video.
     """
@@ -123,7 +124,15 @@ def views_picture(manifest: Manifest, config: Any, videos: int = 3, frames: int 
     rows: list[Frames] = []
     titles: list[str] = []
     numbers: list[list[int]] = []
-    for index in np.random.default_rng(config.seed).permutation(len(dataset))[:videos].tolist():
+    order = np.random.default_rng(config.seed).permutation(len(dataset)).tolist()
+    if config.views == 2:
+
+        def alike(index: int) -> tuple[bool, int]:
+            one, other = dataset.views(dataset.videos[index % len(dataset.videos)], 0, index)
+            return one.transform is other.transform, -abs(one.start - other.start)
+
+        order.sort(key=alike)
+    for index in order[:videos]:
         item = dataset[(0, index)]
         number = int(item["index"])  # of the next video, where this one cannot be read
         video, views = some.videos[number], dataset.views(number, 0, index)

@@ -29,7 +29,8 @@ from thesislib.rows import ROWS, row_config, row_tuning
 NOT_RUN, NOTHING = report.NOT_RUN, report.NO_VALUE
 METRICS = {
     "pretext_top1": "pretext",
-    "pretext_top1_temporal": "pretext, times",
+    "pretext_top1_easy": "pretext, other videos",
+    "pretext_top1_temporal": "pretext, other times",
     "finetune_top1": "fine-tuned",
     "probe_top1": "linear probe",
     "nonlinear_top1": "non-linear probe",
@@ -179,14 +180,18 @@ def rows_page(method: str, trained: Sequence[str]) -> Page:
 
 
 def scores_page(results: Mapping[str, Mapping[str, Any]], manifest: Manifest) -> Page:
-    """The metrics of the runs at hand, in per cent; one sentence more without labels."""
+    """The metrics of the runs at hand, in per cent, and how many test videos they are of.
+
+    One sentence more without labels.
+    """
     measured = [m for m in METRICS if any(m in r["metrics"] for r in results.values())]
+    counts = ("evaluated", "skipped")
     rows = []
     for row, result in results.items():
         values = [result["metrics"].get(m) for m in measured]
         texts = [NOTHING if v is None else f"{100 * v:.1f}" for v in values]
-        rows.append((row, *texts))
-    table = grid(("row", *(f"{METRICS[m]}, %" for m in measured)), rows)
+        rows.append((row, *texts, *(result["videos"].get(c, NOTHING) for c in counts)))
+    table = grid(("row", *(f"{METRICS[m]}, %" for m in measured), *counts), rows)
     judged = any("finetune_top1" in r["metrics"] for r in results.values())
     why = TOO_FEW if len(manifest.classes) > 1 else NO_LABELS
     return table if judged else Page(f"{table.text}\n{why}")
@@ -198,7 +203,10 @@ def tables_page(
     profile: str,
     dataset: str,
 ) -> Page:
-    """Tables of the thesis: its numbers, ours over seeds from the ledger, and those of this run."""
+    """Tables of the thesis: its numbers, ours over seeds from the ledger, and those of this run.
+
+    This run has a column of its own where the ledger knows nothing of its rows.
+    """
     at_hand = Ledger(_entry(result) for result in results.values())
     parts = []
     for number in [tables] if isinstance(tables, str) else tables:
@@ -207,7 +215,8 @@ def tables_page(
         for name in [c for c in frame.columns if c.endswith(", ours")]:
             values = [v.removesuffix(" (1)").replace(NOT_RUN, NOTHING) for v in mine[name]]
             place = list(frame.columns).index(name) + 1
-            if set(values) != {NOTHING}:
+            pairs = zip(values, frame[name], strict=True)
+            if any(v != NOTHING and ours == NOT_RUN for v, ours in pairs):
                 frame.insert(place, name.replace(", ours", ", this run"), values)
         # A label that all rows share tells nothing and makes the table wider.
         labels = list(frame.columns[: len(published.table(number).labels)])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from thesislib.checkpoint import RunFolder
-from thesislib.config import SMALL_CLIPS, Augment, RunConfig, choose
+from thesislib.config import PROFILES, SMALL_CLIPS, Augment, RunConfig, choose
 from thesislib.data.dataset import ClipDataset, clip_settings
 from thesislib.data.manifest import Manifest
 from thesislib.data.transforms import CROPS
@@ -46,7 +46,10 @@ class FinetuneConfig(RunConfig):
 
     @classmethod
     def preset(cls, profile: str) -> FinetuneConfig:
-        """``small``, ``gpu`` or ``paper``."""
+        """``small``, ``gpu``, ``paper`` or ``as_released``.
+
+        What differs from method to method is in :func:`thesislib.rows.row_tuning`.
+        """
         paper = cls(profile="paper", dataset="ucf101", epochs=300, milestones=(60, 80))
         if profile == "small":
             return replace(
@@ -62,7 +65,10 @@ class FinetuneConfig(RunConfig):
             return replace(
                 paper, profile="gpu", dataset="synthetic", epochs=60, milestones=(40, 52), stride=1
             )
-        return paper
+        if profile == "as_released":
+            released = replace(CLASSIFIER_AUGMENT, interpolation="nearest")
+            return replace(paper, profile=profile, num_seq=8, augment=released)
+        return replace(paper, profile=choose("profile", profile, PROFILES))
 
 
 def clips(manifest: Manifest, config: RunConfig, *, train: bool) -> ClipDataset:

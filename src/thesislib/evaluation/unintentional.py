@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thesislib.checkpoint import RunFolder
-from thesislib.config import RunConfig
+from thesislib.config import FULL_SCALE, RunConfig
 from thesislib.data.dataset import ClipDataset, WindowDataset, clip_settings
 from thesislib.data.failures import read_failures
 from thesislib.data.manifest import Manifest, Video
@@ -45,10 +45,10 @@ class UnintentionalConfig(FinetuneConfig):
 
     @classmethod
     def preset(cls, profile: str) -> UnintentionalConfig:
-        """``small``, ``gpu`` or ``paper``."""
+        """``small``, ``gpu``, ``paper`` or ``as_released``."""
         base = FinetuneConfig.preset(profile)
         values = {name: getattr(base, name) for name in base.__dataclass_fields__}
-        dataset = "oops" if profile == "paper" else "synthetic_oops"
+        dataset = "oops" if profile in FULL_SCALE else "synthetic_oops"
         config = cls(**{**values, "dataset": dataset, "num_seq": 8, "per_class": 0})
         if profile == "small":
             return replace(config, epochs=12, milestones=(8, 11), val_every=12)

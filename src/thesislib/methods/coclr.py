@@ -183,7 +183,7 @@ class CoCLRConfig(RunConfig):
             ),
             "paper": paper,
             "as_released": replace(
-                paper, siblings=True, drop_self=0.9, fill_first=True,
+                paper, profile="as_released", siblings=True, drop_self=0.9, fill_first=True,
                 augment=replace(CLIP_WISE, grey_kind="channels", crop_fallback="whole"),
             ),
         }  # fmt: skip

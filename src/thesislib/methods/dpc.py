@@ -63,6 +63,7 @@ class DPCConfig(RunConfig):
             "paper": paper,
             "as_released": replace(
                 paper,
+                profile="as_released",
                 running_stats=False,
                 relu_first=True,
                 batch_size=32,

@@ -60,8 +60,9 @@ class MemDPCConfig(RunConfig):
         ``paper`` follows the thesis (3.5.2) and, where it is silent, the authors' code: 500 epochs.
         ``as_released`` follows the code where the two differ: losses of the directions added, one
         random colour channel as grey, area crop and nearest-neighbour resize (here in one step),
-        ReLU before the pool in the classifier, and the rate lowered once, after 300 epochs (its
-        second milestone has no effect). The two and ``gpu`` predict in both directions, ``small``
+        the channels of flow as an RGB reader finds them in the released files, ReLU before the
+        pool in the classifier, and the rate lowered once, after 300 epochs (its second milestone
+        has no effect). The two and ``gpu`` predict in both directions, ``small``
         in one; data and augmentation of ``small`` and ``gpu`` are DPC's, so that the two compare.
         """
         paper = cls(
@@ -92,11 +93,14 @@ class MemDPCConfig(RunConfig):
             "paper": paper,
             "as_released": replace(
                 paper,
+                profile="as_released",
                 loss_reduction="sum",
                 relu_first=True,
                 schedule="steps",
                 milestones=(300,),
-                augment=replace(COLOUR, grey_kind="channel", interpolation="nearest"),
+                augment=replace(
+                    COLOUR, grey_kind="channel", interpolation="nearest", flow_channels="0yx"
+                ),
             ),
         }
         return presets[choose("preset", name, presets)]
