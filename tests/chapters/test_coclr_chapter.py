@@ -19,6 +19,7 @@ from thesislib.data.flow import compute_flow
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.experiments import run_row
+from thesislib.ledger import Entry, Ledger
 from thesislib.methods.coclr import CoCLRConfig
 from thesislib.rows import QUICK, row_config, row_tuning
 
@@ -111,6 +112,22 @@ def test_reading_of_the_accuracy_is_the_runs(result: dict) -> None:
     text = coclr._accuracy_reading(result)
     assert f"ended at {100 * rows[-1]['top1']:.0f} %" in text
     assert f"to {rows[-1]['loss']:.2f} (guessing" in text
+
+
+def test_reading_of_cmc_follows_the_ledger(result: dict) -> None:
+    fields = {k: v for k, v in result.items() if k in Entry.__dataclass_fields__}
+
+    def reading(mine: float, other: float) -> str:
+        rows = {"coclr/coclr-rgb": mine, "coclr/cmc": other}
+        entries = [
+            Entry(**{**fields, "row": row, "dataset": "mine", "metrics": {"probe_top1": value}})
+            for row, value in rows.items()
+        ]
+        return coclr.cmc_reading(Ledger(entries), "small", "mine")
+
+    assert "CMC reaches 30.0 % and CoCLR 50.0 % (1 seeds)" in reading(0.5, 0.3)
+    assert "other way round" in reading(0.3, 0.5) and "way round" not in reading(0.5, 0.3)
+    assert "not run" in coclr.cmc_reading(Ledger([]), "small", "synthetic")
 
 
 def test_settings_of_rows() -> None:
