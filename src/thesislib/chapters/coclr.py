@@ -199,7 +199,7 @@ def cmc_reading(ledger: Ledger, profile: str, dataset: str) -> str:
     if other > mine:
         text += (
             " In the thesis it is the other way round. The likely reason is the world: where the "
-            "flow of a clip says nearly all about its action, to match each clip with its *own* "
+            "flow of a clip says nearly all about its action, to match each clip with its own "
             "flow teaches RGB more than to learn whom flow finds alike."
         )
     return text
