@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thesislib import intervals, report
-from thesislib.claims import verdict
+from thesislib import intervals, published, report
+from thesislib.claims import _printed, verdict
 from thesislib.errors import ThesisError
 from thesislib.ledger import Entry, Ledger, read_entry
 
@@ -427,3 +427,11 @@ def test_glue_stores_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "myst_nb", None)
     report.glue("dpc-top1", 0.5)  # without the book extra: nothing, and no error
     assert len(calls) == 1
+
+
+def test_a_claim_on_a_metric_that_its_table_lacks_is_refused() -> None:
+    table = published.table("3.2")
+    assert _printed(table, "memdpc/2stream-more-data", "nonlinear_top1") == "58.5"
+    assert _printed(table, "memdpc/random-rgb", "probe_top1") == "–"
+    with pytest.raises(ThesisError, match="did you mean 'nonlinear_top1'"):
+        _printed(table, "memdpc/2stream-more-data", "nonlinear_top")

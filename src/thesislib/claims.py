@@ -9,6 +9,7 @@ import numpy as np
 
 from thesislib import intervals, published
 from thesislib.assertions import ASSERTIONS, Greater, Rises
+from thesislib.config import choose
 from thesislib.ledger import Ledger
 
 HOLDS = "holds"
@@ -114,10 +115,16 @@ def _asserted(c: Greater, source: published.Table | published.Figure) -> str:
 
 def _printed(source: published.Table, key: str, metric: str) -> str:
     """What a table prints for a row and a metric: a row can stand there frozen and fine-tuned."""
-    for row in source.rows:
-        if row.key == key and metric in row.metrics:
-            return row.cells[row.metrics.index(metric)].text
-    return "–"
+    texts = {
+        name: cell.text
+        for row in source.rows
+        if row.key == key
+        for name, cell in zip(row.metrics, row.cells, strict=True)
+        if name
+    }
+    if not texts:
+        return "–"
+    return texts[choose(f"metric of {key} in Table {source.number}", metric, texts)]
 
 
 def _rises(c: Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:

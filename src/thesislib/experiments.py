@@ -108,7 +108,7 @@ def run_row(
     if stages and entry.pretrain:
         config = replace(config, keep_every=max(1, config.epochs // stages))
         changes = {**(changes or {}), "keep_every": config.keep_every}
-    tuning = row_tuning(row, profile, dataset, seed, tune, changes)
+    tuning = row_tuning(row, config, tune)
     asked = " ".join(choose("protocol", one, MORE) for one in sorted(more))
     whole = replace(config, init=f"{row} {tuning.hash()} {stages} {asked}".rstrip())
     run = RunFolder.open(row.replace("/", "_"), whole, manifest.fingerprint)
@@ -215,8 +215,9 @@ def _two_streams(
         metrics |= {k: v for k, v in found.items() if k.startswith("retrieval_r")}
         hits |= {"retrieval_r1": found["hits"]}
     manifest = read_manifest(dataset)
+    first = entry.fuse[0]
     config = replace(
-        row_tuning(entry.fuse[0], profile, dataset, seed, tune, changes),
+        row_tuning(first, row_config(first, profile, dataset, seed, changes), tune),
         modality="both",
         source=" ".join(part["run"] for part in parts),
     )

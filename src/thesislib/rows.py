@@ -161,31 +161,22 @@ AS_RELEASED: dict[str, dict[str, Any]] = {
 }
 
 
-def row_tuning(
-    row: str,
-    profile: str,
-    dataset: str,
-    seed: int,
-    changes: Mapping[str, Any] | None = None,
-    pretraining: Mapping[str, Any] | None = None,
-) -> FinetuneConfig:
+def row_tuning(row: str, config: Any, changes: Mapping[str, Any] | None = None) -> FinetuneConfig:
     """The settings of fine-tuning one row: the same for all rows of a table.
 
     Args:
         row: A key of :data:`ROWS`.
-        profile: ``small``, ``gpu``, ``paper`` or ``as_released``.
-        dataset: Name of the data set.
-        seed: Of the run.
+        config: Settings of its pre-training, as :func:`row_config` gives them. Profile, data set,
+            seed, the stream, its flow and, in chapter 4, the clips are theirs.
         changes: Settings of fine-tuning that differ from these.
-        pretraining: Settings of pre-training that differ from the row's. The stream, its flow and,
-            in chapter 4, the clips are those that the encoder has learnt from.
     """
-    tuning = FinetuneConfig.preset(profile).override({"dataset": dataset, "seed": seed})
+    profile = config.profile
+    tuning = FinetuneConfig.preset(profile)
+    tuning = tuning.override({"dataset": config.dataset, "seed": config.seed})
     if row.startswith("memdpc/") and profile != "small":
         tuning = tuning.override({"dropout": 0.9})  # thesis 3.5.3
     if profile == "as_released":
         tuning = tuning.override(AS_RELEASED.get(row.partition("/")[0], {}))
-    config = row_config(row, profile, dataset, seed, pretraining)
     if row.startswith("coclr/"):
         tuning = tuning.override(clip_tuning(config))
     stream = {"modality": config.modality, "flow": dataclasses.asdict(config.flow)}

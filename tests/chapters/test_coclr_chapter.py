@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
 from thesislib import chapters
 from thesislib.chapters import coclr
+from thesislib.chapters.text import _entry
 from thesislib.checkpoint import RunFolder
 from thesislib.config import FlowConfig, runs_root
 from thesislib.data.flow import compute_flow
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.experiments import run_row
-from thesislib.ledger import Entry, Ledger
+from thesislib.ledger import Ledger
 from thesislib.methods.coclr import CoCLRConfig
 from thesislib.rows import QUICK, row_config, row_tuning
 
@@ -109,20 +111,17 @@ def test_reading_of_mining_is_a_count() -> None:
 
 def test_reading_of_the_accuracy_is_the_runs(result: dict) -> None:
     rows = RunFolder(runs_root() / result["checkpoints"][0]["run"]).metrics()
-    text = coclr._accuracy_reading(result)
+    text = coclr._accuracy_reading(result, queue=12)
     assert f"ended at {100 * rows[-1]['top1']:.0f} %" in text
     assert f"to {rows[-1]['loss']:.2f} (guessing" in text
 
 
 def test_reading_of_cmc_follows_the_ledger(result: dict) -> None:
-    fields = {k: v for k, v in result.items() if k in Entry.__dataclass_fields__}
+    entry = replace(_entry(result), dataset="mine")
 
     def reading(mine: float, other: float) -> str:
         rows = {"coclr/coclr-rgb": mine, "coclr/cmc": other}
-        entries = [
-            Entry(**{**fields, "row": row, "dataset": "mine", "metrics": {"probe_top1": value}})
-            for row, value in rows.items()
-        ]
+        entries = [replace(entry, row=r, metrics={"probe_top1": v}) for r, v in rows.items()]
         return coclr.cmc_reading(Ledger(entries), "small", "mine")
 
     assert "CMC reaches 30.0 % and CoCLR 50.0 % (1 seeds)" in reading(0.5, 0.3)
@@ -136,7 +135,7 @@ def test_settings_of_rows() -> None:
     alone = row_config("coclr/infonce-rgb", "paper", "ucf101", 0)
     assert alone.epochs == 500 and alone.milestones == (450, 480)  # as long before the end
     assert alone.streams == "rgb" and paper.streams == "both"
-    tuning = row_tuning("coclr/coclr-flow", "paper", "ucf101", 0)
+    tuning = row_tuning("coclr/coclr-flow", row_config("coclr/coclr-flow", "paper", "ucf101", 0))
     assert (tuning.num_seq, tuning.seq_len, tuning.dropout, tuning.crops) == (1, 32, 0.9, 10)
     assert tuning.modality == "flow" and tuning.augment.blur_p == 0 and tuning.backbone_lr == 0.1
 

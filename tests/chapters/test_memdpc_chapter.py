@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
 from thesislib import chapters
 from thesislib.chapters import memdpc
+from thesislib.chapters.text import _entry
 from thesislib.config import FlowConfig, runs_root
 from thesislib.data.flow import compute_flow
 from thesislib.data.manifest import read_manifest
@@ -20,7 +22,7 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.evaluation.fusion import load_probabilities
 from thesislib.experiments import pretrain, run_row
-from thesislib.ledger import Entry, Ledger
+from thesislib.ledger import Ledger
 from thesislib.methods.memdpc import MemDPCConfig
 from thesislib.rows import ROWS, row_config, row_tuning
 
@@ -85,9 +87,13 @@ def test_settings_of_rows() -> None:
     assert row_config("memdpc/bd-flow", "paper", "ucf101", 0).flow == FlowConfig()
     assert row_config("memdpc/bd-rgb", "paper", "ucf101", 0).bidirectional
     assert row_config("memdpc/rgb-m2048", "small", "synthetic", 0).memory_slots == 256
-    assert row_tuning("memdpc/flow", "paper", "ucf101", 0).modality == "flow"
-    assert row_tuning("memdpc/flow", "paper", "ucf101", 0).dropout == 0.9
-    assert row_tuning("dpc/5pred3", "paper", "ucf101", 0).dropout == 0.5
+
+    def thesis(row: str) -> FinetuneConfig:
+        return row_tuning(row, row_config(row, "paper", "ucf101", 0))
+
+    assert thesis("memdpc/flow").modality == "flow"
+    assert thesis("memdpc/flow").dropout == 0.9
+    assert thesis("dpc/5pred3").dropout == 0.5
 
 
 def test_every_row_of_ours_has_settings() -> None:
@@ -111,12 +117,12 @@ def test_pictures(result: dict, tiny: Path) -> None:
 
 
 def test_frozen_features_stand_beside_random_weights(result: dict) -> None:
-    fields = {k: v for k, v in result.items() if k in Entry.__dataclass_fields__}
+    entry = _entry(result)
 
     def reading(mine: float, random: float) -> str:
         rows = {"memdpc/rgb": mine, "memdpc/random-rgb": random}
         entries = [
-            Entry(**{**fields, "row": row, "metrics": {"probe_top1": v, "retrieval_r1": v / 2}})
+            replace(entry, row=row, metrics={"probe_top1": v, "retrieval_r1": v / 2})
             for row, v in rows.items()
         ]
         return memdpc.frozen_reading(Ledger(entries), "small", "synthetic")

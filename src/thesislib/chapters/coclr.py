@@ -13,6 +13,7 @@ from torch import Tensor
 from thesislib import published, viz
 from thesislib.chapters.pictures import middle_frames
 from thesislib.chapters.text import NOTHING, Page, grid
+from thesislib.checkpoint import RunFolder
 from thesislib.config import runs_root
 from thesislib.data.flow_files import read_flow
 from thesislib.data.manifest import Manifest, Video
@@ -125,13 +126,12 @@ def _mining_reading(
     )
 
 
-def _accuracy_reading(result: Mapping[str, Any]) -> str:
+def _accuracy_reading(result: Mapping[str, Any], queue: int) -> str:
     """How the contrastive accuracy of RGB's initialisation came and went, in words."""
     first = next(stage for stage in result["checkpoints"] if stage["stream"] == "rgb")
-    _, config, run = load_run(runs_root() / first["run"])
-    rows = run.metrics()
+    rows = RunFolder(runs_root() / first["run"]).metrics()
     found = [100 * row["top1"] for row in rows]
-    guess = 1 + config.queue
+    guess = 1 + queue
     return (
         f"While RGB was initialised, the share of queries that found their key reached "
         f"{max(found):.0f} % in epoch {1 + int(np.argmax(found))} and ended at {found[-1]:.0f} % "
@@ -218,7 +218,7 @@ def coclr_numbers(
         "device": next(iter(results.values()))["provenance"]["device"],
         "queue": config.queue,
         "cmc_reading": cmc_reading(Ledger.load(), config.profile, manifest.name),
-        "accuracy_reading": _accuracy_reading(results["coclr/coclr-rgb"]),
+        "accuracy_reading": _accuracy_reading(results["coclr/coclr-rgb"], config.queue),
         **{
             f"thesis_{name}": table.cell(f"coclr/{row}", "probe_top1").text
             for name, row in quoted.items()

@@ -126,9 +126,10 @@ def views_picture(manifest: Manifest, config: Any, videos: int = 3, frames: int 
     numbers: list[list[int]] = []
     order = np.random.default_rng(config.seed).permutation(len(dataset)).tolist()
     if config.views == 2:
+        order = order[:1000]  # enough to choose from, and quick for a set of any size
 
         def alike(index: int) -> tuple[bool, int]:
-            one, other = dataset.views(dataset.videos[index % len(dataset.videos)], 0, index)
+            one, other = dataset.views(dataset.videos[index], 0, index)
             return one.transform is other.transform, -abs(one.start - other.start)
 
         order.sort(key=alike)

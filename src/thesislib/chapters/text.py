@@ -108,10 +108,11 @@ def parts_page(manifest: Manifest) -> Page:
 
 def settings_page(row: str, profile: str, dataset: str, seed: int) -> Page:
     """Where the settings of a row differ from the thesis's (the preset ``paper``)."""
-    here, thesis = (row, profile, dataset, seed), (row, "paper", "ucf101", seed)
+    here = row_config(row, profile, dataset, seed)
+    thesis = row_config(row, "paper", "ucf101", seed)
     return differences_page(
-        ("pre-training", row_config(*here), row_config(*thesis)),
-        ("fine-tuning", row_tuning(*here), row_tuning(*thesis)),
+        ("pre-training", here, thesis),
+        ("fine-tuning", row_tuning(row, here), row_tuning(row, thesis)),
     )
 
 

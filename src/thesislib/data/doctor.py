@@ -151,8 +151,8 @@ def _problems(manifest: Manifest, report: dict[str, Any]) -> list[str]:
         )
     if counts["train"]:
         empty = [c for c, rows in report["dropped"].items() if rows["train"] == counts["train"]]
-        whole = [c for c, rows in report["dropped"].items() if not rows["train"]]
         if empty:
+            whole = [c for c, rows in report["dropped"].items() if not rows["train"]]
             fits = f" Clips of {_some(whole)} fit into all of them." if whole else ""
             problems.append(
                 f"Every training video is too short for clips of {_some(empty)}: take fewer "
