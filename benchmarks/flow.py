@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from loader import processor
 
-from thesislib.config import FLOW_ALGORITHMS, Augment, FlowConfig
-from thesislib.data.dataset import ClipDataset, ClipSettings
+from thesislib.clip_config import FLOW_ALGORITHMS, ClipConfig, FlowConfig
+from thesislib.data.dataset import ClipDataset
 from thesislib.data.flow import compute_flow, flow_of
 from thesislib.data.flow_files import flow_file, read_flow
 from thesislib.data.manifest import Manifest, read_manifest
@@ -117,8 +117,10 @@ def main() -> None:
         wish = range(len(flow) // 4, len(flow) // 4 + CLIP)
         clip = {}
         for modality in ("rgb", "flow", "both"):
-            settings = ClipSettings(8, 3, 1, 48, Augment(), modality=modality, flow=config)
-            data = ClipDataset(manifest, settings, train=True)
+            shape = ClipConfig(
+                num_seq=8, seq_len=3, stride=1, size=48, modality=modality, flow=config
+            )
+            data = ClipDataset(manifest, shape, train=True)
             every = lambda data=data: [data[i] for i in range(len(data))]  # noqa: E731
             clip[modality] = milliseconds(every, 1.0) / len(few)
         report = {

@@ -30,8 +30,9 @@ import cv2
 import numpy as np
 import torch
 
-from thesislib.config import Augment
-from thesislib.data.dataset import ClipDataset, ClipSettings, make_loader
+from thesislib.clip_config import FRAME_WISE, ClipConfig
+from thesislib.data.dataset import ClipDataset
+from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.reader import open_video
 from thesislib.errors import ThesisError
@@ -173,12 +174,13 @@ def decoding(manifest: Manifest, clips: int, stride: int) -> list[dict[str, Any]
 
 def loading(manifest: Manifest, clips: int, stride: int, size: int) -> list[dict[str, Any]]:
     """The loader whole: decode, augment as DPC does (frame-wise jitter and grey), collate."""
-    augment = Augment(grey=0.5, jitter=(0.5, 0.5, 0.5, 0.25))
     rows = []
-    for workers, cache in ((0, None), (1, None), (2, None), (0, "memory")):
-        settings = ClipSettings(8, 5, stride, size, augment, cache=cache)
+    for workers, cache in ((0, False), (1, False), (2, False), (0, True)):
+        config = ClipConfig(
+            num_seq=8, seq_len=5, stride=stride, size=size, augment=FRAME_WISE, cache=cache
+        )
         repeat = -(-clips // len(manifest))
-        data = ClipDataset(manifest, settings, train=True, repeat=repeat)
+        data = ClipDataset(manifest, config, train=True, repeat=repeat)
         loader = make_loader(data, 16, shuffle=True, num_workers=workers)
 
         def one_pass(loader: Any = loader) -> None:

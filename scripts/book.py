@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,33 @@ def inputs_hash(pair: Pair, root: Path, data: Path, results: Path) -> str:
     return digest.hexdigest()
 
 
+def run_chapters(chapters: list[Pair], root: Path, build: Path) -> dict[str, Path]:
+    """Executes the chapters, two at a time with a core each, the longest first.
+
+    Returns:
+        The executed notebook of each.
+
+    Raises:
+        Failure: a cell of one failed; the others are run to their ends, so that nothing is lost.
+    """
+    from thesislib.places import data_root, results_root
+
+    record = root / "notebooks" / "record.json"
+    known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    order = sorted(chapters, key=lambda p: -known.get(p.name, {}).get("minutes", 0))
+    lanes = min(2, os.cpu_count() or 1)
+    with ThreadPoolExecutor(lanes) as pool:
+        work = [
+            pool.submit(run_chapter, p, root, build, data_root(), results_root()) for p in order
+        ]
+        try:
+            wait(work)
+        except KeyboardInterrupt:
+            print("stopped; the same command goes on from here", file=sys.stderr, flush=True)
+            os._exit(130)  # the kernels end with this process, the threads would wait for them
+    return {pair.name: one.result() for pair, one in zip(order, work, strict=True)}
+
+
 def run_chapter(pair: Pair, root: Path, build: Path, data: Path, results: Path) -> Path:
     """Executes one chapter with its default parameters, unless nothing it needs has changed.
 
@@ -102,7 +130,7 @@ def run_chapter(pair: Pair, root: Path, build: Path, data: Path, results: Path) 
     start = time.perf_counter()
     # The text is what people edit; the notebook may be a step behind until `make sync`.
     page = from_text(pair.text.read_text(encoding="utf-8"))
-    done = execute(page, pair.name, pair.notebook.parent, log)
+    done = execute(page, pair.name, pair.notebook.parent, log, threads=1)
     minutes = round((time.perf_counter() - start) / 60, 1)
     write(done, out)
     known = {"inputs": inputs, "minutes": minutes, **machine()}
@@ -207,11 +235,8 @@ def build(root: Path, use_record: bool = False, out: Path | None = None) -> Path
             if record.is_file():
                 minutes = json.loads(record.read_text(encoding="utf-8"))
         else:
-            from thesislib.config import data_root, results_root
-
             prepare()
-            data, results = data_root(), results_root()
-            notebooks = {p.name: run_chapter(p, root, folder, data, results) for p in chapters}
+            notebooks = run_chapters(chapters, root, folder)
             for name, path in notebooks.items():
                 minutes[name] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         staged = folder / "stage"

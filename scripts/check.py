@@ -30,6 +30,7 @@ TESTS: dict[str, list[str]] = {
     "data": [sys.executable, "scripts/book.py", "data"],
     "notebooks": [
         *("pytest", "--nbval-lax", "--nbval-current-env", "notebooks"),
+        *("--numprocesses", "2", "--dist", "loadfile"),  # two chapters at a time, a core each
         f"--nbval-cell-timeout={CELL_SECONDS}",
     ],
     # A file is one process's, so that what its tests share is made once.
@@ -78,6 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     plain = {**os.environ, **quiet}
     # Inside a kernel figures are drawn inline, as in the record.
     kernel = {key: value for key, value in plain.items() if key != "MPLBACKEND"}
+    kernel |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     checks = LINT if args.what == "lint" else {**LINT, **TESTS}
     results = [
         run(name, command, kernel if name == "notebooks" else plain)

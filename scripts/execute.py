@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import platform
 import sys
+import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -37,28 +36,55 @@ class _Client(NotebookClient):
         return super().process_message(msg, cell, cell_index)
 
 
-@contextlib.contextmanager
-def _environment(**changes: str) -> Iterator[None]:
-    old = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in old.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+class Progress:
+    """One line on the screen for all notebooks that run; nothing where there is no screen."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, str] = {}
+        self.lock = threading.Lock()
+
+    def say(self, name: str, state: str = "") -> None:
+        """Where a notebook is; "" when it has ended."""
+        with self.lock:
+            self.states[name] = state
+            if sys.stderr.isatty():
+                parts = [f"{n}: {s}" for n, s in self.states.items() if s]
+                width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+                line = " | ".join(part[: max(20, width // len(parts) - 3)] for part in parts)
+                print(f"\r\033[K{line[:width]}", end="", file=sys.stderr, flush=True)
 
 
-def execute(notebook: NotebookNode, name: str, folder: Path, log: Path) -> NotebookNode:
+PROGRESS = Progress()
+
+
+def kernel_environment(log: Path, threads: int | None = None) -> dict[str, str]:
+    """The environment of a kernel.
+
+    Args:
+        log: Beside it stands the kernel's own profile: one of the user's must not change what a
+            page shows, nor what he typed be forgotten.
+        threads: Of the libraries that add up numbers: one where two notebooks share two cores.
+    """
+    quiet = {"IPYTHONDIR": str(log.parent / "ipython"), "HF_HUB_OFFLINE": "1"}
+    quiet["PYTHONHASHSEED"] = "0"
+    if threads:
+        quiet |= {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
+    return {**os.environ, **quiet}
+
+
+def execute(
+    notebook: NotebookNode, name: str, folder: Path, log: Path, threads: int | None = None
+) -> NotebookNode:
     """Executes all cells in order and returns the notebook with their outputs.
+
+    Several may run at once, each in a thread.
 
     Args:
         notebook: changed in place and returned.
         name: for messages.
         folder: working directory of the kernel.
         log: file for what the cells print; a training log can be followed there.
+        threads: see :func:`kernel_environment`.
 
     Raises:
         Failure: a cell raised, or the kernel died; names notebook, cell and log.
@@ -70,13 +96,7 @@ def execute(notebook: NotebookNode, name: str, folder: Path, log: Path) -> Noteb
     for index in code:
         notebook.cells[index].outputs = []
         notebook.cells[index].execution_count = None
-    # A profile of the user's own must not change what a page shows, nor write to his history.
-    quiet = _environment(
-        IPYTHONDIR=str(log.parent / "ipython"),
-        HF_HUB_OFFLINE="1",
-        PYTHONHASHSEED="0",
-    )
-    with open(log, "w", encoding="utf-8") as file, quiet:
+    with open(log, "w", encoding="utf-8") as file:
         client = _Client(
             notebook,
             timeout=None,
@@ -96,13 +116,11 @@ def execute(notebook: NotebookNode, name: str, folder: Path, log: Path) -> Noteb
             where = f"in code cell {code.index(cell_index) + 1} of {len(code)} ({first!r})"
             minutes = (time.perf_counter() - start) / 60
             file.write(f"--- {minutes:.1f} min: {where}\n")
-            if sys.stderr.isatty():
-                short = f"{name}: {minutes:.1f} min, {where}"
-                print(f"\r\033[K{short[:100]}", end="", file=sys.stderr, flush=True)
+            PROGRESS.say(name, f"{minutes:.1f} min, {where}")
 
         client.on_cell_start = begin
         try:
-            client.execute()
+            client.execute(env=kernel_environment(log, threads))
         except CellExecutionError as error:
             raise Failure(
                 f"{name}.ipynb failed {where}: {error.ename}: {error.evalue.strip()}; "
@@ -114,8 +132,7 @@ def execute(notebook: NotebookNode, name: str, folder: Path, log: Path) -> Noteb
                 f"what it printed is in {log}, and the same call goes on from there."
             ) from error
         finally:
-            if sys.stderr.isatty():
-                print("\r\033[K", end="", file=sys.stderr, flush=True)
+            PROGRESS.say(name)
     return notebook
 
 

@@ -237,7 +237,7 @@ def record(pair: Pair, root: Path) -> str:
     """
     log = root / "_build" / "logs" / f"{pair.name}.log"
     start = time.perf_counter()
-    done = execute(read(pair.notebook), pair.name, pair.notebook.parent, log)
+    done = execute(read(pair.notebook), pair.name, pair.notebook.parent, log, threads=1)
     minutes = round((time.perf_counter() - start) / 60, 1)
     write(done, pair.notebook)
     path = root / "notebooks" / "record.json"

@@ -10,34 +10,25 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
-# Chapters that are written, and the thesis's tables that they draw again.
-TABLES = {
-    "2": ("2.1", "2.2", "2.3", "2.4"),
-    "3": ("3.1", "3.2", "3.3", "3.4"),
-    "4": ("4.1", "4.2", "4.3"),
-}
 NOTHING = "Nothing has been run yet.\n"
 # The rooms of the library in the order in which a reader meets them; the rest follows by name.
 ROOMS = {
     "methods": "Methods",
     "losses": "Losses",
     "nn": "Networks",
-    "config": "Settings and places",
+    "config": "Settings of a run",
+    "clip_config": "Settings of clips",
     "data": "Data",
     "synthetic": "The studio",
     "train": "Training",
+    "optimiser": "The optimiser",
     "checkpoint": "Runs on disk",
-    "rows": "Rows of the tables",
-    "pretraining": "Pre-training",
-    "cotraining": "The cycles of chapter 4",
-    "experiments": "Running them",
-    "protocols": "Judging them",
+    "chapters": "Rows of the tables, and what chapters show",
     "evaluation": "Evaluation",
-    "baselines": "Baselines",
+    "book": "The chapters as data",
     "published": "The thesis's numbers",
     "ledger": "The ledger",
     "report": "Tables",
-    "assertions": "What the thesis asserts",
     "claims": "Claims",
     "intervals": "Intervals",
     "viz": "Figures",
@@ -73,10 +64,12 @@ def table(frame: Any, report: Any) -> str:
 
 def tables(report: Any, ledger: Any) -> str:
     """The thesis's tables of the written chapters, ours beside them."""
+    from thesislib import book, published
+
     parts = []
-    for chapter, numbers in TABLES.items():
+    for chapter in (one.number for one in book.CHAPTERS.values() if one.written and one.headline):
         parts.append(f"## Chapter {chapter}\n")
-        for number in numbers:
+        for number in (one.number for one in published.tables(chapter)):
             frame = report.thesis_table(number, ledger=ledger)
             notes = frame.attrs.pop("notes", [])
             # The thesis numbers its tables; a second number from the book would only confuse.
@@ -128,9 +121,9 @@ def versions(minutes: Mapping[str, Mapping[str, Any]]) -> str:
 
 def baselines() -> str:
     """What the simplest readers of the synthetic data reach on its test split, in percent."""
-    from thesislib.chapters import world_page
+    from thesislib.chapters.world.show import world_page
 
-    return world_page().text
+    return world_page("synthetic").text
 
 
 def api() -> str:

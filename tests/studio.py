@@ -19,6 +19,13 @@ SMALL = {
     "batch_size": 4,
     "epochs": 2,
 }
+# Chapter 4 needs longer clips for its network, a queue, and flow.
+COCLR = {
+    "dataset": "synthetic", "num_workers": 0, "min_clips": 0, "size": 32, "num_seq": 1,
+    "seq_len": 8, "stride": 1, "batch_size": 8, "epochs": 1, "width": 0.02, "mixed": ("3b", "5b"),
+    "dim": 8, "queue": 16, "bn_splits": 2, "topk": 2, "cycles": 1, "cycle_epochs": 2,
+    "flow.algorithm": "dis", "flow.bound": 5.0,
+}  # fmt: skip
 TUNE = {
     "num_workers": 0,
     "min_clips": 0,

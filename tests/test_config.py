@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from thesislib.config import Augment, RunConfig
+from thesislib.clip_config import Augment
+from thesislib.config import RunConfig
 from thesislib.errors import ThesisError
 from thesislib.methods.dpc import DPCConfig
 

@@ -22,14 +22,15 @@ sys.path.insert(0, str(Path(__file__).parent / "data"))
 from video_files import write_video
 
 from studio import SMALL
+from thesislib.chapters.row import Job
+from thesislib.chapters.run import train
 from thesislib.cli import main
-from thesislib.config import FlowConfig
+from thesislib.clip_config import FlowConfig
 from thesislib.data.flow import compute_flow
 from thesislib.data.folder import prepare_folder
 from thesislib.data.manifest import Video, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex
-from thesislib.experiments import pretrain
 from thesislib.runs import finished_runs, load_run, newest_run
 from thesislib.viz.gallery import Match, gallery_page, thumbnails
 
@@ -50,8 +51,9 @@ class Home:
         self.rgb = self.train()
 
     def train(self, **changes: Any) -> str:
-        name: str = pretrain("dpc/5pred3", "small", "holiday", 0, TINY | changes, log=None)[1].name
-        return name
+        run = train(Job("dpc/5pred3", dataset="holiday", changes=TINY | changes, log=None)).run
+        assert run is not None
+        return run.name
 
 
 @pytest.fixture(scope="module")

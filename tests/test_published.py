@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from thesislib import published
@@ -125,14 +127,15 @@ def test_bold_is_the_best_of_its_column_or_a_note_says_why_not(table: published.
 
 
 def test_one_model_has_one_number_unless_a_note_says_so() -> None:
-    seen: dict[tuple[str, str], tuple[float, str]] = {}
+    seen: dict[tuple[str | None, ...], tuple[float, str]] = {}
     clashes = set()
     for table in published.tables():
         for row in table.rows:
-            for cell, metric in zip(row.cells, row.metrics, strict=True):
+            for cell, metric, column in zip(row.cells, row.metrics, table.columns, strict=True):
                 if row.key is None or metric is None or cell.value is None:
                     continue
-                value, number = seen.setdefault((row.key, metric), (cell.value, table.number))
+                key = (row.key, metric, column.data[0])
+                value, number = seen.setdefault(key, (cell.value, table.number))
                 if value != cell.value:
                     clashes.add((number, table.number, row.key))
     five = ["infonce-rgb", "infonce-flow", "coclr-rgb", "coclr-flow", "coclr-2stream"]
@@ -182,3 +185,59 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         published.table("2.1").cell("dpc/random", "finetune_top5")
     with pytest.raises(ThesisError, match="result figure"):
         published.figure("2.2")
+
+
+# -- what a column holds -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", published.tables(), ids=lambda t: t.number)
+def test_a_column_knows_what_it_holds(table: published.Table) -> None:
+    for column in table.columns:
+        thesis, studio = column.data
+        assert (thesis is not None) == any(row.metrics[table.columns.index(column)] for row in
+                                           table.rows) or column.metric is None  # fmt: skip
+        assert studio is None or studio.startswith("synthetic")
+        assert column.dataset("paper") == column.dataset("as_released") == thesis
+        assert column.dataset("small") == column.dataset("gpu") == studio
+        # Our numbers never stand under the name of the thesis's data set.
+        assert not re.match("UCF|HMDB|K-?[47]00|THUMOS|ActivityNet|MSRVTT|LSMDC|SMIT", column.ours)
+        if column.metric:
+            found = published.metric(column.metric)
+            assert (found.unit, found.better) == (column.unit, column.better)
+            # The data set is the column's business, not the metric's.
+            assert not re.search("hmdb|ucf|k[47]00|anet|lsmdc|smit|coin", column.metric)
+
+
+def test_a_metric_of_no_table_is_known_all_the_same() -> None:
+    found = published.metric("precision_rgb_cycle2")
+    assert (found.unit, found.better, found.factor) == ("%", "higher", 100.0)
+    assert published.metric("train_gflops").factor == 1.0
+    assert published.metric("t2v_median_rank").better == "lower"
+    assert published.metric("cider").factor == 1.0
+    with pytest.raises(ThesisError, match="did you mean 'finetune_top1'"):
+        published.metric("finetune_top")
+
+
+def test_what_the_small_profile_can_fill_and_what_it_cannot() -> None:
+    table = published.table("2.4")
+    ours, large = table.row("dpc/5pred3"), table.row("dpc/5pred3+4pred4-r34-224")
+    assert table.runs_in(ours, 0, "small") and table.runs_in(ours, 0, "paper")
+    assert not table.runs_in(ours, 1, "small"), "no studio set stands in for HMDB51"
+    assert table.runs_in(large, 1, "paper") and not table.runs_in(large, 0, "gpu")
+    others = next(row for row in table.rows if row.key is None)
+    assert not table.runs_in(others, 0, "paper"), "somebody else's method"
+    cells = [
+        (t, row, i)
+        for t in published.tables()
+        for row in t.rows
+        for i, metric in enumerate(row.metrics)
+        if row.key and metric and row.cells[i].value is not None
+    ]
+    assert all(t.runs_in(row, i, "paper") for t, row, i in cells), "each cell of ours can be run"
+
+
+def test_two_worlds_never_share_a_column() -> None:
+    assert published.home("memdpc/rgb", "small") == "synthetic"
+    assert published.table("4.3").dataset("retrieval_r1", "small") == "synthetic_rooms"
+    assert published.figure("4.2").dataset("train_r1", "small") == "synthetic_rooms"
+    assert published.home("nobody/knows", "small") is None

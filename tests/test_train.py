@@ -12,17 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import Dataset
 
 from studio import SMALL, TUNE, tiny
-from thesislib import checkpoint, train
+from thesislib import files, optimiser, train
+from thesislib.chapters import run as rows
+from thesislib.chapters.row import Job
 from thesislib.checkpoint import RunFolder, load_state, save_state
 from thesislib.config import RunConfig
 from thesislib.errors import ThesisError
-from thesislib.experiments import pretrain, run_row
 
 
 class Points(Dataset[dict[str, torch.Tensor]]):
@@ -34,7 +37,7 @@ class Points(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
         epoch, index = key
         generator = torch.Generator().manual_seed(1000 * epoch + index)
-        return {"video": torch.randn(3, generator=generator)}
+        return {"x": torch.randn(3, generator=generator)}
 
 
 class Line(nn.Module):
@@ -51,7 +54,7 @@ class Line(nn.Module):
         self.calls += self.training
         if self.calls == self.fail_at:
             raise KeyboardInterrupt
-        x = batch["video"]
+        x = batch["x"]
         loss = ((self.layer(self.dropout(x)) - x.sum(1, keepdim=True)) ** 2).mean()
         return loss, {"loss": loss.detach()}
 
@@ -137,13 +140,13 @@ def test_one_worker_validates_in_all_epochs(tmp_path: Path) -> None:
 
 def test_schedules() -> None:
     steps = config(schedule="steps", milestones=(2, 3), lr=1.0)
-    assert [round(train.learning_rate(steps, s, 10), 6) for s in (0, 19, 20, 30)] == [
+    assert [round(optimiser.learning_rate(steps, s, 10), 6) for s in (0, 19, 20, 30)] == [
         1.0, 1.0, 0.1, 0.01,
     ]  # fmt: skip
     cosine = config(schedule="cosine", lr=1.0, warmup=4, epochs=2)
-    assert train.learning_rate(cosine, 0, 10) == 0.25
-    assert train.learning_rate(cosine, 4, 10) == 1.0
-    assert train.learning_rate(cosine, 12, 10) == pytest.approx(0.5)
+    assert optimiser.learning_rate(cosine, 0, 10) == 0.25
+    assert optimiser.learning_rate(cosine, 4, 10) == 1.0
+    assert optimiser.learning_rate(cosine, 12, 10) == pytest.approx(0.5)
 
 
 def test_plateau_lowers_the_rate_once(tmp_path: Path) -> None:
@@ -152,7 +155,7 @@ def test_plateau_lowers_the_rate_once(tmp_path: Path) -> None:
     assert {row["lr"] for row in rows} == {0.0}
     state = {"best": 1.0, "bad": 0, "scale": 1.0}
     for _ in range(6):
-        train._plateau(state, 1.0, stuck)
+        optimiser.lower_on_plateau(state, 1.0, stuck)
     assert state["scale"] == 0.1
 
 
@@ -182,7 +185,7 @@ def test_sgd_with_momentum_equals_the_formula(tmp_path: Path) -> None:
     options = {"optimiser": "sgd", "lr": 0.1, "weight_decay": 0.2, "epochs": 3, "batch_size": 12}
     train.fit(model, Points(), None, config(**options), run_at(tmp_path / "a"), log=None)
     for epoch in range(3):
-        x = torch.stack([Points()[epoch, i]["video"] for i in range(12)])
+        x = torch.stack([Points()[epoch, i]["x"] for i in range(12)])
         residual = x @ weight.T + bias - x.sum(1, keepdim=True)
         slopes = [(2 * residual * x).mean(0, keepdim=True), 2 * residual.mean(0)]
         for i, (value, slope) in enumerate(zip((weight, bias), slopes, strict=True)):
@@ -193,27 +196,145 @@ def test_sgd_with_momentum_equals_the_formula(tmp_path: Path) -> None:
 
 
 class Late(Line):
-    """Not ready before its third step."""
+    """Not ready before its third step: until then its loss has no gradient."""
 
     def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, Any]]:
         loss, logs = super().forward(batch)
         self.seen = [*getattr(self, "seen", []), self.layer.weight.detach().clone()]
-        return loss, logs | {"waiting": torch.tensor(float(self.calls < 3))}
+        return loss.detach() if self.calls < 3 else loss, logs
 
 
 def test_a_model_that_waits_is_left_as_it_is(tmp_path: Path) -> None:
     train.seed_everything(0)
     model = Late()
     run = run_at(tmp_path / "a")
-    rows = train.fit(model, Points(), None, config(epochs=2), run, log=None)
+    train.fit(model, Points(), None, config(epochs=2), run, log=None)
     assert all(torch.equal(weight, model.seen[0]) for weight in model.seen[:3])
     assert not torch.equal(model.seen[3], model.seen[2]), "the third step is taken"
-    assert [row["waiting"] for row in rows] == pytest.approx([2 / 3, 0])
     # Adam counts the steps that it took, not those that passed.
     model = line()
     optimiser = torch.optim.Adam(model.parameters())
     load_state(run.checkpoint, model, optimiser)
     assert {float(s["step"]) for s in optimiser.state.values()} == {4.0}
+
+
+class Words(Dataset[dict[str, Any]]):
+    """Sentences and nested features of unequal lengths: nothing that could be stacked."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key
+        rng = torch.Generator().manual_seed(1000 * epoch + index)
+        length = 2 + index % 3
+        rows = torch.randn(length, 4, generator=rng)
+        return {
+            "sentence": " ".join(["word"] * length),
+            "film": {"rows": rows, "seconds": torch.arange(length)},
+            "index": torch.tensor(index),
+        }
+
+
+class Reader(nn.Module):
+    """Says how long a sentence is from what was seen beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+
+    def forward(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
+        film, device = batch["film"], self.layer.weight.device
+        assert len(batch["sentence"]) == len(film["rows"]) == len(batch["index"])
+        assert all(rows.device == device for rows in film["rows"])
+        found = torch.stack([self.layer(rows).sum() for rows in film["rows"]])
+        wanted = torch.tensor([float(len(s.split())) for s in batch["sentence"]])
+        loss = (found - wanted).square().mean()
+        return loss, {"error": loss.detach(), "words": wanted.mean()}
+
+
+class Counted(Words):
+    """Puts its batches together itself."""
+
+    def collate(self, items: list[dict[str, Any]]) -> dict[str, Any]:
+        rows = nn.utils.rnn.pad_sequence([item["film"]["rows"] for item in items], True)
+        return {"padded": rows, "sentence": [item["sentence"] for item in items]}
+
+
+class Padded(Reader):
+    def forward(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
+        loss = self.layer(batch["padded"]).square().mean()
+        return loss, {"error": loss.detach(), "longest": float(batch["padded"].shape[1])}
+
+
+def test_batches_of_text_and_of_nested_features(tmp_path: Path) -> None:
+    lines: list[str] = []
+    train.seed_everything(0)
+    options = config(epochs=30, batch_size=4, lr=0.02)
+    model, run = Reader(), run_at(tmp_path / "a")
+    rows = train.fit(model, Words(), Words(), options, run, log=lines.append)
+    assert rows[-1]["val_error"] < 0.5 * rows[0]["val_error"]
+    assert rows[-1]["words"] == pytest.approx(3, abs=0.5)
+    assert "error" in lines[0] and "words" in lines[0], "the log has the model's own names"
+    train.seed_everything(0)
+    rows = train.fit(Padded(), Counted(), None, config(), run_at(tmp_path / "b"), log=None)
+    assert rows[-1]["longest"] > 2, "a data set's own collate wins"
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "kind"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)]
+)
+def test_weight_decay_apart_from_the_gradient_or_in_it(
+    optimiser: str, kind: type[torch.optim.Optimizer], tmp_path: Path
+) -> None:
+    options = config(epochs=2, batch_size=12, optimiser=optimiser, weight_decay=0.3)
+    model, other = line(), line()
+    model.dropout.p = other.dropout.p = 0.0
+    train.fit(model, Points(), None, options, run_at(tmp_path / "a"), log=None)
+    steps = kind(other.parameters(), lr=options.lr, weight_decay=0.3)
+    for epoch in range(2):
+        order = np.random.default_rng([0, epoch]).permutation(12)
+        batch = {"x": torch.stack([Points()[epoch, int(i)]["x"] for i in order])}
+        steps.zero_grad()
+        other(batch)[0].backward()
+        steps.step()
+    assert torch.allclose(model.layer.weight, other.layer.weight, atol=1e-6)
+
+
+def test_gradients_are_clipped_by_their_norm_over_an_accumulation(tmp_path: Path) -> None:
+    options = {"optimiser": "sgd", "lr": 1.0, "weight_decay": 0.0, "epochs": 1, "clip_grad": 0.1}
+    moved = []
+    for batch_size, accumulate in ((12, 1), (4, 3)):
+        model = line()
+        model.dropout.p = 0.0
+        before = torch.cat([p.detach().flatten().clone() for p in model.parameters()])
+        settings = config(**options, batch_size=batch_size, accumulate=accumulate)
+        train.fit(model, Points(), None, settings, run_at(tmp_path / str(batch_size)), log=None)
+        after = torch.cat([p.detach().flatten() for p in model.parameters()])
+        moved.append(after - before)
+    assert float(moved[0].norm()) == pytest.approx(0.1, abs=1e-5)
+    assert torch.allclose(*moved, atol=1e-6)
+
+
+def test_a_trained_model_is_found_again(roots: Path) -> None:
+    called: list[str] = []
+
+    def data() -> tuple[Points, Points]:
+        called.append("data")
+        return Points(), Points()
+
+    def after(model: nn.Module) -> dict[str, float]:
+        return {"size": float(sum(p.numel() for p in model.parameters()))}
+
+    def again(**changes: Any) -> train.Trained:
+        return train.train("line", Line, data, config(**changes), "print", after=after, log=None)
+
+    first, second = again(), again()
+    assert called == ["data"] and first.run == second.run
+    assert first.result["metrics"]["size"] == 4 and "pretext_loss" in first.result["metrics"]
+    assert torch.equal(first.model.layer.weight, second.model.layer.weight)
+    assert json.loads(json.dumps(first.result)) == second.result
+    assert again(lr=0.1).run != first.run and len(called) == 2
 
 
 # ---- files -----------------------------------------------------------------------------------
@@ -237,14 +358,14 @@ def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
 
 def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "result.json"
-    checkpoint.write_json(path, {"a": 1})
+    files.write_json(path, {"a": 1})
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(ThesisError, match="free some space"):
-        checkpoint.write_json(path, {"a": 2})
+        files.write_json(path, {"a": 2})
     monkeypatch.undo()
     assert json.loads(path.read_text()) == {"a": 1} and len(list(tmp_path.iterdir())) == 1
 
@@ -264,7 +385,8 @@ def test_another_data_set_is_another_run(roots: Path) -> None:
 def test_a_row_runs_and_is_found_again(roots: Path) -> None:
     tiny(roots / "data")
     lines: list[str] = []
-    first = run_row("dpc/5pred3", changes=SMALL, tune=TUNE, stages=2, log=lines.append)
+    job = Job("dpc/5pred3", "small", "synthetic", 0, SMALL, TUNE, stages=2, log=lines.append)
+    first = rows.run(job)
     assert {"pretext_top1", "pretext_top1_temporal", "finetune_top1", "probe_top1"} <= set(
         first["metrics"]
     )
@@ -274,34 +396,38 @@ def test_a_row_runs_and_is_found_again(roots: Path) -> None:
     folder = roots / "runs" / first["run"]
     assert json.loads((folder / "result.json").read_text()) == first
     count = len(lines)
-    assert run_row("dpc/5pred3", changes=SMALL, tune=TUNE, stages=2, log=lines.append) == first
+    assert rows.run(job) == first
     assert len(lines) == count, "a finished row is found, not run again"
 
 
 def test_curriculum_starts_from_the_first_task(roots: Path) -> None:
     tiny(roots / "data")
     changes = {k: v for k, v in SMALL.items() if k != "pred_step"}
-    model, run, _ = pretrain("dpc/5pred3+4pred4", changes={**changes, "num_seq": 6}, log=None)
+    job = Job("dpc/5pred3+4pred4", changes={**changes, "num_seq": 6}, log=None)
+    model, run, _ = rows.train(job)
     assert model.config.pred_step == 4 and model.config.init.startswith("dpc-small")
     assert len(run.metrics()) == 1, "half of the epochs for each task"
 
 
 SCRIPT = """
 import sys; sys.path.insert(0, {tests!r})
-from studio import SMALL
+import studio
 from thesislib import train
-from thesislib.experiments import pretrain
+from thesislib.chapters import run
+from thesislib.chapters.row import Job
 train.CHECKPOINT_SECONDS = 0.0
-pretrain("dpc/5pred3", changes={{**SMALL, "epochs": 4}}, log=print)
+changes = {{"dpc": studio.SMALL, "coclr": studio.COCLR}}[{row!r}.partition("/")[0]]
+run.train(Job({row!r}, dataset="synthetic", changes={{**changes, "epochs": 4}}))
 print("done")
 """
 
 
+@pytest.mark.parametrize("row", ["dpc/5pred3", "coclr/infonce-rgb"])
 def test_killed_training_ends_with_the_same_metrics_and_weights(
-    roots: Path, tmp_path: Path
+    row: str, roots: Path, tmp_path: Path
 ) -> None:
     tiny(roots / "data")
-    script = SCRIPT.format(tests=str(Path(__file__).parent))
+    script = SCRIPT.format(tests=str(Path(__file__).parent), row=row)
 
     def start(runs: Path) -> subprocess.Popen[str]:
         environment = {**os.environ, "THESISLIB_RUNS": str(runs)}
@@ -317,13 +443,14 @@ def test_killed_training_ends_with_the_same_metrics_and_weights(
     while not list(rough.glob("*/checkpoint.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert not list(rough.glob("*/result.json")), "the kill came too late to test anything"
     assert start(rough).communicate(timeout=240)[0].endswith("done\n")
-    (a,), (b,) = (list(p.glob("dpc-*")) for p in (calm, rough))
+    (a,), (b,) = (list(p.glob("*-small-*")) for p in (calm, rough))
     assert a.name == b.name
     assert (a / "metrics.jsonl").read_text() == (b / "metrics.jsonl").read_text()
-    weights = "model/model.safetensors"
-    assert (a / weights).read_bytes() == (b / weights).read_bytes()
+    for file in ("model/model.safetensors", "checkpoint.safetensors"):
+        (one, two) = (load_file(folder / file) for folder in (a, b))
+        assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
     kept = sorted(p.name for p in b.rglob("*") if p.is_file())
     assert kept == sorted(p.name for p in a.rglob("*") if p.is_file()), "no temporary file is left"

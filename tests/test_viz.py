@@ -44,20 +44,12 @@ def kinds() -> np.ndarray:
 
 ROWS = [{"epoch": e, "top1": 0.1 * e, "val_top1": 0.08 * e} for e in range(1, 6)]
 CHECKPOINTS = [{"epoch": e, "pretext_top1": 0.1 * e, "finetune_top1": 0.2 * e} for e in (1, 2, 4)]
-BARS = [
-    {"row": "DPC", "key": "dpc/5pred3", "thesis": 60.6, "ours": 55.0, "half_width": 3.0, "n": 3},
-    {"row": "pooled", "key": "dpc/pooled", "thesis": 44.9, "ours": None, "half_width": None,
-     "n": 0},
-    {"row": "OPN", "key": None, "thesis": 59.8, "ours": float("nan"), "half_width": None, "n": 0},
-]  # fmt: skip
 
 FIGURES = {
-    "strip": lambda: viz.strip(noise(8, 64, 64), range(0, 40, 5), "sit down"),
     "contact_sheet": lambda: viz.contact_sheet([noise(6, 64, 64)] * 9, [f"c{i}" for i in range(9)]),
     "retrieval": retrieval,
     "curves": lambda: viz.curves(ROWS, ["top1", "val_top1"], {"chance": 0.05}),
     "points": lambda: viz.pretext_vs_downstream({0: CHECKPOINTS, 1: CHECKPOINTS}),
-    "bars": lambda: viz.bars_with_interval(BARS, chance=6.0),
     "scores": lambda: viz.score_matrix(RNG.normal(size=(8, 8)), kinds()),
     "blocks": lambda: viz.block_diagram(8, 3),
 }
@@ -71,9 +63,9 @@ def test_every_figure_is_a_small_wide_png_with_words(name: str) -> None:
     assert len(data) <= viz.style.MAX_BYTES
     assert image.format == "PNG"
     # Noise is the worst case for the size; drawings keep their full 6 inches at 120 dots.
-    if name not in ("strip", "contact_sheet", "retrieval"):
+    if name not in ("contact_sheet", "retrieval"):
         assert image.width == 720
-    assert len(viz.alt_text(picture)) > 20
+    assert len(picture.alt) > 20
     assert np.asarray(image.convert("L")).std() > 3  # something is drawn
     assert np.asarray(image.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
 
@@ -106,12 +98,6 @@ def test_a_noisy_picture_is_brought_below_the_limit(tmp_path: Path) -> None:
         assert image.width >= 0.4 * 720
 
 
-def test_one_colour_a_method_for_all_of_its_rows() -> None:
-    assert viz.colour("dpc/5pred3") == viz.colour("dpc") == viz.COLOURS["dpc"]
-    assert len(set(viz.COLOURS.values())) == len(viz.COLOURS)
-    assert viz.colour("nobody/knows") not in viz.COLOURS.values()
-
-
 @pytest.mark.parametrize(
     # How a colour looks with full deuteranopia and protanopia: Machado et al., 2009.
     "seen",
@@ -121,16 +107,9 @@ def test_one_colour_a_method_for_all_of_its_rows() -> None:
     ],
 )
 def test_colours_are_told_apart_by_the_colour_blind(seen: list[list[float]]) -> None:
-    rgb = {n: np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for n, c in viz.COLOURS.items()}
+    rgb = {c: np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in viz.style.CYCLE}
     for a, b in itertools.combinations(rgb, 2):
         assert np.linalg.norm(np.array(seen) @ (rgb[a] - rgb[b])) > 45, (a, b)
-
-
-def test_a_caption_says_the_scale() -> None:
-    text = viz.caption("Pretext accuracy.", "small", "synthetic", 3)
-    assert text == "Pretext accuracy. (Small profile, data set synthetic, 3 seeds.)"
-    assert viz.caption("X", "gpu", seeds=1) == "X. (Gpu profile, one seed.)"
-    assert viz.caption("X.") == "X."
 
 
 def test_a_row_of_frames_keeps_every_pixel() -> None:
@@ -164,14 +143,6 @@ def test_curves_in_per_cent_with_chance() -> None:
     assert "from 10.0 to 50.0" in picture.alt
     loss = viz.curves([{"epoch": 1, "loss": 2.5}, {"epoch": 2}], ["loss"], ylabel="loss")
     assert loss.axes[0].get_lines()[0].get_ydata() == pytest.approx([2.5])
-
-
-def test_bars_show_what_was_not_run_and_never_the_thesis_as_ours() -> None:
-    picture = viz.bars_with_interval(BARS)
-    texts = [t.get_text() for t in picture.axes[0].texts]
-    assert texts == ["60.6", "55.0 (3)", "44.9", "not run", "59.8"]
-    assert len(picture.axes[0].patches) == 4  # three of the thesis, one of ours
-    assert "pooled: thesis 44.9, ours not run" in picture.alt
 
 
 def test_checkpoints_are_drawn_in_the_order_of_epochs() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import subprocess
@@ -20,27 +19,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from thesislib.config import RunConfig, repo_root, runs_root
+from thesislib.config import RunConfig
 from thesislib.errors import ThesisError
+from thesislib.files import replacing, sweep, write_json, write_text
+from thesislib.places import repo_root, runs_root
 
 PACKAGES = ("torch", "numpy", "accelerate", "av", "decord", "opencv-contrib-python-headless")
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Writes a text file so that a kill leaves the old or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ThesisError(f"{path} cannot be written: {error.strerror}; free some space.") from None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """:func:`write_atomic` for JSON."""
-    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def commit() -> tuple[str, bool]:
@@ -97,18 +81,17 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def open(
-        cls, method: str, config: RunConfig, fingerprint: str, root: Path | None = None
-    ) -> RunFolder:
+    def open(cls, name: str, config: RunConfig, fingerprint: str, **more: Any) -> RunFolder:
         """The folder of this run, made if need be.
 
-        The hash covers the resolved settings and the data, so the same call finds the same run
-        and a changed data set never finds a stale one.
+        The hash covers the resolved settings, ``more`` (see :meth:`RunConfig.hash`) and the data,
+        so the same call finds the same run and a changed data set never finds a stale one.
         """
-        digest = hashlib.sha256(f"{config.hash()} {fingerprint}".encode()).hexdigest()[:8]
-        name = f"{method}-{config.profile}-{config.dataset}-s{config.seed}-{digest}"
-        run = cls((root or runs_root()) / name)
+        whole = f"{config.hash(**more)} {fingerprint}"
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+        run = cls(runs_root() / f"{name}-{config.profile}-{config.dataset}-s{config.seed}-{digest}")
         run.path.mkdir(parents=True, exist_ok=True)
+        sweep(run.path)
         if not (run.path / "config.json").exists():
             write_json(run.path / "config.json", config.to_dict())
         return run
@@ -146,7 +129,7 @@ class RunFolder:
     def write_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Replaces ``metrics.jsonl``; a resumed run drops what came after its checkpoint."""
         text = "".join(json.dumps(dict(row)) + "\n" for row in rows)
-        write_atomic(self.path / "metrics.jsonl", text)
+        write_text(self.path / "metrics.jsonl", text)
 
     @property
     def checkpoint(self) -> Path:
@@ -166,15 +149,10 @@ def save_state(
             for key, value in values.items():
                 tensor = torch.as_tensor(value).detach().cpu().contiguous()
                 tensors[f"optim.{index}.{key}"] = tensor
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # Clones: safetensors refuses tensors that share memory.
-        tensors = {k: v.clone() for k, v in tensors.items()}
-        save_file(tensors, temporary, metadata={"info": json.dumps(meta)})
-        os.replace(temporary, path)
-    except Exception as error:
-        temporary.unlink(missing_ok=True)
-        raise ThesisError(f"{path} cannot be written ({error}): free some space.") from None
+    # Clones: safetensors refuses tensors that share memory.
+    tensors = {k: v.clone() for k, v in tensors.items()}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata={"info": json.dumps(meta)})
 
 
 def load_state(

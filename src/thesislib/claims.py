@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from thesislib import intervals, published
-from thesislib.assertions import ASSERTIONS, Greater, Rises
-from thesislib.config import choose
+from thesislib import book, intervals, published
+from thesislib.errors import choose
 from thesislib.ledger import Ledger
 
 HOLDS = "holds"
@@ -17,6 +17,33 @@ UNCLEAR = "unclear"
 FAILS = "does not hold here"
 NOT_RUN = "not run"
 MIN_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Greater:
+    """Row ``better`` beats row ``worse``: by more, or by less where the metric counts so."""
+
+    id: str
+    table: str
+    better: str
+    worse: str
+    statement: str
+    metric: str = "finetune_top1"
+    worse_metric: str = ""  # of the worse row, where it is another one
+    quoted: str = ""  # the thesis's row, where it has measured this on another one
+    figure: bool = False  # the number is that of a figure, which prints no values
+
+
+@dataclass(frozen=True)
+class Rises:
+    """Two metrics rise together over the checkpoints of one row."""
+
+    id: str
+    table: str
+    row: str
+    x: str
+    y: tuple[str, ...]  # the first one that was measured counts
+    statement: str
 
 
 @dataclass(frozen=True)
@@ -28,7 +55,7 @@ class Claim:
     statement: str  # in our words
     thesis: str  # the thesis's figures, from its tables
     table: str  # where they stand, e.g. "Table 2.1"
-    comparison: str  # what is compared, e.g. "dpc/5pred3 - dpc/random, finetune_top1"
+    comparison: str  # what is compared, "row A - row B, metric"
     verdict: str = NOT_RUN
     ours: str = ""  # our figures as text
     n: int = 0  # seeds
@@ -38,29 +65,29 @@ class Claim:
 def claims(
     ledger: Ledger | None = None,
     profile: str = "small",
-    dataset: str = "synthetic",
+    dataset: str = "",
     chapter: int | None = None,
 ) -> list[Claim]:
     """Every claim with its verdict.
 
     ``holds``: each 95 % interval that can be formed (t over seeds; bootstrap over seeds and test
-    videos) excludes zero on the thesis's side. ``does not hold here``: each excludes it on the
+    items) excludes zero on the thesis's side. ``does not hold here``: each excludes it on the
     other side. ``unclear``: anything else, and always below three seeds. ``not run``: no seed has
     both rows.
 
     Args:
         ledger: Results; by default those of this checkout.
         profile: Of the runs.
-        dataset: Of the runs.
+        dataset: Judged on this one; "": on that of each claim's table.
         chapter: Only this one.
     """
     ledger = Ledger.load() if ledger is None else ledger
-    found = [
-        _greater(c, ledger, profile, dataset)
-        if isinstance(c, Greater)
-        else _rises(c, ledger, profile, dataset)
-        for c in ASSERTIONS
-    ]
+    found = []
+    for name, one in book.CHAPTERS.items():
+        if one.written and importlib.util.find_spec(f"{one.package}.claims"):
+            for c in book.room(name, "claims").CLAIMS:
+                judge = _greater if isinstance(c, Greater) else _rises
+                found.append(judge(c, ledger, profile, dataset))
     return [c for c in found if chapter in (None, c.chapter)]
 
 
@@ -79,15 +106,18 @@ def verdict(n: int, found: list[intervals.Interval]) -> str:
 
 def _greater(c: Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
     source = published.figure(c.table) if c.figure else published.table(c.table)
-    r = ledger.compare(c.better, c.worse, c.metric, profile, dataset, metric_b=c.worse_metric)
-    known = [i for i in (r["t_interval"], r["bootstrap"]) if i is not None]
+    where = dataset or source.dataset(c.metric, profile)
+    r = ledger.compare(c.better, c.worse, c.metric, profile, where, metric_b=c.worse_metric)
+    metric = published.metric(c.metric)
+    sign = -1 if metric.better == "lower" else 1  # the thesis's side is positive
+    known = [_turned(i, sign) for i in (r["t_interval"], r["bootstrap"]) if i is not None]
     ours = ""
     if r["n"]:
-        ours = f"{_percent(r['mean_a'])} against {_percent(r['mean_b'])}"
-        ours += f", difference {_percent(r['difference'], sign=True)}"
+        ours = f"{_text(r['mean_a'], metric)} against {_text(r['mean_b'], metric)}"
+        ours += f", difference {_text(r['difference'], metric, sign=True)}"
     for name, interval in (("seeds", r["t_interval"]), ("seeds and videos", r["bootstrap"])):
         if interval is not None:
-            low, high = (_percent(v, sign=True) for v in interval)
+            low, high = (_text(v, metric, sign=True) for v in interval)
             ours += f"; 95 % over {name}: {low} to {high}"
     return Claim(
         id=c.id,
@@ -115,13 +145,11 @@ def _asserted(c: Greater, source: published.Table | published.Figure) -> str:
 
 def _printed(source: published.Table, key: str, metric: str) -> str:
     """What a table prints for a row and a metric: a row can stand there frozen and fine-tuned."""
-    texts = {
-        name: cell.text
-        for row in source.rows
-        if row.key == key
-        for name, cell in zip(row.metrics, row.cells, strict=True)
-        if name
-    }
+    texts: dict[str, str] = {}
+    for row in (row for row in source.rows if row.key == key):
+        for name, cell in zip(row.metrics, row.cells, strict=True):
+            if name:
+                texts.setdefault(name, cell.text)  # the first column: the table's own data set
     if not texts:
         return "–"
     return texts[choose(f"metric of {key} in Table {source.number}", metric, texts)]
@@ -129,7 +157,7 @@ def _printed(source: published.Table, key: str, metric: str) -> str:
 
 def _rises(c: Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:
     figure = published.figure(c.table)
-    entries = ledger.select(c.row, profile, dataset)
+    entries = ledger.select(c.row, profile, dataset or figure.dataset(c.x, profile))
     metric, groups = "", {}
     for metric in c.y:
         groups = {seed: _points(e.checkpoints, c.x, metric) for seed, e in entries.items()}
@@ -169,5 +197,11 @@ def _points(
     return table[:, 0], table[:, 1]
 
 
-def _percent(value: float | None, *, sign: bool = False) -> str:
-    return "" if value is None else f"{100 * value:{'+' if sign else ''}.1f}"
+def _turned(interval: intervals.Interval, sign: int) -> intervals.Interval:
+    low, high = sorted(sign * end for end in interval)
+    return low, high
+
+
+def _text(value: float | None, metric: published.Metric, *, sign: bool = False) -> str:
+    """A value in the unit of its metric."""
+    return "" if value is None else f"{metric.factor * value:{'+' if sign else ''}.1f}"

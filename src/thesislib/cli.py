@@ -15,9 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from thesislib.config import FLOW_ALGORITHMS, PROFILES, choose
+from thesislib import book
+from thesislib.clip_config import FLOW_ALGORITHMS, FlowConfig
+from thesislib.config import PROFILES
 from thesislib.errors import ThesisError
-from thesislib.methods import METHODS
+from thesislib.recipes import RECIPES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,15 +54,13 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     prepare = add("prepare", _prepare, "make a data set: videos on disk and a manifest")
-    prepare.add_argument(
-        "name", help="synthetic, synthetic_oops, big_buck_bunny, folder, ucf101 ..."
-    )
+    prepare.add_argument("name", help=f"{', '.join(RECIPES)}")
     prepare.add_argument("path", nargs="?", help="folder: your videos, or a csv of path,label")
     prepare.add_argument("--name", dest="as_name", help="name of the new data set")
     prepare.add_argument("--root", type=Path, help="folder of the data sets")
     prepare.add_argument("--clips", type=int, help="synthetic sets: number of videos")
     prepare.add_argument("--size", type=int, help="synthetic sets, big_buck_bunny: pixels")
-    prepare.add_argument("--seed", type=int, default=0)
+    prepare.add_argument("--seed", type=int)
     prepare.add_argument("--jobs", type=int, help="processes; default: one a core")
     prepare.add_argument(
         "--force", action="store_true", help="synthetic sets: replace what is there"
@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     flow.add_argument("--force", action="store_true", help="replace what is there")
 
     info = add("info", _info, "parameters, operations, shapes and settings of a method")
-    info.add_argument("method", choices=METHODS)
+    info.add_argument("method", choices=book.methods())
     info.add_argument("--preset", default="paper", choices=PROFILES)
     _settings(info)
 
@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = add("eval", _eval, "pre-train (or find) a model and run every protocol on it")
     _run_options(evaluate)
     evaluate.add_argument("--tune", action="append", default=[], metavar="KEY=VALUE")
+    evaluate.add_argument("--on", metavar="DATASET", help="judge on another data set")
     evaluate.add_argument("--stages", type=int, default=0, help="intermediate checkpoints")
     evaluate.add_argument("--more", action="append", default=[], help="nonlinear, efficiency")
 
@@ -144,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("what", choices=("table", "claims", "status", "promote"))
     report.add_argument("item", nargs="*", help="table: its number; promote: run folders")
     report.add_argument("--profile", default="small", choices=PROFILES)
-    report.add_argument("--dataset", default="synthetic")
+    report.add_argument("--dataset", default="", help="default: that of each table's columns")
     report.add_argument("--format", default="markdown", choices=("markdown", "csv", "latex"))
     report.add_argument("--dirty", action="store_true", help="promote a run of uncommitted code")
     return top
@@ -155,7 +156,7 @@ def _settings(command: argparse.ArgumentParser) -> None:
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("method", choices=METHODS)
+    command.add_argument("method", choices=book.methods())
     command.add_argument("--row", help="row of the chapter's tables; default: the headline")
     command.add_argument("--profile", default="small", choices=PROFILES)
     command.add_argument("--dataset", help="default: that of the profile")
@@ -199,7 +200,7 @@ def _say(text: str) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> dict[str, Any]:
-    from thesislib.data import recipes
+    from thesislib import recipes
 
     return recipes.prepare(
         args.name,
@@ -225,11 +226,13 @@ def _show(args: argparse.Namespace) -> dict[str, Any]:
             raise ThesisError("--set changes how clips are augmented: add --augmented METHOD.")
         out = args.out or Path(f"{args.dataset}.png")
         return {"picture": str(write_contact_sheet(manifest, out, per_class=args.per_class))}
-    from thesislib.chapters.pictures import views_picture
-    from thesislib.methods import settings
+    from thesislib.chapters.pictures import training_views
+    from thesislib.info import settings
+    from thesislib.viz import contact_sheet
 
     method, _, preset = args.augmented.partition(":")
-    picture = views_picture(manifest, settings(method, preset or "paper", pairs(args.set)))
+    config = settings(method, preset or "paper", pairs(args.set))
+    picture = contact_sheet(*training_views(manifest, config), columns=2)
     out = args.out or Path(f"{args.dataset}-{method}.png")
     return {"picture": str(picture.save(out, limit=4_000_000))}
 
@@ -242,7 +245,6 @@ def _doctor(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _flow(args: argparse.Namespace) -> dict[str, Any]:
-    from thesislib.config import FlowConfig
     from thesislib.data.flow import compute_flow
     from thesislib.data.manifest import read_manifest
 
@@ -251,62 +253,53 @@ def _flow(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _info(args: argparse.Namespace) -> dict[str, Any]:
-    from thesislib.methods import describe
+    from thesislib.info import describe
 
     return describe(args.method, args.preset, pairs(args.set))
 
 
-def _row(args: argparse.Namespace) -> str:
-    from thesislib.rows import HEADLINE, ROWS
+def _job(args: argparse.Namespace, **more: Any) -> Any:
+    """What `train` and `eval` ask for; without a row the chapter's headline."""
+    from thesislib.chapters.row import Job
 
-    row = args.row or HEADLINE[choose("method with rows to train", args.method, HEADLINE)]
-    return choose("row", row if "/" in row else f"{args.method}/{row}", ROWS)
-
-
-def _dataset(args: argparse.Namespace) -> str:
-    from thesislib.rows import row_method
-
-    return args.dataset or row_method(_row(args)).CONFIG.preset(args.profile).dataset
+    row = args.row or book.chapter(args.method).headline[-1]
+    return Job(
+        row if "/" in row else f"{args.method}/{row}",
+        args.profile,
+        args.dataset or "",
+        args.seed,
+        pairs(args.set),
+        log=_say,
+        **more,
+    )
 
 
 def _train(args: argparse.Namespace) -> dict[str, Any]:
-    from thesislib.experiments import pretrain
+    from thesislib.chapters.run import train
 
-    _, run, result = pretrain(
-        _row(args),
-        args.profile,
-        _dataset(args),
-        args.seed,
-        pairs(args.set),
-        log=_say,
-        tensorboard=args.tensorboard,
-    )
-    return {"run": str(run.path), "metrics": result["metrics"]}
+    job = _job(args)
+    if args.tensorboard:
+        job = job.also(job.row, tensorboard=True)
+    trained = train(job)
+    if trained.run is None:
+        raise ThesisError(f"{job.row} trains nothing of its own: `thesislib eval` runs it.")
+    return {"run": str(trained.run.path), "metrics": trained.result["metrics"]}
 
 
 def _eval(args: argparse.Namespace) -> dict[str, Any]:
-    from thesislib.experiments import run_row
+    from thesislib.chapters.run import run
 
-    result = run_row(
-        _row(args),
-        args.profile,
-        _dataset(args),
-        args.seed,
-        pairs(args.set),
-        tune=pairs(args.tune),
-        stages=args.stages,
-        more=args.more,
-        log=_say,
-    )
+    tune, more = pairs(args.tune), tuple(args.more)
+    result = run(_job(args, tune=tune, on=args.on or "", stages=args.stages, more=more))
     return {"run": result["run"], "metrics": result["metrics"], "videos": result["videos"]}
 
 
 def _baselines(args: argparse.Namespace) -> dict[str, Any]:
-    from thesislib.baselines import baselines
-    from thesislib.data.manifest import read_manifest
+    from thesislib.chapters.row import Job
+    from thesislib.chapters.world.rows import baselines
 
-    manifest = read_manifest(args.dataset)
-    return {"top1": baselines(manifest, seed=args.seed, supervised=args.supervised, log=_say)}
+    job = Job("baseline/chance", dataset=args.dataset, seed=args.seed, log=_say)
+    return {"top1": baselines(job, supervised=args.supervised)}
 
 
 def _features(args: argparse.Namespace) -> dict[str, Any]:
@@ -335,9 +328,11 @@ def _report(args: argparse.Namespace) -> Any:
     from thesislib import report
 
     if args.what == "promote":
+        from thesislib.ledger import promote
+
         if not args.item:
             raise ThesisError("Name the run folders to promote.")
-        return {item: str(report.promote(item, dirty=args.dirty)) for item in args.item}
+        return {item: str(promote(item, dirty=args.dirty)) for item in args.item}
     if args.what == "table":
         if len(args.item) != 1:
             raise ThesisError("Name one table, for instance: thesislib report table 2.1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -25,3 +27,17 @@ class VideoError(ThesisError):
     def __reduce__(self) -> tuple[type[VideoError], tuple[Path, str]]:
         # Exceptions cross process borders in DataLoader workers and pools.
         return type(self), (self.path, self.reason)
+
+
+def choose(kind: str, name: str, options: Iterable[str]) -> str:
+    """Returns ``name`` if it is one of ``options``; else one sentence with the nearest name.
+
+    Raises:
+        ThesisError: ``name`` is unknown.
+    """
+    options = list(options)
+    if name in options:
+        return name
+    near = difflib.get_close_matches(str(name), options, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(options)}."
+    raise ThesisError(f"There is no {kind} {name!r}: {hint}")

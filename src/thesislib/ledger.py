@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,22 +17,24 @@ from typing import Any, TypedDict
 import numpy as np
 
 from thesislib import intervals
-from thesislib.config import results_root
 from thesislib.errors import ThesisError
+from thesislib.files import write_json
+from thesislib.places import results_root
 
 
 @dataclass(frozen=True)
 class Entry:
     """One finished run of a table row, as in its ``result.json``."""
 
-    row: str  # e.g. "dpc/5pred3"
-    method: str  # e.g. "dpc"
+    row: str  # its key: "<method>/<name>"
+    method: str  # whose chapter has the row
     profile: str  # small, gpu, paper
-    dataset: str
+    dataset: str  # that it was judged on
     seed: int
     metrics: dict[str, float]  # accuracies are fractions in [0, 1]
-    hits: dict[str, str] = field(default_factory=dict)  # metric -> one "0" or "1" a test video
-    checkpoints: list[dict[str, float]] = field(default_factory=list)  # metrics by epoch
+    hits: dict[str, str] = field(default_factory=dict)  # metric -> one "0" or "1" a test item
+    items: dict[str, list[float]] = field(default_factory=dict)  # metric -> value of each item
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)  # by epoch, or by stage
     config: dict[str, Any] = field(default_factory=dict)
     config_hash: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -72,8 +72,8 @@ class Comparison(TypedDict):
     mean_b: float | None
     difference: float | None
     t_interval: intervals.Interval | None  # over seeds
-    bootstrap: intervals.Interval | None  # over seeds and test videos, where hits are stored
-    videos: int  # test videos behind the bootstrap, 0 without
+    bootstrap: intervals.Interval | None  # over seeds and test items, where those are stored
+    videos: int  # test items behind the bootstrap, 0 without
 
 
 def read_entry(path: Path) -> Entry:
@@ -113,7 +113,7 @@ def promote(run_dir: str | Path, results: str | Path | None = None, *, dirty: bo
 
     Args:
         run_dir: A run folder, or the ``result.json`` in it.
-        results: Root of the ledger; by default :func:`thesislib.config.results_root`.
+        results: Root of the ledger; by default :func:`thesislib.places.results_root`.
         dirty: Take a run of code that was not committed; the entry keeps that mark.
 
     Returns:
@@ -136,22 +136,8 @@ def promote(run_dir: str | Path, results: str | Path | None = None, *, dirty: bo
             "it with --dirty."
         )
     target = Path(results or results_root()) / entry.method / entry.file_name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(json.loads(source.read_text(encoding="utf-8")), indent=1, sort_keys=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_json(target, json.loads(source.read_text(encoding="utf-8")), sort_keys=True)
     return target
-
-
-# Chapters whose rows in the studio are run on another set than ``synthetic``.
-STUDIO = {"coclr": "synthetic_rooms"}
 
 
 class Ledger:
@@ -178,29 +164,15 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def with_runs(self, run_dirs: Iterable[str | Path]) -> Ledger:
-        """This ledger and the finished runs in the given folders, e.g. those of a notebook."""
-        runs = [read_entry(Path(folder) / "result.json") for folder in run_dirs]
-        return Ledger([*self.entries, *runs])
-
-    def select(
-        self, row: str, profile: str = "small", dataset: str = "synthetic"
-    ) -> dict[int, Entry]:
-        """The results of a row by seed.
-
-        ``synthetic`` means the studio: of a chapter that films its own set there, that set.
-        """
-        if dataset == "synthetic":
-            dataset = STUDIO.get(row.partition("/")[0], dataset)
+    def select(self, row: str, profile: str, dataset: str | None) -> dict[int, Entry]:
+        """The results of a row by seed; none where there is no data set."""
         return {
             seed: entry
             for (name, prof, data, seed), entry in sorted(self._entries.items())
             if (name, prof, data) == (row, profile, dataset)
         }
 
-    def summary(
-        self, row: str, metric: str, profile: str = "small", dataset: str = "synthetic"
-    ) -> Summary:
+    def summary(self, row: str, metric: str, profile: str, dataset: str | None) -> Summary:
         """Mean, spread and 95 % t interval of a metric over the seeds of a row."""
         found = {
             seed: entry
@@ -210,7 +182,10 @@ class Ledger:
         values = [float(entry.metrics[metric]) for entry in found.values()]
         mean = float(np.mean(values)) if values else None
         interval = intervals.t_interval(values)
-        settings = {_settings(entry) for entry in found.values()}
+        settings: list[dict[str, Any]] = []
+        for entry in found.values():
+            if not any(_alike(entry.config, other) for other in settings):
+                settings.append(entry.config)
         return Summary(
             n=len(values),
             mean=mean,
@@ -228,16 +203,16 @@ class Ledger:
         row_a: str,
         row_b: str,
         metric: str,
-        profile: str = "small",
-        dataset: str = "synthetic",
+        profile: str,
+        dataset: str | None,
         metric_b: str = "",
     ) -> Comparison:
         """The paired difference A minus B over common seeds, with two 95 % intervals.
 
         ``metric_b`` is that of row B, where it is another one.
 
-        The t interval looks at the seeds alone. Where both rows kept their hits on the same test
-        videos, a bootstrap over seeds and videos stands beside it
+        The t interval looks at the seeds alone. Where both rows kept what they scored on the same
+        test items, a bootstrap over seeds and items stands beside it
         (:func:`thesislib.intervals.hierarchical_bootstrap`).
         """
         a, b = self.select(row_a, profile, dataset), self.select(row_b, profile, dataset)
@@ -245,9 +220,9 @@ class Ledger:
         seeds = [s for s in a if s in b and metric in a[s].metrics and other in b[s].metrics]
         values_a = np.array([a[s].metrics[metric] for s in seeds], dtype=np.float64)
         values_b = np.array([b[s].metrics[other] for s in seeds], dtype=np.float64)
-        hits = None
+        paired = None
         if other == metric:
-            hits = _paired_hits([a[s] for s in seeds], [b[s] for s in seeds], metric)
+            paired = _paired([a[s] for s in seeds], [b[s] for s in seeds], metric)
         return Comparison(
             row_a=row_a,
             row_b=row_b,
@@ -259,27 +234,30 @@ class Ledger:
             difference=float((values_a - values_b).mean()) if seeds else None,
             t_interval=intervals.t_interval(values_a - values_b),
             bootstrap=None
-            if hits is None
-            else intervals.percentile_interval(intervals.hierarchical_bootstrap(hits)),
-            videos=0 if hits is None else hits.shape[1],
+            if paired is None
+            else intervals.percentile_interval(intervals.hierarchical_bootstrap(paired)),
+            videos=0 if paired is None else paired.shape[1],
         )
 
 
-def _settings(entry: Entry) -> str:
-    return json.dumps(_without_seeds(entry.config), sort_keys=True)
+# Where the settings of two seeds may differ without deciding a number.
+_SILENT = {"seed", "num_workers", "cache", "tensorboard"}
 
 
-def _without_seeds(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {k: _without_seeds(v) for k, v in value.items() if k != "seed"}
+def _alike(a: Any, b: Any) -> bool:
+    """Whether settings agree in all that both name: a later version may know more of them."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return all(_alike(a[k], b[k]) for k in (a.keys() & b.keys()) - _SILENT)
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return all(map(_alike, a, b))
+    return bool(a == b)
 
 
-def _paired_hits(a: Sequence[Entry], b: Sequence[Entry], metric: str) -> intervals.Floats | None:
-    """(S, V) hits of A minus hits of B, or ``None`` unless all were tested on the same videos."""
-    strings = [e.hits.get(metric, "") for e in [*a, *b]]
+def _paired(a: Sequence[Entry], b: Sequence[Entry], metric: str) -> intervals.Floats | None:
+    """``(S, V)`` items of A minus items of B, or ``None`` unless all were tested on the same."""
+    rows = [[float(x) for x in e.hits.get(metric) or e.items.get(metric) or ()] for e in [*a, *b]]
     data = {e.provenance.get("data_fingerprint") for e in [*a, *b]}
-    if not strings or len({len(s) for s in strings}) != 1 or not strings[0] or len(data) > 1:
+    if not rows or len({len(r) for r in rows}) != 1 or not rows[0] or len(data) > 1:
         return None
-    table = np.array([[float(c) for c in s] for s in strings])
+    table = np.array(rows)
     return table[: len(a)] - table[len(a) :]

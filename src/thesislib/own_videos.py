@@ -14,11 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
-from thesislib.checkpoint import write_atomic
-from thesislib.config import data_root, runs_root
-from thesislib.data import recipes
+from thesislib import recipes
 from thesislib.data.checking import check_files, printable
 from thesislib.data.containers import VideoInfo
 from thesislib.data.flow import compute_flow
@@ -27,9 +24,12 @@ from thesislib.data.folder import Candidate, find_candidates
 from thesislib.data.manifest import MANIFEST_FILE, Manifest, Video, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex, build_index, check_target, join, weights_hash
+from thesislib.files import write_text
+from thesislib.places import data_root, runs_root
 from thesislib.runs import load_run, newest_run
+from thesislib.train import placed
 
-Log = Callable[[str], None]
+Say = Callable[[str], None]
 QUERIES = 40  # shown where nobody says how many: a page of at most about 4 MB
 
 
@@ -42,7 +42,7 @@ def index_videos(
     runs: Sequence[str] = (),
     out: str | Path | None = None,
     crops: int = 1,
-    log: Log = _stderr,
+    log: Say = _stderr,
 ) -> dict[str, Any]:
     """Encodes every video of a data set, whatever its split, and writes an index.
 
@@ -73,7 +73,7 @@ def index_videos(
     for model, config, run in loaded:
         log(f"{manifest.name}: encoding {len(manifest)} videos with {run.name}")
         name = run.name if run.path.parent == runs_root().resolve() else str(run.path)
-        parts.append(build_index(_placed(model), manifest, config, crops, name))
+        parts.append(build_index(placed(model), manifest, config, crops, name))
     index = join(parts)
     folder = index.save(target)
     for path in index.skipped:
@@ -87,7 +87,7 @@ def index_videos(
     }
 
 
-def data_set(source: str, log: Log = _stderr) -> Manifest:
+def data_set(source: str, log: Say = _stderr) -> Manifest:
     """A prepared data set by its name, or a folder of videos, prepared now if need be."""
     path = Path(source).expanduser()
     # A bare name means the data set first; ./name and a/b mean the folder.
@@ -111,7 +111,7 @@ def retrieve(
     k: int = 5,
     out: str | Path = "gallery.html",
     limit: int = QUERIES,
-    log: Log = _stderr,
+    log: Say = _stderr,
 ) -> dict[str, Any]:
     """Looks up the nearest videos and writes them as one self-contained web page.
 
@@ -156,7 +156,7 @@ def retrieve(
     pictures = thumbnails(shown)
     counts = notes_on(rows)
     lines = _notes(index, len(rows), found.rows.shape[1], bool(queries), counts)
-    write_atomic(out, gallery_page(f"Nearest videos in {index.dataset}", lines, rows, pictures))
+    write_text(out, gallery_page(f"Nearest videos in {index.dataset}", lines, rows, pictures))
     missing = [path for path, picture in pictures.items() if picture.reason]
     for path in missing:
         log(f"no picture of {path}: {pictures[path].reason}")
@@ -187,7 +187,7 @@ def retrieve(
 
 
 def encode(
-    sources: Sequence[str], index: FeatureIndex, limit: int = 0, log: Log = _stderr
+    sources: Sequence[str], index: FeatureIndex, limit: int = 0, log: Say = _stderr
 ) -> tuple[FeatureIndex, list[str]]:
     """Video files and folders of them, encoded as the videos of the index were.
 
@@ -219,7 +219,7 @@ def encode(
             if config.modality != "rgb":
                 log(f"computing the optical flow of {len(chosen)} videos")
                 compute_flow(manifest, config.flow, progress=False)
-            parts.append(build_index(_placed(model), manifest, config, stream.crops, stream.run))
+            parts.append(build_index(placed(model), manifest, config, stream.crops, stream.run))
     queries = join(parts)
     return queries, skipped + [f"{path}: cannot be read" for path in queries.skipped]
 
@@ -270,16 +270,12 @@ def _videos(sources: Sequence[str]) -> tuple[list[Video], list[str]]:
     return videos, skipped
 
 
-def _evenly(count: int, limit: int, log: Log) -> list[int]:
+def _evenly(count: int, limit: int, log: Say) -> list[int]:
     """At most ``limit`` of ``count`` places, evenly spread; 0: all."""
     if not limit or limit >= count:
         return list(range(count))
     log(f"{limit} of {count} videos are queries, evenly chosen; --queries 0 takes all")
     return [int(i) for i in np.linspace(0, count - 1, limit).round()]
-
-
-def _placed(model: Any) -> Any:
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _notes(

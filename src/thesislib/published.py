@@ -1,9 +1,12 @@
 """The thesis's own numbers: its 31 numbered tables and the figures whose values it prints.
 
-The data lie in ``published_tables.json`` beside this file, one table row a line, cells exactly as
-printed: ``-`` is no value, ``**53.6**`` is bold, ``63.9 (65.8*)`` has a second value in
+The data lie in ``published.json`` in the folder of each chapter, one table row a line, cells
+exactly as printed: ``-`` is no value, ``**53.6**`` is bold, ``63.9 (65.8*)`` has a second value in
 parentheses, and trailing marks (``*`` and the like) are explained in the table's notes. The notes
 also name every inconsistency found inside the thesis or against the released code.
+
+A column knows what it holds: its data set on the thesis's side and in the studio, its unit, and
+whether more is better. So does a metric that stands in no table.
 """
 
 from __future__ import annotations
@@ -13,9 +16,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any, NamedTuple
 
-from thesislib.config import choose
-from thesislib.errors import ThesisError
+from thesislib import book
+from thesislib.config import FULL_SCALE
+from thesislib.errors import ThesisError, choose
 
 _NUMBER = r"(\d[\d,]*(?:\.\d+)?)([KM]?)([*†§]*)"
 _CELL = re.compile(rf"^{_NUMBER}(?: \({_NUMBER}\))?$")
@@ -34,6 +39,21 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A number that runs measure."""
+
+    key: str  # in the metrics of our results
+    name: str  # in a table of scores
+    unit: str  # "%" for shares in [0, 1]; another unit; "" for none
+    better: str  # higher, lower or none
+
+    @property
+    def factor(self) -> float:
+        """From our results to the unit."""
+        return 100.0 if self.unit == "%" else 1.0
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of values."""
 
@@ -42,7 +62,17 @@ class Column:
     unit: str  # "%" or another unit; "" for none
     better: str  # higher, lower or none
     metric: str | None  # name in the metrics of our results; None: not measured by us
+    data: tuple[str | None, str | None]  # data set of the thesis, and of the studio; None: none
     decimals: int  # the most that a cell of this column prints
+    ours: str  # its name without the thesis's data set
+
+    def dataset(self, profile: str) -> str | None:
+        """The data set on which runs of a profile are measured for this column."""
+        return _dataset(self.data, profile)
+
+
+def _dataset(data: tuple[str | None, str | None], profile: str) -> str | None:
+    return data[0] if profile in FULL_SCALE else data[1]
 
 
 @dataclass(frozen=True)
@@ -53,6 +83,7 @@ class Row:
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
     metrics: tuple[str | None, ...]  # of each cell; a frozen and a fine-tuned row can differ
+    studio: bool  # whether the studio can stand in for its data
 
 
 @dataclass(frozen=True)
@@ -67,6 +98,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    data: tuple[str | None, str | None]  # of most of its columns
 
     def row(self, key: str) -> Row:
         """The first row with this key of our ledger.
@@ -88,6 +120,21 @@ class Table:
         choose(f"column of Table {self.number}", column, names)
         return self.row(key).cells[names.index(column)]
 
+    def dataset(self, metric: str, profile: str) -> str | None:
+        """The data set on which a metric of this table is measured: of its first such column."""
+        for i, column in enumerate(self.columns):
+            if metric in (row.metrics[i] for row in self.rows):
+                return column.dataset(profile)
+        return _dataset(self.data, profile)
+
+    def runs_in(self, row: Row, column: int, profile: str) -> bool:
+        """Whether runs of a profile can fill a cell."""
+        full = profile in FULL_SCALE
+        known = self.columns[column].dataset(profile) is not None and (full or row.studio)
+        return bool(
+            row.key and row.metrics[column] and known and row.cells[column].value is not None
+        )
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -100,6 +147,11 @@ class Figure:
     series: dict[str, tuple[float | None, ...]]  # None: drawn but not printed
     says: str  # what the text says about it, our words
     notes: tuple[str, ...]
+    data: tuple[str | None, str | None]  # data set of the thesis, and of the studio
+
+    def dataset(self, metric: str, profile: str) -> str | None:
+        """The data set on which it is measured."""
+        return _dataset(self.data, profile)
 
 
 def table(number: str) -> Table:
@@ -127,60 +179,105 @@ def figure(number: str) -> Figure:
     return found[choose("result figure of the thesis", _plain(number, "figure"), found)]
 
 
-def figures(chapter: int | None = None) -> tuple[Figure, ...]:
-    """All result figures in order, or those of one chapter."""
-    return tuple(f for f in _figures().values() if chapter in (None, f.chapter))
-
-
 def _plain(number: str, word: str) -> str:
     return re.sub(rf"^\s*{word}\s*", "", str(number), flags=re.IGNORECASE).strip()
 
 
-@cache
-def _raw() -> dict[str, list[dict]]:
-    file = resources.files("thesislib").joinpath("published_tables.json")
-    return json.loads(file.read_text(encoding="utf-8"))
+def metric(key: str) -> Metric:
+    """What is known of a metric: of its own, or of the first column that holds it.
+
+    Raises:
+        ThesisError: Nobody has said what it is (with the nearest metric).
+    """
+    found = metrics()
+    return found[choose("metric", key, found)]
+
+
+def metrics() -> dict[str, Metric]:
+    """Every metric by name: first those that tables of scores show, in their order."""
+    found = {m.key: m for one in book.CHAPTERS.values() for m in _chapter(one.package).metrics}
+    for one in tables():
+        for i, column in enumerate(one.columns):
+            for key in filter(None, (row.metrics[i] for row in one.rows)):
+                found.setdefault(key, Metric(key, column.ours, column.unit, column.better))
+    return found
+
+
+def home(row: str, profile: str) -> str | None:
+    """The data set on which a row is judged: that of the first table that has it."""
+    for one in tables():
+        if any(line.key == row for line in one.rows):
+            return _dataset(one.data, profile)
+    return None
+
+
+class _Chapter(NamedTuple):
+    """What the file of a chapter holds."""
+
+    tables: dict[str, Table]
+    figures: dict[str, Figure]
+    metrics: tuple[Metric, ...]
 
 
 @cache
-def _tables() -> dict[str, Table]:
-    return {raw["number"]: _table(raw) for raw in _raw()["tables"]}
-
-
-@cache
-def _figures() -> dict[str, Figure]:
-    return {
-        raw["number"]: Figure(
-            **(raw | {"notes": tuple(raw["notes"])})
-            | {"series": {name: tuple(values) for name, values in raw["series"].items()}}
+def _chapter(package: str) -> _Chapter:
+    file = resources.files(package).joinpath("published.json")
+    raw = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    figures = [
+        Figure(
+            **figure
+            | {name: tuple(figure[name]) for name in ("notes", "data")}
+            | {"series": {name: tuple(values) for name, values in figure["series"].items()}}
         )
-        for raw in _raw()["figures"]
-    }
+        for figure in raw.get("figures", ())
+    ]
+    return _Chapter(
+        {table["number"]: _table(table) for table in raw.get("tables", ())},
+        {figure.number: figure for figure in figures},
+        tuple(Metric(**metric) for metric in raw.get("metrics", ())),
+    )
 
 
-def _table(raw: dict) -> Table:
+def _tables() -> dict[str, Table]:
+    return {n: t for one in book.CHAPTERS.values() for n, t in _chapter(one.package).tables.items()}
+
+
+def _figures() -> dict[str, Figure]:
+    found = [_chapter(one.package).figures for one in book.CHAPTERS.values()]
+    return {number: figure for some in found for number, figure in some.items()}
+
+
+def _table(raw: dict[str, Any]) -> Table:
     rows = []
     for line in raw["rows"]:
         if len(line["cells"]) != len(raw["columns"]) or len(line["labels"]) != len(raw["labels"]):
             raise ThesisError(
                 f"Table {raw['number']}: the row {line['labels']} has a cell too few."
             )
-        metrics = line.get("metrics", [c["metric"] for c in raw["columns"]])
+        own = line.get("metrics", [c["metric"] for c in raw["columns"]])
         cells = tuple(_cell(text) for text in line["cells"])
-        rows.append(Row(line["key"], tuple(line["labels"]), cells, tuple(metrics)))
+        studio = line.get("studio", True)
+        rows.append(Row(line["key"], tuple(line["labels"]), cells, tuple(own), studio))
+    data = tuple(raw.get("data", (None, None)))
     columns = tuple(
-        Column(**column, decimals=max(row.cells[i].decimals for row in rows))
+        Column(
+            **column
+            | {
+                "data": tuple(column.get("data", data)),
+                "ours": column.get("ours", column["name"]),
+                "decimals": max(row.cells[i].decimals for row in rows),
+            }
+        )
         for i, column in enumerate(raw["columns"])
     )
+    texts = {name: raw[name] for name in ("number", "chapter", "section", "title")}
     return Table(
-        number=raw["number"],
-        chapter=raw["chapter"],
-        section=raw["section"],
-        title=raw["title"],
+        **texts,
         labels=tuple(raw["labels"]),
         columns=columns,
         rows=tuple(rows),
         notes=tuple(raw["notes"]),
+        data=data,
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thesislib.config import choose, repo_root, runs_root
-from thesislib.errors import ThesisError
+from thesislib.errors import ThesisError, choose
+from thesislib.places import repo_root, runs_root
 
 
 def notebook(chapter: str) -> Path:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import json
 from pathlib import Path
 from typing import Any
 
+from thesislib import book
 from thesislib.checkpoint import RunFolder, load_state
-from thesislib.config import runs_root
 from thesislib.errors import ThesisError
-from thesislib.methods import METHODS
+from thesislib.places import runs_root
 
 SHOWN = 5  # runs that an error message lists
 
@@ -20,7 +19,7 @@ def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
     """The model of a finished pre-training run, its settings and its folder.
 
     Args:
-        name: Name of a run below :func:`thesislib.config.runs_root`, or the path of its folder,
+        name: Name of a run below :func:`thesislib.places.runs_root`, or the path of its folder,
             whose own name starts with the method: ``dpc-small-...``.
 
     Returns:
@@ -33,13 +32,13 @@ def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
     """
     run = _find(name)
     method = run.name.partition("-")[0]
-    if method not in METHODS:
+    if method not in book.methods():
         raise ThesisError(
             f"{run.name} is no pre-training run, so it has no encoder of its own: {_instead(run)}."
         )
     if not run.finished:
         run.result()  # raises, and says how to go on
-    module = importlib.import_module(f"thesislib.methods.{method}")
+    module = book.method(method)
     config = module.CONFIG.from_dict(_settings(run))
     model = module.MODEL(config)
     load_state(run.checkpoint, model)
@@ -55,7 +54,7 @@ def finished_runs(dataset: str | None = None) -> list[RunFolder]:
     found = []
     for path in runs_root().glob("*-*/"):
         run = RunFolder(path)
-        if run.name.partition("-")[0] not in METHODS or not run.finished:
+        if run.name.partition("-")[0] not in book.methods() or not run.finished:
             continue
         try:
             if dataset is None or _settings(run)["dataset"] == dataset:
@@ -78,7 +77,7 @@ def newest_run(dataset: str) -> RunFolder:
     hint = f", or name a run on other videos by --run: {_listed(others)}" if others else ""
     raise ThesisError(
         f"There is no finished pre-training run on {dataset!r}: "
-        f"run `thesislib train dpc --dataset {dataset}` first{hint}."
+        f"run `thesislib train {book.methods()[0]} --dataset {dataset}` first{hint}."
     )
 
 
@@ -108,7 +107,7 @@ def _instead(run: RunFolder) -> str:
     source = str(_settings(run).get("source") or _result(run).get("source"))
     if (runs_root() / source.partition(" ")[0] / "config.json").is_file():
         return f"name {source.partition(' ')[0]}, whose weights it used"
-    return f"the name of one starts with {' or '.join(f'{method}-' for method in METHODS)}"
+    return f"the name of one starts with {' or '.join(f'{method}-' for method in book.methods())}"
 
 
 def _settings(run: RunFolder) -> dict[str, Any]:

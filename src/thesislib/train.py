@@ -1,34 +1,107 @@
-"""The one fit loop: accelerate, checkpoints that resume exactly, a short honest log.
+"""The one training loop: accelerate, checkpoints that resume exactly, a short honest log.
 
-A module is known here only by ``module(batch) -> loss, logs``; a true ``waiting`` among the logs
-keeps the optimiser from stepping. Whatever the batch contains, each
-optimiser step draws its randomness from (seed, step), and each clip its augmentation from (seed,
-epoch, index); so a run that is killed and started again ends with the numbers of an undisturbed
-one, at whatever step it was killed.
+A module is known here only by ``module(batch) -> loss, logs``, a data set by its items, which are
+dictionaries of anything. Whatever a batch holds, each optimiser step draws its randomness from
+(seed, step), and each item its own from (seed, epoch, index); so a run that is killed and started
+again ends with the numbers of an undisturbed one, at whatever step it was killed.
 """
 
 from __future__ import annotations
 
 import math
 import random
-import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.utils import send_to_device
+from huggingface_hub import ModelHubMixin
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from thesislib.checkpoint import RunFolder, load_state, save_state
+from thesislib.checkpoint import RunFolder, load_state, provenance, read_info, save_state
 from thesislib.config import RunConfig
-from thesislib.data.dataset import make_loader
+from thesislib.data.loader import items_in, make_loader
 from thesislib.errors import ThesisError
+from thesislib.optimiser import learning_rate, lower_on_plateau, make_optimiser
 
 CHECKPOINT_SECONDS = 60.0
 LOG_LINES = 10
+
+Log = Callable[[str], None] | None
+
+
+class Trained(NamedTuple):
+    """A model, and where it came from."""
+
+    model: Any
+    run: RunFolder | None  # None: nothing was trained
+    result: dict[str, Any]  # of its run: metrics of the pretext task, provenance, stages
+
+
+def train(
+    name: str,
+    build: Callable[[], nn.Module],
+    data: Callable[[], tuple[Dataset[Any], Dataset[Any] | None]],
+    config: RunConfig,
+    fingerprint: str,
+    *,
+    start: Callable[[Any], object] | None = None,
+    after: Callable[[Any], Mapping[str, float]] | None = None,
+    log: Log = print,
+) -> Trained:
+    """Trains a model into its run folder, or finds it there.
+
+    Args:
+        name: The first part of the run's name.
+        build: Makes the model; called after seeding.
+        data: Makes training and validation set; not called for a finished run.
+        config: Settings; a run that starts from others' weights names them there.
+        fingerprint: Of everything that ``data`` reads.
+        start: Gives a fresh model its first weights; not called for a run that goes on.
+        after: More metrics of the trained model, kept with the run.
+        log: Where the log lines go.
+
+    Returns:
+        The model on the device where it was trained; the run; its result: ``metrics`` of the
+        validation set as ``pretext_...`` and those of ``after``; ``provenance``.
+    """
+    seed_everything(config.seed)
+    model = build()
+    run = RunFolder.open(name, config, fingerprint)
+    if run.finished:
+        load_state(run.checkpoint, model)
+        return Trained(placed(model), run, run.result())
+    if start is not None and not run.checkpoint.exists():
+        start(model)
+    begun = time.time()
+    train_set, val_set = data()
+    if log and PartialState().is_main_process:
+        items = len(train_set)  # type: ignore[arg-type]  # torch's Dataset does not declare it
+        log(f"{run.name}: {items} items, {config.epochs} epochs")
+    rows = fit(model, train_set, val_set, config, run, log=log)
+    metrics = pretext_metrics(rows[-1]) | dict(after(model) if after else {})
+    seconds = float(read_info(run.checkpoint)["seconds"])  # over all the starts of the run
+    result = {"metrics": metrics, "provenance": provenance(begun, fingerprint, seconds)}
+    if PartialState().is_main_process:
+        if isinstance(model, ModelHubMixin):
+            model.save_pretrained(run.path / "model")
+        run.finish(result)
+    PartialState().wait_for_everyone()
+    return Trained(model, run, result)
+
+
+def placed(model: Any) -> Any:
+    """The model on the device that training would take."""
+    return model.to(PartialState().device)
+
+
+def pretext_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The validation metrics of one epoch as ``pretext_...``."""
+    return {f"pretext_{k.removeprefix('val_')}": v for k, v in row.items() if k.startswith("val_")}
 
 
 def seed_everything(seed: int) -> None:
@@ -45,6 +118,7 @@ class Mean:
         self.sums = {k: list(v) for k, v in (sums or {}).items()}
 
     def add(self, logs: Mapping[str, Tensor | float], weight: int) -> None:
+        """Counts the values of ``logs``, scalars, ``weight`` times."""
         for name, value in logs.items():
             value = float(value)
             if not math.isnan(value):
@@ -56,19 +130,6 @@ class Mean:
         return {name: total / weight for name, (total, weight) in self.sums.items()}
 
 
-def learning_rate(config: RunConfig, step: int, steps_per_epoch: int) -> float:
-    """The scheduled rate at an optimiser step ("plateau" is decided by the loop instead)."""
-    if config.warmup and step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    if config.schedule == "steps":
-        passed = sum(step // steps_per_epoch >= m for m in config.milestones)
-        return config.lr * 0.1**passed
-    if config.schedule == "cosine":
-        whole = max(1, config.epochs * steps_per_epoch - config.warmup)
-        return config.lr * 0.5 * (1 + math.cos(math.pi * (step - config.warmup) / whole))
-    return config.lr
-
-
 def evaluate(module: nn.Module, loader: DataLoader[Any]) -> dict[str, float]:
     """Mean logs of ``module`` over the batches of ``loader`` in evaluation mode."""
     device = next(module.parameters()).device
@@ -77,8 +138,8 @@ def evaluate(module: nn.Module, loader: DataLoader[Any]) -> dict[str, float]:
     module.eval()
     with torch.no_grad():
         for batch in loader:
-            batch = {k: v.to(device) for k, v in batch.items()}
-            mean.add(module(batch)[1], len(batch["video"]))
+            batch = send_to_device(batch, device)
+            mean.add(module(batch)[1], items_in(batch))
     module.train(training)
     return mean.result()
 
@@ -90,151 +151,161 @@ def fit(
     config: RunConfig,
     run: RunFolder,
     *,
-    log: Callable[[str], None] | None = print,
-    tensorboard: bool = False,
+    log: Log = print,
 ) -> list[dict[str, Any]]:
     """Trains ``module`` and returns one row of metrics an epoch.
 
     Args:
-        module: ``module(batch)`` gives a scalar loss and a dictionary of scalars.
-        train_set: Items are dictionaries of tensors, keyed by (epoch, index).
-        val_set: The same, for ``val_*`` metrics, one fixed clip a video; ``None`` for none.
+        module: ``module(batch)`` gives a scalar loss and a dictionary of scalars. A loss without
+            gradient is no step: a model that is not ready yet lets its steps pass.
+        train_set: Items are dictionaries, keyed by (epoch, index).
+        val_set: The same, for ``val_*`` metrics, always of epoch 0; ``None`` for none.
         config: Epochs, batch size, rates, schedule, seed.
         run: Where checkpoints and metrics go. A checkpoint found there is continued.
         log: Receives at most a dozen lines; ``None`` for silence.
-        tensorboard: Also write event files into the run folder.
 
     Raises:
-        ThesisError: Fewer videos than one batch, or a loss that is not finite.
+        ThesisError: Fewer items than one batch, or a loss that is not finite.
     """
-    accelerator = Accelerator(
-        mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
-    )
-    loader = make_loader(
-        train_set,
-        config.batch_size,
-        shuffle=True,
-        num_workers=config.num_workers,
-        seed=config.seed,
-        drop_last=True,
-        # Sharded here and not by accelerate, whose loader counts epochs from the start of the
-        # process and so would repeat the first ones after a restart.
-        share=(accelerator.process_index, accelerator.num_processes),
-    )
-    # One loader for all epochs: a worker that keeps decoded videos must outlive the first of them.
-    val_loader = None
-    if val_set is not None:
-        val_loader = make_loader(
-            val_set, config.batch_size, shuffle=True, num_workers=config.num_workers, seed=0
-        )
-    batches = len(loader)
-    if batches == 0:
-        raise ThesisError(
-            f"The training set has fewer clips than one batch ({config.batch_size} on each of "
-            f"{accelerator.num_processes} devices): lower batch_size or add videos."
-        )
-    optimiser = _optimiser(module, config)
-    state: dict[str, Any] = {"epoch": 0, "batch": 0, "sums": {}, "rows": [], "seconds": 0.0}
-    state |= {"scale": 1.0, "best": math.inf, "bad": 0}
-    if run.checkpoint.exists():
-        module.to("cpu")
-        state = load_state(run.checkpoint, module, optimiser)
-    model, optimiser_ = accelerator.prepare(module, optimiser)
-    writer = _writer(run) if tensorboard and accelerator.is_main_process else None
-    main = accelerator.is_main_process
-    started = saved = time.monotonic()
-    begun = state["epoch"] + state["batch"] / batches
+    loop = _Loop(module, train_set, val_set, config, run)
+    started, begun = time.monotonic(), loop.state["epoch"] + loop.state["batch"] / loop.batches
     log_every = max(1, math.ceil(config.epochs / LOG_LINES))
-
-    def save() -> None:
-        nonlocal saved
-        if main:
-            state["seconds"] += time.monotonic() - saved
-            save_state(run.checkpoint, accelerator.unwrap_model(model), optimiser, state)
-            run.write_metrics(state["rows"])
-        saved = time.monotonic()
-
-    for epoch in range(state["epoch"], config.epochs):
-        model.train()
-        mean = Mean(state["sums"])
-        seen = state["batch"] * config.batch_size * accelerator.num_processes
-        loader.sampler.set_epoch(epoch, skip=seen)  # type: ignore[attr-defined]
-        for batch in loader:
-            batch = {k: v.to(accelerator.device, non_blocking=True) for k, v in batch.items()}
-            step = epoch * batches + state["batch"]
-            seed_everything((config.seed * 1_000_003 + step) * 101 + accelerator.process_index)
-            rate = learning_rate(config, step, batches) * state["scale"]
-            for group in optimiser.param_groups:
-                group["lr"] = rate * group.get("lr_scale", 1.0)
-            with accelerator.accumulate(model):
-                with accelerator.autocast():
-                    loss, logs = model(batch)
-                accelerator.backward(loss)
-                if not logs.get("waiting"):  # a model that is not ready yet lets its steps pass
-                    optimiser_.step()
-                optimiser_.zero_grad()
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise ThesisError(
-                    f"The loss became {value} at step {step} of {run.name}: lower lr, the last "
-                    "checkpoint is kept."
-                )
-            mean.add(logs, len(batch["video"]))
-            state["batch"] += 1
-            if time.monotonic() - saved > CHECKPOINT_SECONDS and state["batch"] < batches:
-                state |= {"epoch": epoch, "sums": mean.sums}
-                save()
-        row: dict[str, Any] = {"epoch": epoch + 1, "lr": rate, **mean.result()}
+    for epoch in range(loop.state["epoch"], config.epochs):
+        row = loop.epoch(epoch)
         last = epoch + 1 == config.epochs
-        if val_loader is not None and ((epoch + 1) % config.val_every == 0 or last):
-            scores = evaluate(accelerator.unwrap_model(model), val_loader)
+        if loop.val_loader is not None and ((epoch + 1) % config.val_every == 0 or last):
+            scores = evaluate(loop.bare, loop.val_loader)
             row |= {f"val_{k}": v for k, v in scores.items()}
             if config.schedule == "plateau":
-                _plateau(state, scores["loss"], config)
-        state["rows"].append(row)
-        state |= {"epoch": epoch + 1, "batch": 0, "sums": {}}
-        save()
-        if main and config.keep_every and (epoch + 1) % config.keep_every == 0:
-            path = run.path / f"epoch{epoch + 1:04d}.safetensors"
-            save_state(path, accelerator.unwrap_model(model), None, {"epoch": epoch + 1})
-        if writer is not None:
-            for name, number in row.items():
-                writer.add_scalar(name, number, epoch + 1)
-        if log and main and ((epoch + 1) % log_every == 0 or last):
+                lower_on_plateau(loop.state, scores["loss"], config)
+        loop.end_epoch(row)
+        if log and loop.accelerator.is_main_process and ((epoch + 1) % log_every == 0 or last):
             per_epoch = (time.monotonic() - started) / (epoch + 1 - begun)
             log(_line(row, config.epochs, per_epoch * (config.epochs - epoch - 1)))
-    if writer is not None:
-        writer.close()
-    accelerator.wait_for_everyone()
-    return state["rows"]
+    loop.accelerator.wait_for_everyone()
+    return loop.state["rows"]
 
 
-def _optimiser(module: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(_groups(module, config), lr=config.lr, momentum=0.9)
-    return torch.optim.Adam(_groups(module, config), lr=config.lr)
+class _Loop:
+    """What the steps and epochs of one training share."""
 
+    def __init__(
+        self,
+        module: nn.Module,
+        train_set: Dataset[Any],
+        val_set: Dataset[Any] | None,
+        config: RunConfig,
+        run: RunFolder,
+    ) -> None:
+        self.config, self.run = config, run
+        self.accelerator = Accelerator(
+            mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
+        )
+        self.processes = self.accelerator.num_processes
+        self.loader = make_loader(
+            train_set,
+            config.batch_size,
+            shuffle=True,
+            num_workers=config.num_workers,
+            seed=config.seed,
+            drop_last=True,
+            # Sharded here and not by accelerate, whose loader counts epochs from the start of the
+            # process and so would repeat the first ones after a restart.
+            share=(self.accelerator.process_index, self.processes),
+        )
+        # One loader for all epochs: a worker that keeps decoded videos must outlive the first.
+        self.val_loader = None
+        if val_set is not None:
+            self.val_loader = make_loader(
+                val_set, config.batch_size, shuffle=True, num_workers=config.num_workers, seed=0
+            )
+        self.batches = len(self.loader)
+        if self.batches == 0:
+            raise ThesisError(
+                f"The training set has fewer items than one batch ({config.batch_size} on each of "
+                f"{self.processes} devices): lower batch_size or add to it."
+            )
+        optimiser = make_optimiser(module, config)
+        self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "sums": {}, "rows": []}
+        self.state |= {"seconds": 0.0, "scale": 1.0, "best": math.inf, "bad": 0}
+        if run.checkpoint.exists():
+            module.to("cpu")
+            self.state = load_state(run.checkpoint, module, optimiser)
+        self.bare, self.plain = module, optimiser
+        self.model, self.optimiser = self.accelerator.prepare(module, optimiser)
+        self.writer = None
+        if config.tensorboard and self.accelerator.is_main_process:
+            self.writer = _writer(run)
+        self.saved = time.monotonic()
 
-def _groups(module: nn.Module, config: RunConfig) -> Any:
-    groups = getattr(module, "parameter_groups", None)
-    if groups is not None:
-        return groups(config)
-    params = [p for p in module.parameters() if p.requires_grad]
-    return [{"params": params, "weight_decay": config.weight_decay}]
+    def step(self, batch: Mapping[str, Any]) -> tuple[float, Mapping[str, Any]]:
+        """One batch: forward, backward, and at the end of an accumulation the optimiser's step."""
+        with self.accelerator.accumulate(self.model):
+            with self.accelerator.autocast():
+                loss, logs = self.model(batch)
+            if loss.requires_grad:
+                self.accelerator.backward(loss)
+                if self.config.clip_grad and self.accelerator.sync_gradients:
+                    self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)
+                self.optimiser.step()
+            self.optimiser.zero_grad()
+        return float(loss.detach()), logs
 
+    def epoch(self, epoch: int) -> dict[str, Any]:
+        """All batches of an epoch, or those that are left of it; returns their mean logs."""
+        config, state = self.config, self.state
+        self.model.train()
+        mean = Mean(state["sums"])
+        seen = state["batch"] * config.batch_size * self.processes
+        self.loader.sampler.set_epoch(epoch, skip=seen)  # type: ignore[attr-defined]
+        for batch in self.loader:
+            batch = send_to_device(batch, self.accelerator.device, non_blocking=True)
+            step = epoch * self.batches + state["batch"]
+            seed_everything((config.seed * 1_000_003 + step) * 101 + self.accelerator.process_index)
+            rate = learning_rate(config, step, self.batches) * state["scale"]
+            for group in self.plain.param_groups:
+                group["lr"] = rate * group.get("lr_scale", 1.0)
+            value, logs = self.step(batch)
+            if not math.isfinite(value):
+                raise ThesisError(
+                    f"The loss became {value} at step {step} of {self.run.name}: lower lr, the "
+                    "last checkpoint is kept."
+                )
+            mean.add(logs, items_in(batch))
+            state["batch"] += 1
+            late = time.monotonic() - self.saved > CHECKPOINT_SECONDS
+            if late and state["batch"] < self.batches:
+                state |= {"epoch": epoch, "sums": mean.sums}
+                self.save()
+        return {"epoch": epoch + 1, "lr": rate, **mean.result()}
 
-def _plateau(state: dict[str, Any], loss: float, config: RunConfig) -> None:
-    """Multiplies the rate by 0.1, once, when validation stops to improve (thesis 2.3.5)."""
-    if loss < state["best"] - 1e-4:
-        state["best"], state["bad"] = loss, 0
-        return
-    state["bad"] += config.val_every
-    if state["bad"] >= config.patience and state["scale"] == 1.0:
-        state["scale"], state["bad"] = 0.1, 0
+    def end_epoch(self, row: dict[str, Any]) -> None:
+        """Keeps an epoch's metrics, a checkpoint, and a copy of the weights where one is due."""
+        done, every = row["epoch"], self.config.keep_every
+        self.state["rows"].append(row)
+        self.state |= {"epoch": done, "batch": 0, "sums": {}}
+        self.save()
+        if every and done % every == 0 and self.accelerator.is_main_process:
+            path = self.run.path / f"epoch{done:04d}.safetensors"
+            save_state(path, self.bare, None, {"epoch": done})
+        if self.writer is not None:
+            for name, number in row.items():
+                self.writer.add_scalar(name, number, done)
+            self.writer.flush()
+
+    def save(self) -> None:
+        """Writes the checkpoint and the metrics; one process does."""
+        if self.accelerator.is_main_process:
+            self.state["seconds"] += time.monotonic() - self.saved
+            save_state(self.run.checkpoint, self.bare, self.plain, self.state)
+            self.run.write_metrics(self.state["rows"])
+        self.saved = time.monotonic()
 
 
 def _line(row: Mapping[str, Any], epochs: int, left: float) -> str:
-    names = [k for k in ("loss", "top1", "top1_temporal", "val_loss", "val_top1") if k in row]
+    """An epoch in one line: the model's own logs by their names, and the time that is left."""
+    names = [k for k in row if k not in ("epoch", "lr")]
+    names = sorted(names, key=lambda name: name.removeprefix("val_") != "loss")[:5]
     text = "  ".join(f"{k} {row[k]:.3f}" for k in names)
     return f"epoch {row['epoch']:>3}/{epochs}  {text}  {left / 60:.1f} min left"
 
@@ -243,12 +314,5 @@ def _writer(run: RunFolder) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ThesisError(
-            "TensorBoard is not installed: pip install 'thesislib[tensorboard]'."
-        ) from None
+        raise ThesisError("TensorBoard is not installed: pip install 'thesislib[board]'.") from None
     return SummaryWriter(str(run.path / "tensorboard"))
-
-
-def warn(text: str) -> None:
-    """A remark to the person at the terminal; results go to standard output."""
-    print(text, file=sys.stderr, flush=True)

@@ -12,20 +12,23 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
-from thesislib import chapters
-from thesislib.chapters import memdpc
-from thesislib.chapters.text import _entry
-from thesislib.config import FlowConfig, runs_root
+from thesislib import viz
+from thesislib.chapters import blocks, pictures, run
+from thesislib.chapters.memdpc import show
+from thesislib.chapters.memdpc.rows import FAST
+from thesislib.chapters.pages import _entry
+from thesislib.chapters.row import Job
+from thesislib.clip_config import FlowConfig
 from thesislib.data.flow import compute_flow
 from thesislib.data.manifest import read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.finetune import FinetuneConfig
-from thesislib.evaluation.fusion import load_probabilities
-from thesislib.experiments import pretrain, run_row
+from thesislib.evaluation.scores import load_rows
 from thesislib.ledger import Ledger
 from thesislib.methods.memdpc import MemDPCConfig
-from thesislib.rows import ROWS, row_config, row_tuning
+from thesislib.places import runs_root
 
+JOB = Job("memdpc/rgb", dataset="synthetic", more=("nonlinear", "efficiency"), log=None)
 SMALL, TUNE = studio.SMALL | {"size": 64, "memory_slots": 8}, studio.TUNE | {"size": 64}
 
 
@@ -40,41 +43,37 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
         patch.setattr(MemDPCConfig, "preset", staticmethod({"small": small, "paper": paper}.get))
         patch.setattr(FinetuneConfig, "preset", staticmethod({"small": tune, "paper": tuned}.get))
-        patch.setitem(
-            ROWS, "memdpc/flow", ROWS["memdpc/flow"].__class__(
-                "flow", {"modality": "flow", "bidirectional": False}, {"flow.algorithm": "dis"}
-            )
-        )  # fmt: skip
+        patch.setitem(FAST, "flow.algorithm", "dis")
+        patch.setitem(FAST, "flow.bound", 20.0)
         studio.tiny(root / "data")
         yield root
 
 
 @pytest.fixture(scope="module")
 def result(tiny: Path) -> dict:
-    return run_row("memdpc/rgb", log=None, more=("nonlinear", "efficiency"))
+    return run.run(JOB)
 
 
 def test_a_row_has_all_its_protocols(result: dict) -> None:
     metrics = result["metrics"]
     assert {"pretext_top1", "finetune_top1", "probe_top1", "nonlinear_top1"} <= metrics.keys()
-    assert {f"finetune_top1_{share}" for share in memdpc.SHARES} <= metrics.keys()
+    assert {f"finetune_top1_{share}" for share in show.PERCENT} <= metrics.keys()
     assert result["method"] == "memdpc" and result["videos"]["evaluated"] > 0
     assert len(result["hits"]["nonlinear_top1"]) == result["videos"]["evaluated"]
     with pytest.raises(ThesisError, match=r"no protocol .efficient.*efficiency"):
-        run_row("memdpc/rgb", log=None, more=("efficient",))
+        run.run(replace(JOB, more=("efficient",)))
 
 
 def test_flow_is_asked_for_before_anything_is_trained(tiny: Path) -> None:
     with pytest.raises(ThesisError, match="thesislib flow"):
-        run_row("memdpc/flow", log=None)
+        run.run(JOB.also("memdpc/flow"))
 
 
 def test_two_streams_are_the_mean_of_their_probabilities(result: dict, tiny: Path) -> None:
     manifest = read_manifest("synthetic")
     compute_flow(manifest, FlowConfig("dis"), jobs=1, progress=False)
-    both = run_row("memdpc/2stream", log=None, more=("nonlinear", "efficiency"))
-    flow = run_row("memdpc/flow", log=None, more=("nonlinear", "efficiency"))
-    parts = [load_probabilities(runs_root() / part["tuned"]) for part in (result, flow)]
+    both, flow = (run.run(JOB.also(f"memdpc/{row}")) for row in ("2stream", "flow"))
+    parts = [load_rows(runs_root() / part["tuned"]) for part in (result, flow)]
     mean = np.mean([p.values for p in parts], axis=0)
     expected = float(np.mean(mean.argmax(1) == parts[0].labels))
     assert both["metrics"]["finetune_top1"] == pytest.approx(expected)
@@ -82,36 +81,39 @@ def test_two_streams_are_the_mean_of_their_probabilities(result: dict, tiny: Pat
 
 
 def test_settings_of_rows() -> None:
-    paper = row_config("memdpc/rgb", "paper", "ucf101", 0)
-    assert paper.memory_slots == 1024 and not paper.bidirectional
-    assert row_config("memdpc/bd-flow", "paper", "ucf101", 0).flow == FlowConfig()
-    assert row_config("memdpc/bd-rgb", "paper", "ucf101", 0).bidirectional
-    assert row_config("memdpc/rgb-m2048", "small", "synthetic", 0).memory_slots == 256
+    def paper(row: str) -> MemDPCConfig:
+        config: MemDPCConfig = run.settings(Job(f"memdpc/{row}", "paper"))
+        return config
 
-    def thesis(row: str) -> FinetuneConfig:
-        return row_tuning(row, row_config(row, "paper", "ucf101", 0))
-
-    assert thesis("memdpc/flow").modality == "flow"
-    assert thesis("memdpc/flow").dropout == 0.9
-    assert thesis("dpc/5pred3").dropout == 0.5
-
-
-def test_every_row_of_ours_has_settings() -> None:
-    for row, entry in ROWS.items():
-        if not entry.fuse:
-            assert row_config(row, "small", "synthetic", 0).dataset == "synthetic"
+    assert paper("rgb").memory_slots == 1024 and not paper("rgb").bidirectional
+    assert paper("bd-flow").flow == FlowConfig()
+    assert paper("bd-rgb").bidirectional
+    assert run.settings(Job("memdpc/rgb-m2048")).memory_slots == 256
+    assert run.tuning(Job("memdpc/flow", "paper")).modality == "flow"
+    assert run.tuning(Job("memdpc/flow", "paper")).dropout == 0.9
+    assert run.tuning(Job("dpc/5pred3", "paper")).dropout == 0.5
 
 
 def test_pictures(result: dict, tiny: Path) -> None:
     manifest = read_manifest("synthetic")
-    config = row_config("memdpc/rgb", "small", "synthetic", 0)
-    model, _, _ = pretrain("memdpc/rgb", log=None)
-    memory, reading = chapters.memory_picture(model, manifest, config, slots=3, width=4)
-    assert "of the 8" in reading and "commonest action" in reading
-    flow = chapters.flow_picture(manifest, "small", frames=3)
-    retrieval, _ = chapters.retrieval_picture(model, manifest, config)
-    empty = chapters.efficiency_picture("small", "synthetic")
-    for picture in (memory, flow, retrieval, empty, chapters.curves_picture(result)):
+    config, model = run.settings(JOB), run.train(JOB).model
+    reading = show.read_memory(model, manifest, config)
+    assert np.allclose(reading.address.sum(1), 1, atol=1e-5)
+    assert len(reading.address) == len(reading.frames) == len(reading.names) == 10
+    said = show.memory_reading(reading, 4)
+    assert "of the 8" in said and "commonest action" in said
+    strips = show.memory_strips(reading, slots=3, width=4)
+    assert [len(row) for row in strips.frames] == [4, 4, 4]
+    found, _ = pictures.neighbours(model, manifest, config)
+    retrieval = viz.retrieval_grid(*found)
+    empty = viz.lines_with_interval(show.efficiency(JOB), "share of the labels (%)")
+    for picture in (
+        viz.contact_sheet(*strips),
+        viz.contact_sheet(*show.flow_strips(manifest, JOB, frames=3)),
+        retrieval,
+        empty,
+        blocks.curves_picture(result, JOB),
+    ):
         assert len(picture.png()) <= 150_000 and picture.alt
     assert "not run" in empty.alt and "MemDPC" in retrieval.alt
 
@@ -125,32 +127,33 @@ def test_frozen_features_stand_beside_random_weights(result: dict) -> None:
             replace(entry, row=row, metrics={"probe_top1": v, "retrieval_r1": v / 2})
             for row, v in rows.items()
         ]
-        return memdpc.frozen_reading(Ledger(entries), "small", "synthetic")
+        return show.frozen_reading(Ledger(entries), JOB)
 
     worse = reading(0.4, 0.6)
     assert "linear probe 40.0 against 60.0 %, R@1 20.0 against 30.0 %" in worse
     assert "1 seeds" in worse and "worse than filters" in worse
     assert "worse" not in reading(0.6, 0.4)
-    assert "were not compared" in memdpc.frozen_reading(Ledger([]), "small", "synthetic")
+    assert "were not compared" in show.frozen_reading(Ledger([]), JOB)
 
 
 def test_moments_stand_beside_guessing(tiny: Path) -> None:
-    assert chapters.moments_page("small", "synthetic").text.count("not run") == 6
+    assert show.moments_page(JOB).text.count("not run") == 6
 
 
 def test_reading_of_the_memory_is_what_the_words_say() -> None:
     address = np.zeros((4, 4, 1, 1), np.float32)
     address[:, 0] = 1  # every video reads the first slot alone
-    order = np.argsort(-address[:, :, 0, 0], axis=0, kind="stable")[:2]
-    text = memdpc._memory_reading(address, order, ["a", "a", "b", "b"])
+    frames = np.zeros((4, 8, 8, 3), np.uint8)
+    reading = show.Reading(address, frames, ["a", "a", "b", "b"])
+    text = show.memory_reading(reading, 2)
     assert "reads 1.0 slots" in text and "use 1 of the 4" in text
     assert "100 % of the 2 strongest" in text
     spread = np.full((4, 4, 1, 1), 0.25, np.float32)
-    assert "reads 4.0 slots" in memdpc._memory_reading(spread, order, [""] * 4)
+    assert "reads 4.0 slots" in show.memory_reading(show.Reading(spread, frames, [""] * 4), 2)
+    assert show.agreement(reading, 2)[0] == 1.0 and show.agreement(reading, 4) == (0.5, 0.5)
 
 
 def test_numbers_come_from_the_tables(result: dict, tiny: Path) -> None:
-    config = row_config("memdpc/rgb", "small", "synthetic", 0)
-    values = chapters.memdpc_numbers({"memdpc/rgb": result}, config, read_manifest("synthetic"))
+    values = show.numbers({"memdpc/rgb": result}, JOB)
     assert (values["thesis_memdpc"], values["thesis_dpc"]) == ("68.2", "63.6")
     assert values["slots"] == 8

@@ -6,7 +6,6 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +13,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
-from thesislib import chapters, cli, viz
-from thesislib.chapters import pictures
-from thesislib.config import FlowConfig
-from thesislib.data.dataset import ClipDataset, clip_settings
+from thesislib import cli
+from thesislib.chapters.pictures import training_views
+from thesislib.clip_config import FlowConfig
+from thesislib.data.dataset import ClipDataset
 from thesislib.data.flow import compute_flow
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.reader import open_video
@@ -37,58 +36,40 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return made
 
 
-def rows_of(patch: pytest.MonkeyPatch, manifest: Manifest, config: Any, **options: Any) -> dict:
-    """What goes to the contact sheet."""
-    seen: dict[str, Any] = {}
-
-    def sheet(rows: Any, titles: Any, numbers: Any, columns: int) -> viz.Picture:
-        seen.update(rows=rows, titles=titles, numbers=numbers, columns=columns)
-        return viz.Picture()
-
-    patch.setattr(pictures.viz, "contact_sheet", sheet)
-    chapters.views_picture(manifest, config, **options)
-    return seen
-
-
-def test_one_view_stands_beside_what_was_decoded(
-    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = rows_of(monkeypatch, manifest, CONFIG, videos=2, frames=4)
-    assert len(seen["rows"]) == len(seen["titles"]) == len(seen["numbers"]) == 4
-    assert seen["columns"] == 2
+def test_one_view_stands_beside_what_was_decoded(manifest: Manifest) -> None:
+    seen = training_views(manifest, CONFIG, videos=2, frames=4)
+    assert len(seen.frames) == len(seen.titles) == len(seen.numbers) == 4
     train = manifest.select("train")
-    dataset = ClipDataset(train, clip_settings(replace(CONFIG, short="pad")), train=True)
+    dataset = ClipDataset(train, replace(CONFIG, short="pad"), train=True)
     index = int(np.random.default_rng(3).permutation(len(dataset))[0])
-    decoded, shown, picks = seen["rows"][0], seen["rows"][1], [0, 4, 7, 11]
-    video, numbers = train.videos[dataset.videos[index]], seen["numbers"][0]
+    decoded, shown, picks = seen.frames[0], seen.frames[1], [0, 4, 7, 11]
+    video, numbers = train.videos[dataset.videos[index]], seen.numbers[0]
     start = np.random.default_rng([3, 0, index]).integers(20 - 12)
-    assert numbers == seen["numbers"][1] == [start + p for p in picks]
+    assert numbers == seen.numbers[1] == [start + p for p in picks]
     assert np.array_equal(decoded, open_video(train.file(video)).frames(numbers))
     clip = denormalise(dataset[(0, index)]["video"]).reshape(12, 32, 32, 3)
     assert np.array_equal(shown, clip[picks])
-    assert seen["titles"][0].startswith(video.label.replace("_", " "))
-    assert seen["titles"][1] == "as the network gets it"
+    assert seen.titles[0].startswith(video.label.replace("_", " "))
+    assert seen.titles[1] == "as the network gets it"
 
 
-def test_two_views_stand_under_their_windows_with_their_flow(
-    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_views_stand_under_their_windows_with_their_flow(manifest: Manifest) -> None:
     config = replace(CONFIG, views=2, one_window=1.0, heavy=0.5, modality="both", flow=DIS)
-    seen = rows_of(monkeypatch, manifest, config, videos=3, frames=3)
-    assert len(seen["rows"]) == 3 * 2 * 2 * 2
-    assert {row.shape[0] for row in seen["rows"]} == {3}
-    assert {row.shape[1:] for row in seen["rows"]} == {(32, 32, 3)}
+    seen = training_views(manifest, config, videos=3, frames=3)
+    assert len(seen.frames) == 3 * 2 * 2 * 2
+    assert {row.shape[0] for row in seen.frames} == {3}
+    assert {row.shape[1:] for row in seen.frames} == {(32, 32, 3)}
     for first in range(0, 24, 8):
-        rgb, flow = seen["titles"][first : first + 4], seen["titles"][first + 4 : first + 8]
+        rgb, flow = seen.titles[first : first + 4], seen.titles[first + 4 : first + 8]
         assert rgb[0].endswith("as decoded") and "flow" in flow[0] and "flow" not in rgb[0]
         assert {rgb[2].split(", ")[1], rgb[3].split(", ")[1]} == {"light", "heavy"}
         assert flow[2:] == rgb[2:]
-        assert len({tuple(n) for n in seen["numbers"][first : first + 8]}) == 1, "one window"
-    two = rows_of(monkeypatch, manifest, replace(config, one_window=0.0), videos=6, frames=3)
-    pairs = [(two["numbers"][i], two["numbers"][i + 1]) for i in range(0, 48, 8)]
+        assert len({tuple(n) for n in seen.numbers[first : first + 8]}) == 1, "one window"
+    two = training_views(manifest, replace(config, one_window=0.0), videos=6, frames=3)
+    pairs = [(two.numbers[i], two.numbers[i + 1]) for i in range(0, 48, 8)]
     assert any(a != b for a, b in pairs)
-    long = rows_of(monkeypatch, manifest, replace(CONFIG, stride=3), videos=1, frames=3)
-    assert long["numbers"][0] == [0, 18, 19], "a short video ends with its last frame"
+    long = training_views(manifest, replace(CONFIG, stride=3), videos=1, frames=3)
+    assert long.numbers[0] == [0, 18, 19], "a short video ends with its last frame"
 
 
 def test_the_command(

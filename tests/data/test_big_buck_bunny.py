@@ -16,8 +16,8 @@ import av
 import numpy as np
 import pytest
 
+from thesislib import recipes
 from thesislib.data import big_buck_bunny as recipe
-from thesislib.data import recipes
 from thesislib.data.manifest import read_manifest
 from thesislib.data.reader import open_video
 from thesislib.errors import ThesisError
@@ -136,7 +136,7 @@ def test_killed_and_repeated_gives_the_same_bytes(archive: Path, roots: Path) ->
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not (folder.parent / "manifest.csv").exists()
-    (folder / ".shot_00161_00201.mp4.part").write_bytes(b"half")
+    (folder / ".shot_00161_00201.mp4.1.part").write_bytes(b"half")
     again = recipe.prepare(roots / "cut", size=32, progress=False, jobs=2)
     assert again.fingerprint == whole.fingerprint
     for video in whole.videos:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from thesislib.clip_config import ClipConfig
 from thesislib.data import clips
 from thesislib.errors import ThesisError
 
@@ -15,7 +16,8 @@ def test_blocks_lie_side_by_side(start: int, n: int, t: int, stride: int) -> Non
     assert got.dtype == np.int64
     assert got.tolist() == expected
     # The clip stays inside its span, and the next clip could start right after it.
-    assert got.max() + stride == start + clips.clip_span(n, t, stride)
+    span = ClipConfig(num_seq=n, seq_len=t, stride=stride).span
+    assert got.max() + stride == start + span
 
 
 def test_the_start_is_uniform_over_the_published_range() -> None:

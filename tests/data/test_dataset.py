@@ -9,15 +9,17 @@ import pytest
 import torch
 from video_files import number_of, write_video
 
-from thesislib.config import Augment
+from studio import tiny
+from thesislib.clip_config import Augment, ClipConfig
 from thesislib.data import video_dataset as module
 from thesislib.data.dataset import (
     ClipDataset,
-    ClipSettings,
-    EpochSampler,
     WindowDataset,
-    make_loader,
+    clips_of,
+    training_clips,
+    validation_clips,
 )
+from thesislib.data.loader import EpochSampler, make_loader
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import open_video
 from thesislib.data.transforms import denormalise
@@ -55,14 +57,14 @@ def clips(
     repeat: int = 1,
     **options: Any,
 ) -> ClipDataset:
-    settings = ClipSettings(**{**SHAPE, "augment": augment, **options})
-    return ClipDataset(manifest, settings, train=train, repeat=repeat)
+    config = ClipConfig(**{**SHAPE, "augment": augment, **options})
+    return ClipDataset(manifest, config, train=train, repeat=repeat)
 
 
 def windows(manifest: Manifest, hop: int | None = None, **options: Any) -> WindowDataset:
     bound = options.pop("max_windows", 0)
-    settings = ClipSettings(**{**SHAPE, "augment": STRONG, "short": "pad", **options})
-    return WindowDataset(manifest, settings, hop=hop, max_windows=bound)
+    config = ClipConfig(**{**SHAPE, "augment": STRONG, "short": "pad", **options})
+    return WindowDataset(manifest, config, hop=hop, max_windows=bound)
 
 
 def test_an_item_holds_the_right_frames(manifest: Manifest) -> None:
@@ -181,13 +183,14 @@ def test_the_cache_changes_nothing_but_time(
         return open_video(path, backend)
 
     monkeypatch.setattr(module, "open_video", count)
-    data = clips(manifest, cache="memory")
+    data = clips(manifest, cache=True)
     got = [data[(e, i)]["video"] for e in range(2) for i in range(6)]
     assert all(torch.equal(a, b) for a, b in zip(plain, got, strict=True))
     assert sorted(opened) == [f"v{i}.mp4" for i in range(6)]
     # Room for one video: the first one stays, the others are read each time.
     opened.clear()
-    small = clips(manifest, cache="memory", cache_bytes=48 * 64 * 3 * 46)
+    monkeypatch.setattr(module.VideoDataset, "cache_bytes", 48 * 64 * 3 * 46)
+    small = clips(manifest, cache=True)
     for _ in range(2):
         for i in range(6):
             small[i]
@@ -203,6 +206,45 @@ def test_repeat_gives_other_clips_of_the_same_videos(manifest: Manifest) -> None
     assert len({x["video"].numpy().tobytes() for x in items}) == 3
     with pytest.raises(IndexError):
         data[18]
+
+
+def test_the_reader_is_the_one_asked_for(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        module, "open_video", lambda path, backend: asked.append(backend) or open_video(path)
+    )
+    config = ClipConfig(**SHAPE)
+    ClipDataset(manifest, config, train=True)[0]
+    ClipDataset(manifest, config, train=True, backend="pyav")[0]
+    WindowDataset(manifest, config, backend="decord")[0]
+    assert asked == ["auto", "pyav", "decord"]
+
+
+def test_a_small_set_is_passed_over_several_times(roots: Path) -> None:
+    manifest = tiny(roots / "data")
+    config = ClipConfig(**{**SHAPE, "stride": 1}, min_clips=50)
+    train, val = (manifest.select(split=s) for s in ("train", "val"))
+    learnt = training_clips(manifest, config)
+    assert len(learnt) == 3 * len(train) >= 50 and learnt.train
+    assert {v.split for v in learnt.manifest.videos} == {"train"}
+    held = validation_clips(manifest, config)
+    assert held is not None and len(held) == len(val) and not held.train
+    assert {v.split for v in held.manifest.videos} == {"val"}
+    assert [len(data) for data in clips_of(manifest, config)] == [len(learnt), len(held)]
+    once = training_clips(manifest, ClipConfig(**{**SHAPE, "stride": 1}, min_clips=0))
+    assert len(once) == len(train)
+
+
+def test_validation_without_a_usable_video_is_none(roots: Path) -> None:
+    manifest = tiny(roots / "data")
+    config = ClipConfig(**{**SHAPE, "stride": 1})
+    assert validation_clips(manifest.select(split="train"), config) is None
+    assert validation_clips(manifest, config.override({"stride": 9})) is None
+    assert clips_of(manifest.select(split="train"), config)[1] is None
+    with pytest.raises(ThesisError, match="no video in split 'train'"):
+        training_clips(manifest.select(split="val"), config)
 
 
 def test_windows_cover_each_video(manifest: Manifest) -> None:
@@ -247,7 +289,9 @@ def test_sampler_orders_and_skips() -> None:
     sampler.set_epoch(1)
     assert list(sampler)[4:] == rest
     assert [i for _, i in sampler] != [i for _, i in first]
-    assert list(EpochSampler(3, shuffle=False, epoch_of=lambda: 9)) == [(9, 0), (9, 1), (9, 2)]
+    plain = EpochSampler(3, shuffle=False)
+    plain.set_epoch(9)
+    assert list(plain) == [(9, 0), (9, 1), (9, 2)]
 
 
 def test_a_tiny_set_still_gives_a_batch(manifest: Manifest) -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from video_files import BAD, write_bad_files, write_video
 
-from thesislib.data.dataset import ClipDataset, ClipSettings, make_loader
+from thesislib.clip_config import ClipConfig
+from thesislib.data.dataset import ClipDataset
 from thesislib.data.doctor import doctor, group_leaks
 from thesislib.data.folder import prepare_folder
+from thesislib.data.loader import make_loader
 from thesislib.data.manifest import read_manifest
 from thesislib.data.splits import draw_splits, group_of
 from thesislib.errors import ThesisError
@@ -48,7 +50,8 @@ def test_bad_files_are_named_skipped_counted_and_training_goes_on(
     assert back.videos == made.videos
     assert {v.label for v in back.videos} == {"a", "b"}
     assert all(Path(v.path).is_absolute() and back.file(v).is_file() for v in back.videos)
-    data = ClipDataset(back, ClipSettings(4, 5, 2, 16), train=True)
+    config = ClipConfig(num_seq=4, seq_len=5, stride=2, size=16)
+    data = ClipDataset(back, config, train=True)
     assert sum(len(b["index"]) for b in make_loader(data, 2, shuffle=True)) == 6
     assert data.report["failed"] == 0
 

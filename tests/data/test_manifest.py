@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thesislib.data import manifest as module
+from thesislib import files
 from thesislib.data.manifest import Manifest, Video, read_manifest, write_manifest
 from thesislib.errors import ThesisError
 
@@ -82,8 +82,8 @@ def test_a_write_that_dies_leaves_the_old_file(
     def die(_: int) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(module.os, "fsync", die)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(files.os, "fsync", die)
+    with pytest.raises(ThesisError, match=r"dataset.json cannot be written \(disk full\): free"):
         write_manifest(Manifest("a", roots / "a", rows(9)))
     monkeypatch.undo()
     assert read_manifest(roots / "a").videos == old.videos

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from video_files import write_video
 
-from thesislib.data import public, recipes
+from thesislib import recipes
+from thesislib.data import public
 from thesislib.data.doctor import group_leaks
 from thesislib.errors import ThesisError
 

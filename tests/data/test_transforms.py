@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from thesislib._torchvision import ensure_torchvision
-from thesislib.config import Augment
+from thesislib.clip_config import Augment
 from thesislib.data import transforms
 from thesislib.data.transforms import Transform, denormalise
 from thesislib.errors import ThesisError

@@ -12,16 +12,10 @@ import pytest
 import torch
 from video_files import number_of
 
-from thesislib.config import Augment, FlowConfig, RunConfig
+from thesislib.clip_config import Augment, ClipConfig, FlowConfig
 from thesislib.data import video_dataset as module
-from thesislib.data.dataset import (
-    ClipDataset,
-    ClipSettings,
-    View,
-    WindowDataset,
-    clip_settings,
-    make_loader,
-)
+from thesislib.data.dataset import ClipDataset, View, WindowDataset
+from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import open_video
 from thesislib.data.transforms import denormalise
@@ -49,8 +43,8 @@ def manifest(good_folder: Path) -> Manifest:
 def clips(
     manifest: Manifest, augment: Augment = STRONG, *, train: bool = True, **options: Any
 ) -> ClipDataset:
-    settings = ClipSettings(**{**SHAPE, "augment": augment, **options})
-    return ClipDataset(manifest, settings, train=train)
+    config = ClipConfig(**{**SHAPE, "augment": augment, **options})
+    return ClipDataset(manifest, config, train=train)
 
 
 def numbers(view: torch.Tensor) -> list[int]:
@@ -132,7 +126,7 @@ def test_one_video_is_opened_once_for_both(
     data = clips(manifest)
     assert all(torch.equal(data[(e, 2)]["video"], plain[e]) for e in range(3))
     assert len(opened) == 3
-    kept = clips(manifest, cache="memory")
+    kept = clips(manifest, cache=True)
     assert all(torch.equal(kept[(e, 2)]["video"], plain[e]) for e in range(3))
     assert len(opened) == 4
 
@@ -262,18 +256,18 @@ def test_every_modality_shows_the_same_views(twins: Manifest, flow_colour: bool)
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_the_source_is_the_place_of_the_group(manifest: Manifest, views: int) -> None:
-    settings = ClipSettings(**{**SHAPE, "views": views})
-    data = ClipDataset(manifest, settings, train=True)
+    config = ClipConfig(**{**SHAPE, "views": views})
+    data = ClipDataset(manifest, config, train=True)
     # Sorted: "a/v4.mp4", "b/v5.mp4" (no group: the path), "early", "late".
     expected = [3, 2, 3, 2, 0, 1]
     assert [int(data[i]["source"]) for i in range(6)] == expected
     assert data[0]["source"].dtype == torch.int64 and data[0]["source"].ndim == 0
-    windows = WindowDataset(manifest, settings)
+    windows = WindowDataset(manifest, config)
     assert {(int(w["index"]), int(w["source"])) for w in windows} == set(enumerate(expected))
 
 
 def test_test_windows_have_one_view_whatever_the_settings(manifest: Manifest) -> None:
-    two = ClipSettings(**SHAPE, augment=STRONG, one_window=0.5, heavy=0.3)
+    two = ClipConfig(**SHAPE, augment=STRONG, one_window=0.5, heavy=0.3)
     one = replace(two, views=1, one_window=0.0, heavy=1.0)
     for a, b in zip(WindowDataset(manifest, two), WindowDataset(manifest, one), strict=True):
         assert a["video"].shape == (2, 3, 6, 48, 48)
@@ -293,16 +287,16 @@ def test_a_batch_and_a_broken_file(manifest: Manifest, tmp_path: Path) -> None:
 # -- settings ------------------------------------------------------------------------------
 
 
-def test_settings_of_a_run_reach_the_clips() -> None:
-    config = RunConfig(views=2, one_window=0.5, heavy=0.3)
-    found = clip_settings(config)
+def test_settings_of_a_run_reach_the_clips(manifest: Manifest) -> None:
+    config = ClipConfig(**SHAPE, one_window=0.5, heavy=0.3)
+    found = ClipDataset(manifest, config, train=True).config
     assert (found.views, found.one_window, found.heavy) == (2, 0.5, 0.3)
-    assert RunConfig.from_dict(config.to_dict()) == config
-    plain = clip_settings(RunConfig())
+    assert ClipConfig.from_dict(config.to_dict()) == config
+    plain = ClipConfig()
     assert (plain.views, plain.one_window, plain.heavy) == (1, 0.0, 1.0)
-    assert RunConfig(views=1, one_window=0.0, heavy=1.0).hash() == RunConfig().hash() == "44136fa3"
+    assert ClipConfig(views=1, one_window=0.0, heavy=1.0).hash() == plain.hash() == "44136fa3"
     kinds = [{"views": 2}, {"one_window": 0.5}, {"heavy": 0.3}, {}]
-    assert len({RunConfig(**kind).hash() for kind in kinds}) == 4
+    assert len({ClipConfig(**kind).hash() for kind in kinds}) == 4
 
 
 @pytest.mark.parametrize(
@@ -316,9 +310,9 @@ def test_settings_of_a_run_reach_the_clips() -> None:
 )
 def test_settings_out_of_range_get_a_sentence(wrong: dict[str, Any], words: str) -> None:
     for make in (
-        lambda: RunConfig(**wrong),
-        lambda: ClipSettings(1, 2, 1, 8, flow=FlowConfig(), **wrong),
-        lambda: RunConfig().override({k: str(v) for k, v in wrong.items()}),
+        lambda: ClipConfig(**wrong),
+        lambda: ClipConfig(num_seq=1, seq_len=2, stride=1, size=8, flow=FlowConfig(), **wrong),
+        lambda: ClipConfig().override({k: str(v) for k, v in wrong.items()}),
     ):
         with pytest.raises(ThesisError, match=words):
             make()

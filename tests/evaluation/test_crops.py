@@ -12,18 +12,19 @@ import torch
 from torch import nn
 
 from studio import SMALL
-from thesislib.config import Augment
-from thesislib.data.dataset import ClipSettings, WindowDataset
+from thesislib.chapters.clips import PROTOCOLS, tuning
+from thesislib.clip_config import Augment, ClipConfig
+from thesislib.data.dataset import WindowDataset
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.transforms import Transform, view_box
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import PROTOCOLS, extract
+from thesislib.evaluation.features import FULL, extract
 from thesislib.evaluation.finetune import FinetuneConfig
 from thesislib.methods.dpc import DPCConfig
 from thesislib.synthetic.studio import write_mp4
 
 PLAIN = Augment(normalise=False, interpolation="nearest")
-SETTINGS = ClipSettings(num_seq=2, seq_len=3, stride=1, size=32, augment=PLAIN)
+CLIPS = ClipConfig(num_seq=2, seq_len=3, stride=1, size=32, augment=PLAIN)
 CONFIG = replace(
     DPCConfig.preset("small").override({**SMALL, "num_seq": 2, "pred_step": 1}), augment=PLAIN
 )
@@ -89,7 +90,7 @@ def test_crops_and_windows_are_averaged(films: Manifest, crops: int) -> None:
     found = extract(model, films, CONFIG, crops=crops)
     for row, video in zip(found.values, films.videos, strict=True):
         alone = replace(films, videos=(video,))
-        dataset = WindowDataset(alone, replace(SETTINGS, short="pad"), crops=crops)
+        dataset = WindowDataset(alone, replace(CLIPS, short="pad"), crops=crops)
         assert len(dataset) == crops * (1 if video.n_frames == 5 else 5)
         values = [float(dataset[i]["video"][..., :16, :16].mean()) for i in range(len(dataset))]
         assert float(row[0]) == pytest.approx(np.mean(values), abs=1e-5)
@@ -105,7 +106,7 @@ def test_a_window_is_decoded_once_for_all_its_crops(
     opened = []
     real = module.open_video
     monkeypatch.setattr(module, "open_video", lambda *a: opened.append(a) or real(*a))
-    dataset = WindowDataset(films, SETTINGS, crops=10)
+    dataset = WindowDataset(films, CLIPS, crops=10)
     for i in range(len(dataset)):
         assert dataset[i]["video"].shape == (2, 3, 3, 32, 32)
     assert len(opened) == len(dataset.windows) == 10
@@ -115,19 +116,20 @@ def test_full_loses_no_video_and_as_released_does_what_it_did(films: Manifest) -
     config = replace(CONFIG, augment=Augment(interpolation="nearest"))
     model = Corner()
     full = extract(model, films, config)
-    released = extract(model, films, config, crops=10, protocol="as_released")
+    released = extract(model, films, config, crops=10, view=PROTOCOLS["as_released"])
     assert (len(full.values), full.skipped) == (3, 0)
     assert (len(released.values), released.skipped) == (2, 1), "the short one is dropped"
-    dpc = extract(model, films, config, protocol="as_released_dpc")
+    dpc = extract(model, films, config, view=PROTOCOLS["as_released_dpc"])
     assert np.array_equal(dpc.values, full.values[:2]) and dpc.skipped == 1
     # The noise is about half bright: 0.5 as it is, and (0.5 - 0.45) / 0.225 when normalised.
     assert full.values.max() < 0.35 < released.values.min(), "no mean is taken off"
 
     test = PROTOCOLS["as_released"]
-    settings = ClipSettings(num_seq=8, seq_len=5, stride=3, size=128)
-    assert test.hop_frames(settings) == 59
-    assert PROTOCOLS["full"].hop_frames(settings) is None
-    augment = test.apply(settings).augment
+    whole = ClipConfig(num_seq=8, seq_len=5, stride=3, size=128, cache=True)
+    assert test.hop_frames(whole) == 59
+    assert PROTOCOLS["full"] == FULL and FULL.hop_frames(whole) is None
+    assert not test.apply(whole).cache and not FULL.apply(whole).cache
+    augment = test.apply(whole).augment
     assert augment.jitter == (0.2, 0.2, 0.2, 0.1) and augment.jitter_p == 0.3
     still, shaken = 0, 0
     frames = np.full((3, 32, 32, 3), (90, 130, 170), np.uint8)
@@ -142,9 +144,9 @@ def test_full_loses_no_video_and_as_released_does_what_it_did(films: Manifest) -
 
 def test_coclr_as_released_pads_and_shakes_the_colours(films: Manifest) -> None:
     test = PROTOCOLS["as_released_coclr"]
-    settings = ClipSettings(num_seq=1, seq_len=32, stride=1, size=128)
-    assert test.hop_frames(settings) == 15
-    applied = test.apply(replace(settings, views=2, augment=Augment(grey=1.0, blur_p=1.0)))
+    clips = ClipConfig(num_seq=1, seq_len=32, stride=1, size=128)
+    assert test.hop_frames(clips) == 15
+    applied = test.apply(replace(clips, views=2, augment=Augment(grey=1.0, blur_p=1.0)))
     assert applied.short == "pad" and applied.augment.normalise
     assert applied.augment.jitter == (0.4, 0.4, 0.4, 0.1)
     assert applied.augment.jitter_scope == "clip"
@@ -155,9 +157,7 @@ def test_coclr_as_released_pads_and_shakes_the_colours(films: Manifest) -> None:
     shaken = [o for o in out if (o != frames).any()]
     assert 0.2 < len(shaken) / 200 < 0.4, "three clips in ten"
     assert any((o[..., 0] != o[..., 1]).any() for o in shaken), "colours, and no grey"
-    found = extract(
-        Corner(), films, replace(CONFIG, views=2), crops=5, protocol="as_released_coclr"
-    )
+    found = extract(Corner(), films, replace(CONFIG, views=2), crops=5, view=test)
     assert (len(found.values), found.skipped) == (3, 0)
 
 
@@ -174,13 +174,15 @@ def test_a_file_that_fails_lends_no_weight_to_another(films: Manifest, tmp_path:
 
 def test_bad_choices_get_a_sentence(roots: Path, films: Manifest) -> None:
     with pytest.raises(ThesisError, match="no 7 test crops"):
-        WindowDataset(films, SETTINGS, crops=7)
+        WindowDataset(films, CLIPS, crops=7)
     with pytest.raises(ThesisError, match="no 3 test crops"):
         FinetuneConfig(crops=3)
     with pytest.raises(ThesisError, match="did you mean 'as_released'"):
-        FinetuneConfig(protocol="as-released")
+        tuning(CONFIG, {"protocol": "as-released"})
     with pytest.raises(ThesisError, match="no protocol"):
-        extract(Corner(), films, CONFIG, protocol="fool")
+        tuning(CONFIG, {"protocol": "fool"})
+    with pytest.raises(ThesisError, match="no 3 test crops"):
+        extract(Corner(), films, CONFIG, crops=3)
 
 
 def test_one_crop_is_the_default_and_changes_no_hash() -> None:

@@ -1,24 +1,25 @@
-"""Shares of the labels: nested, balanced, rounded as stated."""
+"""Shares of the labels: nested, balanced, rounded as stated; and what is trained on them."""
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from studio import SMALL, TUNE, tiny
+from thesislib.chapters.clips import SHARES
+from thesislib.chapters.row import Job
+from thesislib.chapters.run import run
+from thesislib.checkpoint import RunFolder
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
-from thesislib.evaluation.data_efficiency import data_efficiency, with_labels
 from thesislib.evaluation.finetune import FinetuneConfig
-from thesislib.evaluation.fusion import load_probabilities
-from thesislib.methods.dpc import DPC, DPCConfig
-
-CONFIG = replace(FinetuneConfig.preset("small"), per_class=0)
+from thesislib.evaluation.scores import load_rows
 
 
 def listed(**counts: int) -> Manifest:
@@ -38,7 +39,8 @@ def paths(manifest: Manifest, split: str = "train") -> set[str]:
 
 def test_subsets_are_balanced_nested_and_rounded_half_up() -> None:
     manifest = listed(a=40, b=15, c=3)
-    parts = [with_labels(manifest, share, seed=1) for share in (0.1, 0.2, 0.5, 1.0)]
+    assert SHARES == (0.1, 0.2, 0.5, 1.0)
+    parts = [manifest.with_labels(share, seed=1) for share in SHARES]
     counts = [Counter(v.label for v in p.videos if v.split == "train") for p in parts]
     assert counts == [
         {"a": 4, "b": 2, "c": 1},  # 4.0, 1.5, 0.3: half goes up, and one at least
@@ -50,63 +52,99 @@ def test_subsets_are_balanced_nested_and_rounded_half_up() -> None:
         assert paths(few) < paths(more)
     assert all(paths(p, "test") == paths(manifest, "test") for p in parts)
     assert all(p.classes == ("a", "b", "c") for p in parts)
-    other = with_labels(manifest, 0.1, seed=2)
+    other = manifest.with_labels(0.1, seed=2)
     assert paths(other) != paths(parts[0]), "the seed draws"
 
 
-def test_any_protocol_can_be_scored() -> None:
-    seen = []
-
-    def score(part: Manifest) -> dict[str, float]:
-        seen.append(part)
-        return {"probe_top1": 0.5}
-
-    found = data_efficiency(
-        None, listed(a=10, b=10), CONFIG, method="x", shares=(0.1, 0.5), score=score, log=None
-    )
-    assert found["data_efficiency"] == [
-        {"share": 0.1, "labels": 2, "probe_top1": 0.5},
-        {"share": 0.5, "labels": 10, "probe_top1": 0.5},
-    ]
-    assert seen[0].fingerprint != seen[1].fingerprint
+def test_every_share_is_a_data_set_of_its_own() -> None:
+    manifest = listed(a=10, b=10)
+    few, half, whole = (manifest.with_labels(share) for share in (0.1, 0.5, 1.0))
+    assert [len(paths(part)) for part in (few, half, whole)] == [2, 10, 20]
+    assert len({part.fingerprint for part in (few, half, whole)}) == 3
+    assert whole.fingerprint == manifest.fingerprint
 
 
-@pytest.mark.parametrize(
-    ("shares", "config", "message"),
-    [
-        ((0.0,), CONFIG, "above 0"),
-        ((1.5,), CONFIG, "at most 1"),
-        ((), CONFIG, "No share"),
-        ((0.5,), replace(CONFIG, per_class=3), "set per_class=0"),
-    ],
-)
-def test_bad_shares_get_a_sentence(
-    shares: tuple[float, ...], config: FinetuneConfig, message: str
-) -> None:
+@pytest.mark.parametrize(("share", "message"), [(0.0, "above 0"), (1.5, "at most 1")])
+def test_bad_shares_get_a_sentence(share: float, message: str) -> None:
     with pytest.raises(ThesisError, match=message):
-        data_efficiency(None, listed(a=4, b=4), config, method="x", shares=shares, log=None)
+        listed(a=4, b=4).with_labels(share)
 
 
-def test_fine_tuning_is_the_default_and_keeps_its_probabilities(roots: Path) -> None:
+def tuned(roots: Path) -> list[Path]:
+    """The runs of fine-tuning."""
+    return sorted((roots / "runs").glob("dpc_finetune-*"))
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "config.json").read_text())
+
+
+def test_every_share_is_fine_tuned_and_keeps_its_probabilities(roots: Path) -> None:
     manifest = tiny(roots / "data")
-    model = DPC(DPCConfig.preset("small").override(SMALL))
-    config = CONFIG.override({**TUNE, "per_class": 0, "min_clips": 1, "windows": 1})
-    found = data_efficiency(
-        model, manifest, config, method="dpc_finetune", shares=(0.25, 1.0), log=None
-    )
-    rows = found["data_efficiency"]
-    assert [row["share"] for row in rows] == [0.25, 1.0]
-    assert rows[0]["labels"] < rows[1]["labels"] == 24
-    assert rows[0]["run"] != rows[1]["run"]
+    tune = {**TUNE, "per_class": 0, "min_clips": 1, "windows": 1}
+    lines: list[str] = []
+    job = Job(
+        "dpc/5pred3", dataset="synthetic", changes=SMALL, tune=tune, more=("efficiency",),
+        log=lines.append,
+    )  # fmt: skip
+    found = run(job)
+    told = [line for line in lines if "of the labels" in line]
+    assert told == [  # six videos a class: 0.6 and 1.2 of them are one
+        "10% of the labels: 4 videos", "20% of the labels: 4 videos",
+        "50% of the labels: 12 videos", "100% of the labels: 24 videos",
+    ]  # fmt: skip
+    # The same labels are the same run: of 10 and 20 %, and of all and the row's own fine-tuning.
+    folders = tuned(roots)
+    assert len(folders) == 3
+    assert len({settings(folder)["source"] for folder in folders}) == 1, "the same weights"
+    config = FinetuneConfig.from_dict(settings(folders[0]))
+    assert config.source == found["source"] and config.per_class == 0
     test = manifest.select(split="test")
-    for row in rows:
-        kept = load_probabilities(roots / "runs" / row["run"])
+    for share in SHARES:
+        part = manifest.with_labels(share, config.seed)
+        folder = RunFolder.open("dpc_finetune", config, part.fingerprint)
+        assert folder.path in folders
+        kept = load_rows(folder.path)
         assert list(kept.names) == [v.path for v in test.videos]
         assert np.allclose(kept.values.sum(1), 1, atol=1e-5)
-        hits = kept.values.argmax(1) == kept.labels
-        assert row["finetune_top1"] == pytest.approx(hits.mean())
-        assert row["evaluated"] == len(test) and row["skipped"] == 0
-    again = data_efficiency(
-        model, manifest, config, method="dpc_finetune", shares=(0.25, 1.0), log=None
-    )
-    assert again == found, "finished runs are found"
+        right = kept.values.argmax(1) == kept.labels
+        name = f"finetune_top1_{round(100 * share)}"
+        assert found["metrics"][name] == pytest.approx(right.mean())
+        assert found["hits"][name] == "".join("01"[int(r)] for r in right)
+    assert found["videos"] == {"evaluated": len(test), "skipped": 0}
+    assert found["metrics"]["finetune_top1_100"] == found["metrics"]["finetune_top1"]
+    assert found["tuned"] == RunFolder.open("dpc_finetune", config, manifest.fingerprint).name
+
+    stamps = [(folder / "checkpoint.safetensors").stat().st_mtime_ns for folder in folders]
+    (roots / "runs" / found["run"] / "result.json").unlink()
+    again = run(job)
+    assert (again["metrics"], again["hits"]) == (found["metrics"], found["hits"])
+    assert tuned(roots) == folders
+    assert [(f / "checkpoint.safetensors").stat().st_mtime_ns for f in folders] == stamps
+
+
+def test_shares_have_all_their_labels_and_the_steps_of_the_preset(roots: Path) -> None:
+    """Fine-tuning bounds labels and steps by ``per_class``; a share bounds the labels itself."""
+    tiny(roots / "data")
+    tune = {**TUNE, "epochs": 6, "milestones": (3, 5), "windows": 1}  # two videos a class
+    found = run(
+        Job("dpc/random", dataset="synthetic", changes=SMALL, tune=tune, more=("efficiency",),
+            log=None)
+    )  # fmt: skip
+    names = ("per_class", "epochs", "milestones", "val_every")
+    seen = [tuple(map(str, map(settings(folder).get, names))) for folder in tuned(roots)]
+    # Eight videos of the preset: 4 are fewer, 12 and 24 get two thirds and a third of the epochs.
+    assert sorted(seen) == [
+        ("0", "2", "[1, 2]", "2"), ("0", "4", "[2, 3]", "4"), ("0", "6", "[3, 5]", "6"),
+        ("2", "6", "[3, 5]", "40"),
+    ]  # fmt: skip
+    assert {name for name in found["metrics"] if name.startswith("finetune_top1")} == {
+        "finetune_top1", *(f"finetune_top1_{share}" for share in (10, 20, 50, 100)),
+    }  # fmt: skip
+
+
+def test_a_protocol_that_the_row_does_not_know_is_refused(roots: Path) -> None:
+    tiny(roots / "data")
+    job = Job("dpc/random", dataset="synthetic", changes=SMALL, more=("eficiency",), log=None)
+    with pytest.raises(ThesisError, match="There is no protocol 'eficiency': did you mean"):
+        run(job)

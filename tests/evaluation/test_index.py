@@ -14,15 +14,14 @@ from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from studio import SMALL, tiny
-from thesislib.config import RunConfig
-from thesislib.data.dataset import WindowDataset, clip_settings
+from thesislib.clip_config import ClipConfig
+from thesislib.data.dataset import WindowDataset
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import PROTOCOLS, extract
+from thesislib.evaluation.features import FULL, extract, preprocessing
 from thesislib.evaluation.index import (
     FeatureIndex,
     Stream,
-    _preprocessing,
     build_index,
     join,
     weights_hash,
@@ -198,10 +197,10 @@ def test_every_split_is_encoded_and_bad_files_are_named(
 def test_the_note_says_what_the_encoder_saw(made: tuple[DPC, Manifest, DPCConfig]) -> None:
     model, manifest, config = made
     said = build_index(model, manifest.select(per_class=1), config).streams[0].preprocessing
-    windows = WindowDataset(manifest, PROTOCOLS["full"].apply(clip_settings(config)))
+    windows = WindowDataset(manifest, FULL.apply(config))
     first, second = (start for _, _, start in windows.windows[:2])
     assert said["raw_frames_between_windows"] == second - first
-    assert said["raw_frames_per_window"] == windows.settings.span == 12
+    assert said["raw_frames_per_window"] == windows.config.span == 12
     video = windows[0]["video"]  # (N, 3, T, S, S)
     assert said["frames_per_window"] == video.shape[0] * video.shape[2]
     assert said["size_pixels"] == video.shape[-1] == 32
@@ -217,7 +216,7 @@ def test_weights_are_known_by_their_hash() -> None:
 
 
 def test_windows_of_one_block_overlap_by_half_and_the_note_says_so() -> None:
-    config = RunConfig(num_seq=1, seq_len=8, stride=3)
-    assert _preprocessing(config, 1)["raw_frames_between_windows"] == 12
-    many = RunConfig(num_seq=5, seq_len=3, stride=2)
-    assert _preprocessing(many, 1)["raw_frames_between_windows"] == 2 * 3 * 2
+    config = ClipConfig(num_seq=1, seq_len=8, stride=3)
+    assert preprocessing(config, 1)["raw_frames_between_windows"] == 12
+    many = ClipConfig(num_seq=5, seq_len=3, stride=2)
+    assert preprocessing(many, 1)["raw_frames_between_windows"] == 2 * 3 * 2

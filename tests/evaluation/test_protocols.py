@@ -11,22 +11,22 @@ import torch
 from torch import nn
 
 from studio import SMALL, tiny
-from thesislib.data.dataset import ClipSettings, WindowDataset
+from thesislib.data.dataset import WindowDataset
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, accuracy, extract, over_windows
-from thesislib.evaluation.finetune import clips, validation_clips
+from thesislib.evaluation.features import extract, over_windows
 from thesislib.evaluation.linear_probe import linear_probe, sgd_probe
 from thesislib.evaluation.retrieval import nearest, retrieval, within
+from thesislib.evaluation.scores import PerVideo, Scores, accuracy
 from thesislib.methods.dpc import DPC, DPCConfig
 
 REPORT = {"total": 12, "used": 10, "dropped_short": 2, "padded": 0, "failed": 0}
 
 
-def cloud(count: int, seed: int, classes: int = 3) -> Features:
+def cloud(count: int, seed: int, classes: int = 3) -> PerVideo:
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     values = rng.normal(size=(count, 5)) + 3 * np.eye(classes, 5)[labels]
-    return Features(values.astype(np.float32), labels, np.arange(count), REPORT)
+    return PerVideo(values.astype(np.float32), labels, np.arange(count), REPORT)
 
 
 def test_nearest_equals_a_naive_loop() -> None:
@@ -63,23 +63,23 @@ def test_neighbours_and_probe_do_not_depend_on_the_scale(scale: float) -> None:
     found = nearest(small[1].values, small[0].values, 5)
     assert np.array_equal(found, nearest(test.values, train.values, 5))
     probe = sgd_probe(small[0], small[1], epochs=5)
-    assert np.array_equal(
-        probe["probabilities"].values, sgd_probe(train, test, epochs=5)["probabilities"].values
-    )
+    assert np.array_equal(probe.values, sgd_probe(train, test, epochs=5).values)
     assert np.array_equal(nearest(0 * test.values, train.values, 2), [[0, 1]] * 12)
 
 
 def test_recall_equals_a_naive_loop() -> None:
     test, train = cloud(11, 1), cloud(20, 2)
     found = retrieval(test, train, ranks=(1, 5, 50))
-    assert "retrieval_r50" not in found, "more neighbours than the gallery has"
+    assert "retrieval_r50" not in found.metrics, "more neighbours than the gallery has"
+    near = nearest(test.values, train.values, 5)
     for k in (1, 5):
-        hits = [
-            any(train.labels[j] == test.labels[i] for j in found["neighbours"][i][:k])
-            for i in range(11)
-        ]
-        assert found[f"retrieval_r{k}"] == pytest.approx(np.mean(hits))
-    assert found["evaluated"] == 11 and found["skipped"] == 2
+        hits = [any(train.labels[j] == test.labels[i] for j in near[i][:k]) for i in range(11)]
+        assert found.metrics[f"retrieval_r{k}"] == pytest.approx(np.mean(hits))
+        if k == 1:
+            assert found.hits == {"retrieval_r1": "".join("01"[hit] for hit in hits)}
+    assert found.counts == {"evaluated": 11, "skipped": 2}
+    with pytest.raises(ThesisError, match="The gallery is empty"):
+        retrieval(test, replace(train, values=train.values[:0], labels=train.labels[:0]))
 
 
 @pytest.mark.parametrize("k", [1, 4, 50])
@@ -132,10 +132,13 @@ def test_features_that_cannot_be_compared_are_refused(
 
 
 def test_probe_reads_separable_features_and_not_noise() -> None:
-    assert linear_probe(cloud(90, 0), cloud(90, 1))["probe_top1"] > 0.85
+    def top1(train: PerVideo) -> float:
+        return accuracy(linear_probe(train, cloud(90, 1)), "probe_top1").metrics["probe_top1"]
+
+    assert top1(cloud(90, 0)) > 0.85
     noise = cloud(90, 2)
     noise = replace(noise, values=np.random.default_rng(3).normal(size=(90, 5)).astype(np.float32))
-    assert linear_probe(noise, cloud(90, 1))["probe_top1"] < 0.6
+    assert top1(noise) < 0.6
 
 
 def test_probe_needs_two_classes() -> None:
@@ -144,10 +147,30 @@ def test_probe_needs_two_classes() -> None:
 
 
 def test_accuracy_counts() -> None:
-    scores = Features(np.eye(3, dtype=np.float32), np.array([0, 2, 2]), np.arange(3), REPORT)
-    assert accuracy(scores) == {
-        "top1": pytest.approx(2 / 3), "hits": "101", "evaluated": 3, "skipped": 2,
-    }  # fmt: skip
+    rows = PerVideo(np.eye(3, dtype=np.float32), np.array([0, 2, 2]), np.arange(3), REPORT)
+    assert accuracy(rows, "mine") == Scores(
+        metrics={"mine": pytest.approx(2 / 3)},
+        hits={"mine": "101"},
+        counts={"evaluated": 3, "skipped": 2},
+    )
+
+
+def test_scores_add_up_and_the_later_has_the_last_word() -> None:
+    one = Scores(
+        {"a": 0.1, "b": 0.2}, {"a": "10"}, {"t": [1.0]}, {"evaluated": 2}, ("x",), ({"epoch": 1},),
+        ({"run": "p"},),
+    )  # fmt: skip
+    two = Scores(
+        {"b": 0.3}, {"b": "11"}, {"u": [2.0]}, {"evaluated": 3, "skipped": 1}, ("y",),
+        ({"epoch": 2},), ({"run": "q"},),
+    )  # fmt: skip
+    both = one | two
+    assert both.metrics == {"a": 0.1, "b": 0.3} and both.hits == {"a": "10", "b": "11"}
+    assert both.items == {"t": [1.0], "u": [2.0]}
+    assert both.counts == {"evaluated": 3, "skipped": 1}
+    assert both.runs == ("x", "y") and both.points == ({"epoch": 1}, {"epoch": 2})
+    assert both.parts == ({"run": "p"}, {"run": "q"})
+    assert Scores() | one == one | Scores() == one
 
 
 class Brightness(nn.Module):
@@ -166,8 +189,7 @@ def test_windows_of_a_video_are_averaged(roots: Path) -> None:
     config = DPCConfig.preset("small").override({**SMALL, "num_seq": 2, "pred_step": 1})
     model = Brightness()
     found = over_windows(model.encode, model, manifest, config)
-    settings = ClipSettings(2, 3, 1, 32, config.augment, short="pad")
-    dataset = WindowDataset(manifest, settings)
+    dataset = WindowDataset(manifest, replace(config, short="pad"))
     means: dict[int, list[float]] = {}
     for i in range(len(dataset)):
         item = dataset[i]
@@ -183,14 +205,14 @@ def test_windows_of_a_video_are_averaged(roots: Path) -> None:
 def test_training_features_from_one_random_window(roots: Path) -> None:
     manifest = tiny(roots / "data").select(split="train")
     config = DPCConfig.preset("small").override({**SMALL, "num_seq": 2, "pred_step": 1})
-    settings = ClipSettings(2, 3, 1, 32, config.augment, short="pad")  # 6 of 20 frames
-    dataset = WindowDataset(manifest, settings, one_random=True)
+    padded = replace(config, short="pad")  # 6 of 20 frames
+    dataset = WindowDataset(manifest, padded, one_random=True)
     assert [(v, w) for v, w, _ in dataset.windows] == [(i, 0) for i in range(len(manifest))]
     starts = [start for _, _, start in dataset.windows]
     assert set(starts) <= set(range(14)) and len(set(starts)) > 7
-    again = WindowDataset(manifest, settings, one_random=True, max_windows=3)
+    again = WindowDataset(manifest, padded, one_random=True, max_windows=3)
     assert again.windows == dataset.windows
-    other = WindowDataset(manifest, replace(settings, seed=1), one_random=True)
+    other = WindowDataset(manifest, replace(padded, seed=1), one_random=True)
     assert other.windows != dataset.windows
     model = Brightness()
     found = extract(model, manifest, config, one_random=True)
@@ -207,18 +229,3 @@ def test_evaluation_leaves_the_mode_as_it_was(roots: Path) -> None:
     over_windows(model.encode, model, manifest, config)
     assert model.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-
-
-def test_a_small_set_is_passed_over_several_times(roots: Path) -> None:
-    manifest = tiny(roots / "data").select(split="train")
-    config = DPCConfig.preset("small").override({**SMALL, "min_clips": 50})
-    assert len(clips(manifest, config, train=True)) == 3 * len(manifest) >= 50
-    assert len(clips(manifest, config, train=False)) == len(manifest)
-
-
-def test_validation_without_a_usable_video_is_none(roots: Path) -> None:
-    manifest = tiny(roots / "data")
-    config = DPCConfig.preset("small").override(SMALL)
-    assert len(validation_clips(manifest, config)) == len(manifest.select(split="val"))
-    assert validation_clips(manifest.select(split="train"), config) is None
-    assert validation_clips(manifest, config.override({"stride": 9})) is None

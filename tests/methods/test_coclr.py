@@ -16,6 +16,7 @@ import torch
 from thesislib import cli
 from thesislib.authors import load_coclr
 from thesislib.errors import ThesisError
+from thesislib.info import describe
 from thesislib.losses import (
     info_nce,
     multi_instance_nce,
@@ -25,8 +26,8 @@ from thesislib.losses import (
     uber_nce,
     with_own_key,
 )
-from thesislib.methods import describe
-from thesislib.methods.coclr import OBJECTIVES, CoCLR, CoCLRConfig, build, summary
+from thesislib.methods.coclr import CoCLR, build, summary
+from thesislib.methods.coclr_config import OBJECTIVES, CoCLRConfig
 from thesislib.methods.coclr_pairs import CoCLRPairs
 from thesislib.nn.s3d import S3D
 

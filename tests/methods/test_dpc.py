@@ -11,8 +11,9 @@ import torch
 from reference import CLEAR_PASS, GRADIENT, close, golden_clip, state
 from thesislib.authors import load_dpc
 from thesislib.errors import ThesisError
+from thesislib.info import describe
 from thesislib.losses import dense_nce
-from thesislib.methods import count, describe
+from thesislib.methods.blocks import count
 from thesislib.methods.dpc import DPC, DPCClassifier, DPCConfig
 
 TINY = replace(DPCConfig.preset("small"), width=4, size=32, num_seq=5, pred_step=2, batch_size=2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from thesislib.errors import ThesisError
-from thesislib.methods import count
+from thesislib.methods.blocks import count
 from thesislib.nn.classifier import ClipClassifier
 from thesislib.nn.s3d import S3D
 

@@ -10,8 +10,8 @@ import pytest
 
 from thesislib.data.failures import read_failures
 from thesislib.data.reader import open_video
-from thesislib.data.recipes import prepare
 from thesislib.errors import ThesisError
+from thesislib.recipes import prepare
 from thesislib.synthetic import ACTIONS, OopsRecipe, Recipe, clip_spec, prepare_oops, render_clip
 from thesislib.synthetic.failing import GRAVITY, let_go, rod
 from thesislib.synthetic.figure import J

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thesislib.data.recipes import prepare
 from thesislib.errors import ThesisError
+from thesislib.recipes import prepare
 from thesislib.synthetic import ROOMS, Recipe, World, render_clip
 
 

@@ -1,36 +1,47 @@
-"""Pictures of the chapters, from data sets, runs and the ledger."""
+"""What all pages show of videos: frames, clips as a network gets them, neighbours.
+
+What looks at data or networks gives arrays; the notebook hands them to :mod:`thesislib.viz`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from thesislib import viz
-from thesislib.chapters.runs import chance
-from thesislib.checkpoint import RunFolder
-from thesislib.config import runs_root
-from thesislib.data.clips import block_indices, centre_start, clip_span
+from thesislib.clip_config import FRAME_WISE, one_view
 from thesislib.data.dataset import ClipDataset
-from thesislib.data.manifest import Manifest, Video, read_manifest
-from thesislib.data.reader import open_video
+from thesislib.data.manifest import Manifest, Video
+from thesislib.data.reader import Frames, open_video
 from thesislib.data.transforms import Transform, denormalise
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, over_windows
-from thesislib.evaluation.finetune import clips
+from thesislib.evaluation.features import over_windows
 from thesislib.evaluation.imagenet import imagenet_features
 from thesislib.evaluation.retrieval import nearest
-from thesislib.ledger import Ledger
-from thesislib.methods import FRAME_WISE
-from thesislib.rows import row_config
+from thesislib.evaluation.scores import PerVideo
 from thesislib.synthetic import PAIRS
-from thesislib.train import seed_everything
+from thesislib.train import placed, seed_everything
 
-Frames = NDArray[np.uint8]
+
+class Strips(NamedTuple):
+    """Rows of frames, for :func:`thesislib.viz.contact_sheet`."""
+
+    frames: list[Frames]  # each (T, H, W, 3)
+    titles: list[str]
+    numbers: list[list[int]] | None  # of the frames in their videos
+
+
+class Neighbours(NamedTuple):
+    """Queries and what is nearest to them, for :func:`thesislib.viz.retrieval_grid`."""
+
+    queries: Frames  # (Q, H, W, 3)
+    labels: list[str]
+    found: dict[str, Frames]  # by encoder, (Q, K, H, W, 3)
+    found_labels: dict[str, list[list[str]]]
 
 
 def actions_picture(manifest: Manifest, frames: int = 5, seed: int = 0) -> viz.Picture:
@@ -64,21 +75,6 @@ def _sheet(manifest: Manifest, videos: list[Video], frames: int, columns: int) -
     return viz.contact_sheet(shown, names, [[int(i) for i in n] for n in numbers], columns)
 
 
-def clip_picture(manifest: Manifest, config: Any) -> viz.Picture:
-    """The middle clip of the first video: a row of frames for each block."""
-    video = manifest.videos[0]
-    span = clip_span(config.num_seq, config.seq_len, config.stride)
-    start = centre_start(video.n_frames, span)
-    index = block_indices(start, config.num_seq, config.seq_len, config.stride)
-    index = np.minimum(index, video.n_frames - 1)
-    frames = open_video(manifest.file(video)).frames(index.reshape(-1))
-    blocks = list(frames.reshape(*index.shape, *frames.shape[1:]))
-    past = config.num_seq - config.pred_step
-    parts = ["seen"] * past + ["to predict"] * config.pred_step
-    titles = [f"$x_{n}$, {part}" for n, part in enumerate(parts, 1)]
-    return viz.contact_sheet(blocks, titles, [[int(i) for i in row] for row in index])
-
-
 def batch_picture(batch: Mapping[str, Tensor], videos: ClipDataset, count: int = 4) -> viz.Picture:
     """Some clips of a batch, the first frame of each block, as the network gets them."""
     frames = denormalise(batch["video"][:count])[:, :, 0]  # (count, N, H, W, 3)
@@ -91,8 +87,8 @@ def augmentation_picture(
     manifest: Manifest, config: Any, frames: int = 8, seed: int = 0
 ) -> viz.Picture:
     """One clip as it is, with colours drawn once for the clip, and drawn anew for each frame."""
-    plain = replace(config, short="pad", views=1)
-    clip = denormalise(clips(manifest, plain, train=False)[0]["video"])
+    plain = replace(one_view(config), short="pad")
+    clip = denormalise(ClipDataset(manifest, plain, train=False)[0]["video"])
     clip = clip.reshape(-1, *clip.shape[2:])[:frames]  # (frames, H, W, 3)
     each = replace(FRAME_WISE, crop="centre", flip=0.0)
     once = replace(each, grey=0.0, jitter_scope="clip")  # grey would hide what is meant
@@ -103,7 +99,7 @@ def augmentation_picture(
     return viz.contact_sheet(list(rows.values()), list(rows), columns=1)
 
 
-def views_picture(manifest: Manifest, config: Any, videos: int = 3, frames: int = 6) -> viz.Picture:
+def training_views(manifest: Manifest, config: Any, videos: int = 3, frames: int = 6) -> Strips:
     """Training clips as decoded and as the network gets them: one view beside, two views below.
 
     What differs between the frames of a view was drawn for each frame, what they share was drawn
@@ -119,13 +115,38 @@ def views_picture(manifest: Manifest, config: Any, videos: int = 3, frames: int 
     """
     held = {v.split for v in manifest.videos}
     some = manifest.select("train") if "train" in held else manifest
-    dataset = clips(some, replace(config, short="pad", min_clips=0, cache=False), train=True)
+    dataset = ClipDataset(some, replace(config, short="pad", cache=False), train=True)
     picks = np.linspace(0, config.num_seq * config.seq_len - 1, frames).round().astype(int)
     rows: list[Frames] = []
     titles: list[str] = []
     numbers: list[list[int]] = []
-    order = np.random.default_rng(config.seed).permutation(len(dataset)).tolist()
-    if config.views == 2:
+    for index in _telling(dataset, videos):
+        item = dataset[(0, index)]
+        number = int(item["index"])  # of the next video, where this one cannot be read
+        video, views = some.videos[number], dataset.views(number, 0, index)
+        raw = dataset.raw(number, [view.start for view in views])
+        seen = ["as the network gets it"]
+        if len(views) == 2:
+            kinds = ["light" if view.transform is dataset.light else "heavy" for view in views]
+            seen = [f"view {i}, {kind}" for i, kind in enumerate(kinds, 1)]
+        for name, flow in dataset.held.items():
+            decoded = [clip[name][picks] for clip in raw]
+            if flow:
+                decoded = [viz.flow_colours(clip, config.flow.bound) for clip in decoded]
+            shown = denormalise(item[name], config.augment.normalise)
+            shown = shown.reshape(len(views), -1, *shown.shape[-3:])  # (views, N * T, S, S, 3)
+            rows += [*decoded, *shown[:, picks]]
+            title = f"{video_name(video)}{', flow' if flow else ''}, as decoded"
+            titles += [title] * len(views) + seen
+            indices = [dataset.indices(view.start)[picks] for view in views]
+            numbers += 2 * [np.minimum(i, video.n_frames - 1).tolist() for i in indices]
+    return Strips(rows, titles, numbers)
+
+
+def _telling(dataset: ClipDataset, count: int) -> list[int]:
+    """Items drawn by the seed; of two views first those whose views differ most."""
+    order = np.random.default_rng(dataset.config.seed).permutation(len(dataset)).tolist()
+    if dataset.config.views == 2:
         order = order[:1000]  # enough to choose from, and quick for a set of any size
 
         def alike(index: int) -> tuple[bool, int]:
@@ -133,59 +154,19 @@ def views_picture(manifest: Manifest, config: Any, videos: int = 3, frames: int 
             return one.transform is other.transform, -abs(one.start - other.start)
 
         order.sort(key=alike)
-    for index in order[:videos]:
-        item = dataset[(0, index)]
-        number = int(item["index"])  # of the next video, where this one cannot be read
-        video, views = some.videos[number], dataset.views(number, 0, index)
-        raw = dataset.raw(number, [view.start for view in views])
-        indices = [dataset.settings.indices(view.start)[picks] for view in views]
-        for name in raw[0]:
-            decoded = [clip[name][picks] for clip in raw]
-            flow = decoded[0].shape[-1] == 2
-            if flow:
-                decoded = [viz.flow_colours(clip, config.flow.bound) for clip in decoded]
-            shown = denormalise(item[name], config.augment.normalise)
-            shown = shown.reshape(len(views), -1, *shown.shape[-3:])  # (views, N * T, S, S, 3)
-            rows += [*decoded, *shown[:, picks]]
-            stream = f"{video_name(video)}{', flow' if flow else ''}"
-            titles += [f"{stream}, as decoded"] * len(views)
-            titles += ["as the network gets it"]
-            if len(views) == 2:
-                strength = ["light" if v.transform is dataset.light else "heavy" for v in views]
-                titles[-1:] = [f"view {i}, {kind}" for i, kind in enumerate(strength, 1)]
-            numbers += 2 * [np.minimum(i, video.n_frames - 1).tolist() for i in indices]
-    return viz.contact_sheet(rows, titles, numbers, columns=2)
+    return order[:count]
 
 
-def curves_picture(result: Mapping[str, Any]) -> viz.Picture:
-    """Pretext accuracy of a row's pre-training on the validation split, beside chance."""
-    rows = RunFolder(runs_root() / result["source"]).metrics()
-    config = row_config(result["row"], result["profile"], result["dataset"], result["seed"])
-    levels = chance(config, read_manifest(result["dataset"]))
-    return viz.curves(
-        rows,
-        {"val_top1": "all candidates", "val_top1_temporal": "other times only"},
-        {"chance, all": levels["all"], "chance, times": levels["temporal"]},
-    )
-
-
-def stages_picture(row: str, profile: str, dataset: str) -> viz.Picture:
-    """Downstream against pretext accuracy over the checkpoints in the ledger (figure 2.3)."""
-    entries = Ledger.load().select(row, profile, dataset)
-    points = {seed: entry.checkpoints for seed, entry in entries.items() if entry.checkpoints}
-    return viz.pretext_vs_downstream(points)
-
-
-def retrieval_picture(
+def neighbours(
     model: Any, manifest: Manifest, config: Any, queries: int = 6, k: int = 3
-) -> tuple[viz.Picture, str]:
+) -> tuple[Neighbours, str]:
     """Queries from the test split and their nearest training videos under three encoders.
 
     The gallery is a sample of the training split, one window a video, and the queries are drawn by
     the seed of ``config``. Without a test split the training videos query one another.
 
     Returns:
-        The picture, and a sentence on what is missing in it ("" if nothing is).
+        What was found, and a sentence on what is missing in it ("" if nothing is).
     """
     held = {v.split for v in manifest.videos}
     some, few = (20, 1) if manifest.classes else (300, queries)
@@ -196,8 +177,8 @@ def retrieval_picture(
     config = replace(config, short="pad")
 
     seed_everything(config.seed)
-    untrained = type(model)(config)
-    columns: dict[str, tuple[Features, Features]] = {}
+    untrained = placed(type(model)(config))
+    columns: dict[str, tuple[PerVideo, PerVideo]] = {}
     for name, network in ((type(model).__name__, model), ("random weights", untrained)):
         both = [over_windows(network.encode, network, m, config, 1) for m in (asked, gallery)]
         columns[name] = both[0], both[1]
@@ -221,7 +202,7 @@ def retrieval_picture(
         labels[name] = [[v.label for v in row] for row in rows]
     seen = [asked.videos[i] for i in next(iter(columns.values()))[0].videos]
     frames = middle_frames(asked, seen, config)
-    return viz.retrieval_grid(frames, [v.label for v in seen], found, labels), missing
+    return Neighbours(frames, [v.label for v in seen], found, labels), missing
 
 
 def middle_frames(manifest: Manifest, videos: Sequence[Video], config: Any) -> Frames:

@@ -1,1 +1,1 @@
-"""Video files to batches: reading, clip sampling, augmentation, manifests, recipes."""
+"""Video files to batches: reading, clip sampling, augmentation, manifests."""

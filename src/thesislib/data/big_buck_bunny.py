@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -31,11 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thesislib.config import data_root
 from thesislib.data.checking import in_parallel
 from thesislib.data.containers import converter, probe
-from thesislib.data.manifest import Manifest, Video, write_atomic, write_manifest
+from thesislib.data.manifest import Manifest, Video, write_manifest
 from thesislib.errors import ThesisError, VideoError
+from thesislib.files import replacing, write_json
+from thesislib.places import data_root
 
 NAME = "big_buck_bunny"
 PACKAGE = "moviepy==2.2.1"
@@ -73,7 +73,7 @@ def prepare(
     """Fetches the film, finds its shots and writes them; goes on where a killed call stopped.
 
     Args:
-        root: Folder of the data sets; default :func:`thesislib.config.data_root`.
+        root: Folder of the data sets; default :func:`thesislib.places.data_root`.
         size: Short side of the shots in pixels, even.
         jobs: Threads; default one a core.
         progress: Show bars on stderr.
@@ -173,10 +173,8 @@ def download(folder: Path) -> None:
                 f"setuptools are installed, or put "
                 f"{ARCHIVE} into {folder} yourself."
             )
-        # From the scratch folder, which may be another disk, in two steps: never half a file.
-        partial = folder / f".{ARCHIVE}.part"
-        shutil.copyfile(fetched, partial)
-        os.replace(partial, folder / ARCHIVE)
+        with replacing(folder / ARCHIVE) as partial:  # the scratch folder may be another disk
+            shutil.copyfile(fetched, partial)
 
 
 def unpack_film(archive: Path, film: Path) -> None:
@@ -205,10 +203,12 @@ def _copy_film(packed: IO[bytes], film: Path) -> bool:
         names = [n for n in inner.namelist() if n.endswith("/" + FILM)]
         if not names:
             return False
-        partial = film.with_name(f".{film.name}.part")
-        with inner.open(names[0]) as source, partial.open("wb") as goal:
+        with (
+            replacing(film) as partial,
+            inner.open(names[0]) as source,
+            partial.open("wb") as goal,
+        ):
             shutil.copyfileobj(source, goal)
-    os.replace(partial, film)
     return True
 
 
@@ -230,7 +230,7 @@ def _shots(film: Path, notes: Path, progress: bool) -> list[tuple[int, int]]:
     cuts = find_cuts(distances)
     edges = [0, *cuts, len(distances)]
     shots = list(pairwise(edges))
-    write_atomic(notes, json.dumps({"settings": settings, "shots": shots}) + "\n")
+    write_json(notes, {"settings": settings, "shots": shots})
     return shots
 
 
@@ -298,8 +298,12 @@ def write_shot(film: Path, first: int, end: int, goal: Path, size: int) -> Path:
     """
     import av
 
-    partial, convert = goal.with_name(f".{goal.name}.part"), converter()
-    with av.open(str(film)) as source, av.open(str(partial), "w", format="mp4") as sink:
+    convert = converter()
+    with (
+        replacing(goal) as partial,
+        av.open(str(film)) as source,
+        av.open(str(partial), "w", format="mp4") as sink,
+    ):
         stream = source.streams.video[0]
         stream.codec_context.thread_count = 1
         assert stream.average_rate and stream.time_base
@@ -320,5 +324,4 @@ def write_shot(film: Path, first: int, end: int, goal: Path, size: int) -> Path:
                 small.pict_type = 0  # the encoder chooses its own key frames
                 sink.mux(out.encode(small))
         sink.mux(out.encode())
-    os.replace(partial, goal)
     return goal

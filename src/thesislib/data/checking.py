@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from thesislib.data.containers import VideoInfo, probe
-from thesislib.data.manifest import write_atomic
 from thesislib.errors import VideoError
+from thesislib.files import write_text
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -65,7 +65,7 @@ def check_files(
             file.close()
     if notes is not None:
         # In order of name, so that an interrupted run leaves the same file as an undisturbed one.
-        write_atomic(notes, "".join(_note(s, findings[s]) for s in sorted(set(stamps))))
+        write_text(notes, "".join(_note(s, findings[s]) for s in sorted(set(stamps))))
     return [findings[stamp] for stamp in stamps]
 
 

@@ -12,12 +12,6 @@ from numpy.typing import NDArray
 from thesislib.errors import ThesisError
 
 Indices = NDArray[np.int64]
-SHORT_POLICIES = ("drop", "pad")
-
-
-def clip_span(num_seq: int, seq_len: int, stride: int) -> int:
-    """Raw frames that a clip covers: N * T * stride."""
-    return num_seq * seq_len * stride
 
 
 def is_long_enough(n_frames: int, span: int) -> bool:

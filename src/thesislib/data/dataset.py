@@ -14,23 +14,14 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
+from thesislib.clip_config import ClipConfig
 from thesislib.data import clips
-from thesislib.data.loader import EpochSampler, Key, make_loader
+from thesislib.data.loader import Key
 from thesislib.data.manifest import Manifest
 from thesislib.data.reader import Frames
 from thesislib.data.transforms import CROPS, Transform
-from thesislib.data.video_dataset import ClipSettings as ClipSettings
 from thesislib.data.video_dataset import Item, VideoDataset
-from thesislib.data.video_dataset import clip_settings as clip_settings
 from thesislib.errors import ThesisError
-
-__all__ = [
-    "ClipDataset",
-    "EpochSampler",
-    "View",
-    "WindowDataset",
-    "make_loader",
-]
 
 
 class View(NamedTuple):
@@ -44,22 +35,23 @@ class View(NamedTuple):
 class ClipDataset(VideoDataset):
     """One clip a video, at a random place when training, in the middle otherwise; or two views.
 
-    With ``settings.views == 2`` an item holds two clips of its video for contrastive learning
+    With ``config.views == 2`` an item holds two clips of its video for contrastive learning
     (thesis 4.4.2), each with a crop, flip, colour and blur of its own, and a window of time of its
     own unless ``one_window`` puts both into one. They are drawn also when not training, but from
     the generator of epoch 0, so that every validation pass sees the same.
 
     Args:
         manifest: The videos.
-        settings: What a clip is.
+        config: What a clip is; ``streams`` says what it holds.
         train: Random start and augmentation; ``False``: middle clip, centre crop (of one view).
         repeat: Clips of each video in an epoch, for very small data sets.
+        backend: See :func:`thesislib.data.reader.open_video`.
 
     Items:
         ``video`` (N, 3, T, size, size) float32, of two views (2, N, 3, T, size, size); ``label``
         int64, -1 without one; ``index`` int64, the place of the video in the manifest; ``source``
         int64, the place of its group among the manifest's sorted groups (a video without a group
-        counts by its own path). With ``modality="flow"`` the video is its flow; with ``"both"``
+        counts by its own path). For ``flow`` the video is its flow; for ``both``
         there is also ``flow``, of the same shape, frames, crop, flip and colours. The same seed,
         epoch and index show the same clip in every modality.
 
@@ -68,10 +60,16 @@ class ClipDataset(VideoDataset):
     """
 
     def __init__(
-        self, manifest: Manifest, settings: ClipSettings, *, train: bool, repeat: int = 1
+        self,
+        manifest: Manifest,
+        config: ClipConfig,
+        *,
+        train: bool,
+        repeat: int = 1,
+        backend: str = "auto",
     ) -> None:
-        super().__init__(manifest, settings, train or settings.views == 2)
-        self.light = Transform(settings.augment.light(), settings.size, train=True)
+        super().__init__(manifest, config, config.streams, train or config.views == 2, backend)
+        self.light = Transform(config.augment.light(), config.size, train=True)
         self.train = train
         self.repeat = repeat
 
@@ -110,18 +108,18 @@ class ClipDataset(VideoDataset):
 
     def views(self, number: int, epoch: int, index: int) -> list[View]:
         """What the key ``(epoch, index)`` draws for the video at this place in the manifest."""
-        settings, length = self.settings, self.manifest.videos[number].n_frames
-        if settings.views == 1:
-            rng = np.random.default_rng([settings.seed, epoch, index])
-            pick = clips.random_start(length, settings.span, rng) if self.train else None
-            start = clips.centre_start(length, settings.span) if pick is None else pick
+        config, length = self.config, self.manifest.videos[number].n_frames
+        if config.views == 1:
+            rng = np.random.default_rng([config.seed, epoch, index])
+            pick = clips.random_start(length, config.span, rng) if self.train else None
+            start = clips.centre_start(length, config.span) if pick is None else pick
             return [View(start, self.transform, rng)]
-        rng = np.random.default_rng([settings.seed, epoch if self.train else 0, index])
-        starts = [clips.random_start(length, settings.span, rng) for _ in range(2)]
-        if together := rng.random() < settings.one_window:
+        rng = np.random.default_rng([config.seed, epoch if self.train else 0, index])
+        starts = [clips.random_start(length, config.span, rng) for _ in range(2)]
+        if together := rng.random() < config.one_window:
             starts[1] = starts[0]
-        heavy = rng.random(2) < settings.heavy
-        if settings.heavy < 1 and together:
+        heavy = rng.random(2) < config.heavy
+        if config.heavy < 1 and together:
             heavy = np.arange(2) == rng.integers(2)
         # A generator each: how much the first view draws is nothing to the second.
         return [
@@ -142,7 +140,8 @@ class WindowDataset(VideoDataset):
 
     Args:
         manifest: The videos.
-        settings: What a window is; with ``short="pad"`` no test video is lost.
+        config: What a window is; ``modality`` says what it shows; with ``short="pad"`` no test
+            video is lost.
         hop: Blocks from one window to the next; default N // 2 (as released for UCF101: 4 of 8),
             of a single block half of it.
         hop_frames: Raw frames from one window to the next, in the place of ``hop``.
@@ -152,38 +151,40 @@ class WindowDataset(VideoDataset):
         crops: Views of each window, one item each: 1 (centre, as large as it gets), 5 (centre and
             corners), 10 (these and their mirror images), see
             :func:`thesislib.data.transforms.view_box`.
+        backend: See :func:`thesislib.data.reader.open_video`.
 
     Items:
-        Those of :class:`ClipDataset` with one view, whatever the settings say; ``window`` int64,
+        Those of :class:`ClipDataset` with one view, whatever ``views`` says; ``window`` int64,
         its number in the video; ``crop`` int64, which of the crops.
     """
 
     def __init__(
         self,
         manifest: Manifest,
-        settings: ClipSettings,
+        config: ClipConfig,
         *,
         hop: int | None = None,
         hop_frames: int | None = None,
         max_windows: int = 0,
         one_random: bool = False,
         crops: int = 1,
+        backend: str = "auto",
     ) -> None:
         if crops not in CROPS:
             raise ThesisError(f"There are no {crops} test crops: choose one of 1, 5 and 10.")
-        super().__init__(manifest, settings, augmented=False)
+        super().__init__(manifest, config, config.modality, augmented=False, backend=backend)
         self.crops = crops
         self._last: dict[bool, tuple[tuple[int, int], Frames]] = {}
         if hop_frames is None:
-            blocks = None if hop is None else hop * settings.seq_len * settings.stride
-            hop_frames = settings.hop if blocks is None else blocks
+            blocks = None if hop is None else hop * config.seq_len * config.stride
+            hop_frames = config.hop if blocks is None else blocks
         self.windows: list[tuple[int, int, int]] = []  # place in the manifest, window, start
         for number in self.videos:
             length = manifest.videos[number].n_frames
-            starts = clips.window_starts(length, settings.span, hop_frames)
+            starts = clips.window_starts(length, config.span, hop_frames)
             if one_random:
-                rng = np.random.default_rng([settings.seed, 1, number])
-                starts = np.array([clips.random_start(length, settings.span, rng)])
+                rng = np.random.default_rng([config.seed, 1, number])
+                starts = np.array([clips.random_start(length, config.span, rng)])
             elif max_windows and len(starts) > max_windows:
                 chosen = np.linspace(0, len(starts) - 1, max_windows).round().astype(int)
                 starts = starts[chosen]
@@ -201,7 +202,7 @@ class WindowDataset(VideoDataset):
         def load(place: int) -> Item:
             number, window, start = self.windows[place // self.crops]
             crop = place % self.crops
-            rng = np.random.default_rng([self.settings.seed, 0, place])
+            rng = np.random.default_rng([self.config.seed, 0, place])
             cut = partial(self.transform, view=crop if self.crops > 1 else None)
             return {
                 **self.streams(self.raw(number, [start])[0], rng, cut),
@@ -221,3 +222,23 @@ class WindowDataset(VideoDataset):
         if flow not in self._last or self._last[flow][0] != key:
             self._last[flow] = key, super()._read(number, indices, flow)
         return self._last[flow][1]
+
+
+def training_clips(manifest: Manifest, config: ClipConfig) -> ClipDataset:
+    """Clips of the training split: one a video and epoch, more of a small set."""
+    return ClipDataset(manifest.select(split="train"), config, train=True).at_least(
+        config.min_clips
+    )
+
+
+def validation_clips(manifest: Manifest, config: ClipConfig) -> ClipDataset | None:
+    """The middle clip of each validation video; ``None`` where no such video can be used."""
+    try:
+        return ClipDataset(manifest.select(split="val"), config, train=False)
+    except ThesisError:  # none there, or none long enough: training goes on without
+        return None
+
+
+def clips_of(manifest: Manifest, config: ClipConfig) -> tuple[ClipDataset, ClipDataset | None]:
+    """What training needs: clips of the training split, and of the validation split if it can."""
+    return training_clips(manifest, config), validation_clips(manifest, config)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thesislib.data.checking import check_files
-from thesislib.data.clips import clip_span, is_long_enough
+from thesislib.data.clips import is_long_enough
 from thesislib.data.containers import VideoInfo
 from thesislib.data.flow_files import flow_report
 from thesislib.data.manifest import SPLITS, Manifest
@@ -85,7 +85,7 @@ def doctor(
         "sizes": _counted(f"{v.width}x{v.height}" for v in videos),
         "dropped": {
             f"{n}x{t} stride {stride}": {
-                s: sum(not is_long_enough(v.n_frames, clip_span(n, t, stride)) for v in rows)
+                s: sum(not is_long_enough(v.n_frames, n * t * stride) for v in rows)
                 for s, rows in splits.items()
             }
             for n, t, stride in choices

@@ -11,8 +11,9 @@ import csv
 import io
 from collections.abc import Mapping
 
-from thesislib.data.manifest import Manifest, write_atomic
+from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
+from thesislib.files import write_text
 
 FAILURES_FILE = "failures.csv"
 
@@ -30,7 +31,7 @@ def write_failures(manifest: Manifest, frames: Mapping[str, int]) -> None:
     for video in manifest.videos:
         known = video.path in frames
         writer.writerow((video.path, f"{frames[video.path] / video.fps:.6g}" if known else ""))
-    write_atomic(manifest.root / FAILURES_FILE, text.getvalue())
+    write_text(manifest.root / FAILURES_FILE, text.getvalue())
 
 
 def read_failures(manifest: Manifest) -> dict[str, int]:

@@ -11,8 +11,6 @@ The files lie beside the videos; see :mod:`thesislib.data.flow_files`.
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -27,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thesislib.config import FlowConfig
+from thesislib.clip_config import FlowConfig
 from thesislib.data.checking import in_parallel
 from thesislib.data.flow_files import (
     FOLDER,
@@ -41,15 +39,16 @@ from thesislib.data.flow_files import (
     member,
     read_note,
 )
-from thesislib.data.manifest import Manifest, Video, sole_writer, write_atomic
-from thesislib.data.reader import open_video
+from thesislib.data.manifest import Manifest, Video, sole_writer
+from thesislib.data.reader import Frames, open_video
 from thesislib.errors import ThesisError, VideoError
+from thesislib.files import replacing, write_json, write_text
 
-Frames = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 
 README_FILE = "README.md"
 PIECE = 256  # frames decoded at a time
+AGAIN = "free some space, then run the same command again."
 DEPARTURES = {
     "tvl1": "",
     "tvl1_fast": "TV-L1 with 3 scales, 3 warps and epsilon 0.02: a quarter of the time at 64 px",
@@ -157,7 +156,7 @@ def compute_flow(
     if jobs is not None and jobs < 1:
         raise ThesisError(f"jobs={jobs}: give 1 or more threads.")
     folder = manifest.root / FOLDER
-    with sole_writer(folder, "free some space, then run the same command again."):
+    with sole_writer(folder, AGAIN):
         note = _claim(manifest, config, force)
         return _fill(manifest, config, note, jobs, progress)
 
@@ -174,13 +173,13 @@ def _claim(manifest: Manifest, config: FlowConfig, force: bool) -> dict[str, Any
     (folder / NOTE_FILE).unlink(missing_ok=True)
     for old in folder.rglob(f"*{SUFFIX}"):
         old.unlink()
-    write_atomic(folder / README_FILE, _readme(note))
+    write_text(folder / README_FILE, _readme(note))
     _write_note(folder, note)
     return note
 
 
 def _write_note(folder: Path, note: Mapping[str, Any]) -> None:
-    write_atomic(folder / NOTE_FILE, json.dumps(note, indent=2, ensure_ascii=False) + "\n")
+    write_json(folder / NOTE_FILE, note)
 
 
 def _fill(
@@ -188,8 +187,6 @@ def _fill(
 ) -> dict[str, Any]:
     """Computes what is missing."""
     folder = manifest.root / FOLDER
-    for partial in folder.rglob(f".*{SUFFIX}.part"):  # left by a kill
-        partial.unlink()
     todo = [v for v in manifest.videos if not is_whole(flow_file(manifest, v), v)]
     stop = Event()
 
@@ -239,25 +236,24 @@ def _fill(
 def _compute_one(manifest: Manifest, video: Video, config: FlowConfig, stop: Event) -> None:
     """Writes the flow of one video, whole or not at all."""
     goal = flow_file(manifest, video)
-    partial = goal.with_name(f".{goal.name}.part")
     reader = open_video(manifest.file(video))
-    goal.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with replacing(goal, AGAIN) as partial:
         # What np.savez_compressed writes, member by member, so that a film needs no more memory
         # than one piece of it.
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
             for first in range(0, video.n_frames - 1, PIECE - 1):
+                if stop.is_set():
+                    break
                 last = min(first + PIECE, video.n_frames)
                 frames = reader.frames(np.arange(first, last))
                 for k, vectors in enumerate(_vectors(frames, config.algorithm), first):
                     if stop.is_set():
-                        return
+                        break
                     with archive.open(member(k) + ".npy", "w") as file:
                         field = quantise(vectors, config.bound)
                         np.lib.format.write_array(file, field, allow_pickle=False)
-        os.replace(partial, goal)
-    finally:
-        partial.unlink(missing_ok=True)
+        if stop.is_set():  # half a film
+            partial.unlink()
 
 
 def _describe(manifest: Manifest, config: FlowConfig) -> dict[str, Any]:

@@ -21,11 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thesislib.config import FlowConfig
+from thesislib.clip_config import FlowConfig
 from thesislib.data.manifest import Manifest, Video
+from thesislib.data.reader import Frames
 from thesislib.errors import ThesisError
-
-Frames = NDArray[np.uint8]
 
 FOLDER = "flow"
 NOTE_FILE = "flow.json"

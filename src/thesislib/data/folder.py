@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thesislib.config import data_root
 from thesislib.data.checking import check_files, printable
 from thesislib.data.containers import VIDEO_SUFFIXES, VideoInfo
 from thesislib.data.manifest import (
@@ -26,6 +25,8 @@ from thesislib.data.manifest import (
 )
 from thesislib.data.splits import draw_splits, group_of
 from thesislib.errors import ThesisError
+from thesislib.files import replacing
+from thesislib.places import data_root
 
 NOTES_FILE = "checked.jsonl"
 SHOWN = 30  # skipped files named on the screen; all are named in dataset.json
@@ -74,7 +75,7 @@ def prepare_folder(
     Args:
         path: Folder or csv.
         name: Name of the data set.
-        root: Folder of the data sets; default :func:`thesislib.config.data_root`.
+        root: Folder of the data sets; default :func:`thesislib.places.data_root`.
         full_check: Decode every frame once. It finds truncated files, which a look at the header
             does not always do.
         val: Share of the groups for validation.
@@ -284,10 +285,8 @@ def _copied(candidate: Candidate, target: Path) -> str:
         relative = Path(f"{mark}-{relative.name}")
     goal = target / "videos" / relative
     if not goal.is_file() or goal.stat().st_size != candidate.path.stat().st_size:
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        partial = goal.with_name(f".{goal.name}.part")
-        shutil.copyfile(candidate.path, partial)
-        os.replace(partial, goal)
+        with replacing(goal) as partial:
+            shutil.copyfile(candidate.path, partial)
     return (Path("videos") / relative).as_posix()
 
 

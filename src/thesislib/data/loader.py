@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 Key = tuple[int, int]
 
@@ -20,7 +21,6 @@ class EpochSampler(Sampler[Key]):
         length: Number of items.
         shuffle: Draw the order, or keep it.
         seed: Of the order.
-        epoch_of: Asked for the epoch at the start of every pass, instead of :meth:`set_epoch`.
         share: ``(rank, count)``: which process of how many this one is. All draw the same order
             and each takes every ``count``-th key of it.
     """
@@ -30,13 +30,11 @@ class EpochSampler(Sampler[Key]):
         length: int,
         shuffle: bool,
         seed: int = 0,
-        epoch_of: Callable[[], int] | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> None:
         self.length = length
         self.shuffle = shuffle
         self.seed = seed
-        self.epoch_of = epoch_of
         self.rank, self.count = share
         self.epoch = 0
         self.skip = 0
@@ -54,13 +52,35 @@ class EpochSampler(Sampler[Key]):
         return max(self.length - self.skip, 0) // self.count
 
     def __iter__(self) -> Iterator[Key]:
-        epoch = self.epoch_of() if self.epoch_of is not None else self.epoch
         order = np.arange(self.length)
         if self.shuffle:
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
         last = self.skip + len(self) * self.count  # the same number of items for each process
         for index in order[self.skip + self.rank : last : self.count].tolist():
-            yield epoch, index
+            yield self.epoch, index
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A batch of items: tensors of one shape are stacked, dictionaries collated, the rest listed.
+
+    So features of unequal lengths, sentences and times stay as they are, one entry an item.
+    """
+    batch: dict[str, Any] = {}
+    for name, first in items[0].items():
+        values = [item[name] for item in items]
+        if isinstance(first, Mapping):
+            batch[name] = collate(values)
+        elif all(isinstance(v, Tensor) and v.shape == first.shape for v in values):
+            batch[name] = default_collate(values)  # into shared memory, from a worker
+        else:
+            batch[name] = values
+    return batch
+
+
+def items_in(batch: Mapping[str, Any]) -> int:
+    """How many items a batch has, by its first value."""
+    first = next(iter(batch.values()))
+    return items_in(first) if isinstance(first, Mapping) else len(first)
 
 
 def make_loader(
@@ -71,38 +91,35 @@ def make_loader(
     num_workers: int = 0,
     seed: int = 0,
     drop_last: bool | None = None,
-    epoch_of: Callable[[], int] | None = None,
     context: str | None = None,
-    pin_memory: bool = False,
     share: tuple[int, int] = (0, 1),
 ) -> DataLoader[Any]:
     """A loader whose ``sampler`` takes :meth:`EpochSampler.set_epoch`.
 
     Args:
-        dataset: Clips or windows.
+        dataset: Its items are dictionaries, see :func:`collate`; a ``collate`` of its own wins.
         batch_size: Lowered to this process's share of the data set, so that a tiny one gives one
             batch.
         shuffle: Draw the order anew each epoch.
         num_workers: Processes that decode; they live as long as the loader. 0: none.
         seed: Of the order.
         drop_last: Leave out the last, smaller batch; default: when shuffling.
-        epoch_of: See :class:`EpochSampler`.
         context: ``fork`` or ``spawn``; default: the platform's.
-        pin_memory: For copies to a GPU.
         share: See :class:`EpochSampler`.
     """
     length = len(dataset)  # type: ignore[arg-type]  # torch's Dataset does not declare it
     return DataLoader(
         dataset,
         batch_size=max(1, min(batch_size, length // share[1])),
-        sampler=EpochSampler(length, shuffle, seed, epoch_of, share),
+        sampler=EpochSampler(length, shuffle, seed, share),
         num_workers=num_workers,
         drop_last=shuffle if drop_last is None else drop_last,
         persistent_workers=num_workers > 0,
         worker_init_fn=_start_worker,
         multiprocessing_context=context if num_workers else None,
         prefetch_factor=2 if num_workers else None,
-        pin_memory=pin_memory,
+        collate_fn=getattr(dataset, "collate", collate),
+        pin_memory=torch.cuda.is_available(),  # copies to a GPU then run beside the computation
     )
 
 

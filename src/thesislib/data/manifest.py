@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from thesislib.config import data_root
 from thesislib.errors import ThesisError
+from thesislib.files import sweep, write_json, write_text
+from thesislib.places import data_root
 
 try:
     import fcntl
@@ -138,6 +138,12 @@ class Manifest:
             )
         return dataclasses.replace(self, videos=tuple(keep), class_names=self.classes)
 
+    def with_labels(self, share: float, seed: int = 0) -> Manifest:
+        """With a share of its training videos (see :meth:`select`); the other splits stay whole."""
+        kept = {video.path for video in self.select("train", share=share, seed=seed).videos}
+        videos = tuple(v for v in self.videos if v.split != "train" or v.path in kept)
+        return dataclasses.replace(self, videos=videos, class_names=self.classes)
+
 
 def _balanced(videos: list[Video], count: Callable[[int], int], seed: int) -> list[Video]:
     """``count(n)`` of the n videos of each class."""
@@ -162,18 +168,6 @@ def _rows_as_text(videos: Iterable[Video]) -> str:
     return text.getvalue()
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Writes a text file so that a kill at any moment leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A fixed name: what a kill leaves behind is overwritten by the next call.
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
 @contextlib.contextmanager
 def sole_writer(folder: Path, remedy: str) -> Iterator[None]:
     """Holds the folder's lock; the system frees it however the process ends.
@@ -192,6 +186,7 @@ def sole_writer(folder: Path, remedy: str) -> Iterator[None]:
                     raise ThesisError(
                         f"{folder} is being written by another process: wait until it has finished."
                     ) from None
+            sweep(folder)
             yield
     except OSError as error:
         raise ThesisError(
@@ -218,10 +213,9 @@ def write_manifest(manifest: Manifest) -> Path:
             raise ThesisError(f"{video.path} is listed twice in the data set {manifest.name!r}.")
         seen.add(video.path)
     info = {**manifest.info, "name": manifest.name, "fingerprint": manifest.fingerprint}
-    text = json.dumps(info, indent=2, sort_keys=True, ensure_ascii=False)
-    write_atomic(manifest.root / INFO_FILE, text + "\n")
+    write_json(manifest.root / INFO_FILE, info, sort_keys=True)
     path = manifest.root / MANIFEST_FILE
-    write_atomic(path, _rows_as_text(manifest.videos))
+    write_text(path, _rows_as_text(manifest.videos))
     return path
 
 
@@ -230,7 +224,7 @@ def read_manifest(name_or_path: str | Path, root: str | Path | None = None) -> M
 
     Args:
         name_or_path: ``"synthetic"``, or the path of the folder or of the csv.
-        root: Folder that holds the data sets; default :func:`thesislib.config.data_root`.
+        root: Folder that holds the data sets; default :func:`thesislib.places.data_root`.
 
     Raises:
         ThesisError: It is not there (the remedy is named), or a row cannot be read.

@@ -87,7 +87,7 @@ def prepare_listed(
         annotations: Folder of the split files; default somewhere in ``path``.
         split: Number of the official split, 1 to 3 (UCF101, HMDB51).
         name: Name of the data set; default the recipe's, with the number of a split beyond 1.
-        root: Folder of the data sets; default :func:`thesislib.config.data_root`.
+        root: Folder of the data sets; default :func:`thesislib.places.data_root`.
         full_check: Decode every frame (an hour for UCF101), instead of reading the containers.
         val: Share of the training groups set aside for validation; 0 keeps the list whole.
         seed: Of that draw.

@@ -23,7 +23,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from thesislib.config import choose
 from thesislib.data.containers import (
     SLACK,
     VIDEO_SUFFIXES,
@@ -36,7 +35,7 @@ from thesislib.data.containers import (
     probe,
     pyav,
 )
-from thesislib.errors import ThesisError, VideoError
+from thesislib.errors import ThesisError, VideoError, choose
 
 __all__ = ["VIDEO_SUFFIXES", "Reader", "VideoInfo", "open_video", "probe"]
 

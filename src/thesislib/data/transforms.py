@@ -33,10 +33,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from thesislib.config import Augment
+from thesislib.clip_config import Augment
+from thesislib.data.reader import Frames
 from thesislib.errors import ThesisError
 
-Frames = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # top, left, height, width
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -98,8 +98,8 @@ class Transform:
     ) -> Frames:
         """All steps but the last: (L, H, W, 3), or flow (L, H, W, 2), to (L, size, size, 3).
 
-        Flow gets its third channel here (see :class:`thesislib.config.Augment`). Its vectors are
-        not rescaled with the picture, as released.
+        Flow gets its third channel here (see :class:`thesislib.clip_config.Augment`). Its
+        vectors are not rescaled with the picture, as released.
         """
         options, length = self.augment, len(frames)
         height, width = frames.shape[1:3]

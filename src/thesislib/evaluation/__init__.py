@@ -1,41 +1,31 @@
-"""Evaluation protocols: an encoder and a data set in, a dictionary of metrics out.
+"""Evaluation protocols: what an encoder gives and what is true in, scores out.
 
-Every result counts the videos ``evaluated`` and ``skipped``. An encoder is any module with
-``encode(batch) -> (B, D)``, where ``batch["video"]`` is ``(B, N, 3, T, H, W)``. Frozen features
-take three lines::
+They know no method. An encoder is any module with ``encode(batch) -> (B, D)``, where
+``batch["video"]`` is ``(B, N, 3, T, H, W)``. Rows of features or predictions, one a video, are
+:class:`~thesislib.evaluation.scores.PerVideo`; what is measured of them are
+:class:`~thesislib.evaluation.scores.Scores`, which count the videos evaluated and skipped and are
+put together by ``|``. Frozen features take a few lines::
 
     train, test = (extract(model, manifest.select(split=s), config) for s in ("train", "test"))
-    linear_probe(train, test)["probe_top1"]
-    sgd_probe(train, test)["sgd_probe_top1"]  # as CoCLR was released
-    nonlinear_probe(train, test)["nonlinear_top1"]
-    retrieval(test, train)["retrieval_r1"]  # r5, r10, r20, r50: test videos query training videos
+    scores = accuracy(linear_probe(train, test), "probe_top1")
+    scores |= accuracy(nonlinear_probe(train, test), "nonlinear_top1")
+    scores |= retrieval(test, train)  # R@1, 5, 10, 20, 50: test videos query training videos
+    scores.metrics
 
-* ``features``: windows, crops and the protocols of test time. ``crops`` is 1, 5 or 10;
-  ``protocol`` is ``full`` (no video is lost, nothing is augmented) or what was released for a
-  method: ``as_released`` (MemDPC), ``as_released_dpc``, ``as_released_coclr``.
+* ``features``: windows and crops of test time. ``crops`` is 1, 5 or 10; a
+  :class:`~thesislib.evaluation.features.TestView` says how videos are seen. In ``FULL`` none is
+  lost and nothing is augmented.
 * ``linear_probe``, ``nonlinear_probe``, ``retrieval``: frozen features, as above.
 * ``finetune``: the whole network, for models with ``classifier(classes, dropout)``::
 
     config = FinetuneConfig.preset("small").override({"crops": 10})
-    classifier = model.classifier(len(manifest.classes), config.dropout)
-    finetune(classifier, manifest, config, method="mine")["finetune_top1"]
-
-* ``data_efficiency``: the same with 10, 20, 50 and 100 % of the labels::
-
-    config = FinetuneConfig.preset("small").override({"per_class": 0})
-    data_efficiency(model, manifest, config, method="mine")["data_efficiency"]
+    build = partial(model.classifier, len(manifest.classes), config.dropout)
+    tuned, scores = finetune(build, manifest, config, name="mine", view=FULL)
 
 * ``fusion``: two streams from the probabilities that fine-tuning left in its run folders::
 
-    rgb, flow = load_probabilities(rgb_run.path), load_probabilities(flow_run.path)
-    fuse([rgb, flow])["fusion_top1"]
-
-* ``unintentional``: before, across or after the moment an action fails, for models with
-  ``predicted_and_true(batch)``, on ``synthetic_oops`` or data with a ``failures.csv``::
-
-    config = UnintentionalConfig.preset("small")
-    unintentional_probe(model, manifest, config)["oops_probe_top1"]
-    unintentional_finetune(model, manifest, config, method="mine")["oops_finetune_top1"]
+    rgb, flow = load_rows(rgb_run.path), load_rows(flow_run.path)
+    accuracy(fuse([rgb, flow]), "fusion_top1").metrics
 
 * ``index``: features of every video of a data set, with what they were made of; look-up by cosine::
 

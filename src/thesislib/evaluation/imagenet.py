@@ -7,19 +7,18 @@ nothing of the order of frames. It is labelled as the departure it is.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from thesislib.config import RunConfig
-from thesislib.data.dataset import make_loader
+from thesislib.clip_config import ClipConfig, one_view
+from thesislib.data.dataset import ClipDataset
+from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features
-from thesislib.evaluation.finetune import clips
+from thesislib.evaluation.scores import PerVideo
 
 
 def imagenet_network() -> Any:
@@ -42,8 +41,8 @@ def imagenet_network() -> Any:
 
 
 def imagenet_features(
-    manifest: Manifest, config: RunConfig, frames: int = 4, side: int = 96
-) -> Features:
+    manifest: Manifest, config: ClipConfig, frames: int = 4, side: int = 96
+) -> PerVideo:
     """Mean ImageNet feature of evenly spaced frames of the middle clip of every video.
 
     Args:
@@ -56,7 +55,7 @@ def imagenet_features(
         float32 ``(V, 1280)``.
     """
     network = imagenet_network()
-    dataset = clips(manifest, replace(config, views=1), train=False)
+    dataset = ClipDataset(manifest, one_view(config), train=False)
     rows, labels, videos = [], [], []
     with torch.no_grad():
         for batch in make_loader(dataset, 16, shuffle=False, num_workers=config.num_workers):
@@ -70,4 +69,4 @@ def imagenet_features(
             videos += batch["index"].tolist()
     values = np.concatenate(rows).astype(np.float32)
     names = tuple(manifest.videos[v].path for v in videos)
-    return Features(values, np.array(labels), np.array(videos), dataset.report, names)
+    return PerVideo(values, np.array(labels), np.array(videos), dataset.report, names)

@@ -26,14 +26,14 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from thesislib.checkpoint import commit, write_json
-from thesislib.config import RunConfig
-from thesislib.data.dataset import clip_settings
+from thesislib.checkpoint import commit
+from thesislib.clip_config import ClipConfig
 from thesislib.data.manifest import Manifest, Video
-from thesislib.data.transforms import CROP_SHARE, IMAGENET_MEAN, IMAGENET_STD
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import PROTOCOLS, extract, unit
+from thesislib.evaluation.features import extract, preprocessing
 from thesislib.evaluation.retrieval import nearest
+from thesislib.evaluation.scores import unit
+from thesislib.files import replacing, sweep, write_json
 
 FEATURES, NOTE = "features.safetensors", "index.json"
 FORMAT = 1
@@ -182,17 +182,12 @@ class FeatureIndex:
             ThesisError: The folder holds something else, or cannot be written.
         """
         folder = Path(folder).expanduser()
-        file, temporary = folder / FEATURES, folder / f".{FEATURES}.part"
         note = self.note()
         tensors = {_tensor(i): np.ascontiguousarray(s.values) for i, s in enumerate(self.streams)}
         check_target(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file({**tensors, "labels": self.labels}, temporary, {"note": json.dumps(note)})
-            os.replace(temporary, file)
-        except Exception as error:  # the library has its own for a full disk
-            temporary.unlink(missing_ok=True)
-            raise ThesisError(f"{folder} cannot be written ({error}): free some space.") from None
+        sweep(folder)
+        with replacing(folder / FEATURES) as partial:
+            save_file({**tensors, "labels": self.labels}, partial, {"note": json.dumps(note)})
         write_json(folder / NOTE, note)
         return folder
 
@@ -256,7 +251,7 @@ def check_target(folder: Path) -> None:
 
 
 def build_index(
-    model: Any, manifest: Manifest, config: RunConfig, crops: int = 1, run: str = ""
+    model: Any, manifest: Manifest, config: ClipConfig, crops: int = 1, run: str = ""
 ) -> FeatureIndex:
     """Encodes every video of a manifest, whatever its split.
 
@@ -280,7 +275,7 @@ def build_index(
         weights=weights_hash(model),
         settings=config.hash(),
         crops=crops,
-        preprocessing=_preprocessing(config, crops),
+        preprocessing=preprocessing(config, crops),
     )
     used = set(found.videos.tolist())
     name, dirty = commit()
@@ -335,35 +330,3 @@ def weights_hash(model: torch.nn.Module) -> str:
 def _tensor(stream: int) -> str:
     """Name of a stream's tensor: values, values2, ..."""
     return f"values{stream + 1}" if stream else "values"
-
-
-def _preprocessing(config: RunConfig, crops: int) -> dict[str, Any]:
-    """What an encoder sees of a video, for people who use the features without our code."""
-    test = PROTOCOLS["full"].apply(clip_settings(config))
-    side = test.augment.crop_size
-    if crops == 1:
-        crop = f"centre square of {side} pixels at most" if side else "largest centre square"
-    else:
-        share = f"{side} pixels" if side else f"{CROP_SHARE:g} of the short side"
-        crop = f"squares of {share}: centre and corners" + (", also mirrored" * (crops == 10))
-    seen: dict[str, Any] = {
-        "modality": config.modality,
-        "channels": "RGB" if config.modality == "rgb" else test.augment.flow_channels,
-        "frames_per_window": test.num_seq * test.seq_len,
-        "blocks_per_window": test.num_seq,
-        "stride_raw_frames": test.stride,
-        "frames_per_second": "fps of the video / stride_raw_frames",
-        "raw_frames_per_window": test.span,
-        "raw_frames_between_windows": test.hop,
-        "windows": "all, averaged",
-        "short_videos": "padded with the last frame",
-        "crops": crops,
-        "crop": crop,
-        "size_pixels": test.size,
-        "interpolation": test.augment.interpolation,
-        "scale": "[0, 1]",
-        "mean": list(IMAGENET_MEAN) if test.augment.normalise else [0, 0, 0],
-        "std": list(IMAGENET_STD) if test.augment.normalise else [1, 1, 1],
-        "values": "mean of the encodings, neither centred nor normalised",
-    }
-    return seen if config.modality == "rgb" else seen | {"flow": asdict(config.flow)}

@@ -14,32 +14,29 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, accuracy, unit
+from thesislib.evaluation.scores import PerVideo, unit
 
 
-def linear_probe(train: Features, test: Features, c: float = 1.0) -> dict[str, Any]:
+def linear_probe(train: PerVideo, test: PerVideo, c: float = 1.0) -> PerVideo:
     """Logistic regression on standardised features.
 
     Args:
         train: Labelled features the classifier is fitted on.
-        test: Labelled features it is scored on.
+        test: Features it reads.
         c: Inverse strength of the L2 penalty.
 
     Returns:
-        ``probe_top1`` in ``[0, 1]``, ``hits`` (one character a test video), ``evaluated`` and
-        ``skipped`` (test videos), ``probabilities`` (:class:`Features`, ``(V, classes)``).
+        Probabilities ``(V, classes)`` of the test videos.
 
     Raises:
         ThesisError: Fewer than two classes, or features that do not fit one another.
     """
-    probabilities = read(LogisticRegression(C=c, max_iter=2000), train, test)
-    scores = accuracy(probabilities)
-    return {"probe_top1": scores.pop("top1"), **scores, "probabilities": probabilities}
+    return read(LogisticRegression(C=c, max_iter=2000), train, test)
 
 
 def sgd_probe(
-    train: Features,
-    test: Features,
+    train: PerVideo,
+    test: PerVideo,
     *,
     epochs: int = 100,
     lr: float = 1.0,
@@ -47,8 +44,8 @@ def sgd_probe(
     batch_size: int = 1024,
     milestones: tuple[int, ...] = (60, 80),
     seed: int = 0,
-) -> dict[str, Any]:
-    """A linear layer trained by SGD on stored features, as CoCLR was released (thesis 4.4.3).
+) -> PerVideo:
+    """A linear layer trained by SGD on stored features, as the thesis's was released (4.4.3).
 
     L2 norm, batch norm, linear layer (weights N(0, 0.01), bias 0); momentum 0.9; the rate falls to
     a tenth at every milestone. The released script scored the test videos every five epochs and
@@ -56,7 +53,7 @@ def sgd_probe(
 
     Args:
         train: Labelled features the layer is trained on.
-        test: Labelled features it is scored on, once.
+        test: Features it reads, once.
         epochs: Passes over ``train``.
         lr: Rate at the start.
         weight_decay: Of all parameters.
@@ -65,8 +62,7 @@ def sgd_probe(
         seed: Draws weights and order; the same seed gives the same numbers.
 
     Returns:
-        ``sgd_probe_top1`` in ``[0, 1]``, ``hits`` (one character a test video), ``evaluated`` and
-        ``skipped`` (test videos), ``probabilities`` (:class:`Features`, ``(V, classes)``).
+        Probabilities ``(V, classes)`` of the test videos.
 
     Raises:
         ThesisError: Fewer than two classes, features that do not fit one another, or settings out
@@ -95,9 +91,7 @@ def sgd_probe(
             schedule.step()
     with torch.no_grad():
         values = probe.eval()(seen).softmax(1).numpy()
-    probabilities = replace(test, values=values)
-    scores = accuracy(probabilities)
-    return {"sgd_probe_top1": scores.pop("top1"), **scores, "probabilities": probabilities}
+    return replace(test, values=values)
 
 
 def _step(probe: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, labels: Tensor) -> None:
@@ -106,7 +100,7 @@ def _step(probe: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, labels:
     optimiser.step()
 
 
-def read(classifier: Any, train: Features, test: Features) -> Features:
+def read(classifier: Any, train: PerVideo, test: PerVideo) -> PerVideo:
     """Class probabilities of ``test`` by a scikit-learn classifier fitted on ``train``.
 
     Features are standardised by the mean and deviation of ``train``. A class without a training
@@ -119,7 +113,7 @@ def read(classifier: Any, train: Features, test: Features) -> Features:
     return replace(test, values=values)
 
 
-def check(train: Features, test: Features) -> None:
+def check(train: PerVideo, test: PerVideo) -> None:
     """Refuses features that no probe can be fitted on or scored on, in one sentence."""
     if len(set(train.labels.tolist())) < 2:
         raise ThesisError("A probe needs videos of at least two classes: label the data.")
@@ -138,5 +132,5 @@ def check(train: Features, test: Features) -> None:
             )
 
 
-def _classes(train: Features, test: Features) -> int:
+def _classes(train: PerVideo, test: PerVideo) -> int:
     return 1 + int(max(train.labels.max(), test.labels.max(initial=0)))

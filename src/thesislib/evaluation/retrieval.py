@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import Features, unit
+from thesislib.evaluation.scores import PerVideo, Scores, as_hits, unit
 
 RANKS = (1, 5, 10, 20, 50)
 
@@ -29,7 +27,7 @@ def nearest(
         queries: ``(Q, D)``.
         gallery: ``(G, D)``.
         k: Neighbours a query; at most ``G``.
-        centre: Subtract each set's own mean first, as the released evaluation of CoCLR does.
+        centre: Subtract each set's own mean first, as one released evaluation does.
         chunk: Queries compared at a time, which bounds the memory: ``chunk * G`` float32.
 
     Returns:
@@ -84,39 +82,40 @@ def _largest(scores: Tensor, k: int) -> Tensor:
 
 
 def retrieval(
-    queries: Features,
-    gallery: Features,
+    queries: PerVideo,
+    gallery: PerVideo,
     ranks: tuple[int, ...] = RANKS,
     *,
     centre: bool = True,
-) -> dict[str, Any]:
+) -> Scores:
     """R@k: the share of queries with a video of their class among the k nearest.
 
     Returns:
-        ``retrieval_r1``, ``retrieval_r5``, ... in ``[0, 1]``, ``hits`` for R@1, ``neighbours``
-        int64 ``(Q, max k)``, ``evaluated`` and ``skipped``. Ranks beyond the gallery are left out.
+        ``retrieval_r1``, ``retrieval_r5``, ... and the hits of R@1. Ranks beyond the gallery are
+        left out.
+
+    Raises:
+        ThesisError: The gallery is empty, or the features do not fit one another.
     """
     ranks = tuple(k for k in ranks if k <= len(gallery.values))
     if not ranks:
         raise ThesisError("The gallery is empty: no training video could be used.")
     index = nearest(queries.values, gallery.values, max(ranks), centre=centre)
     same = gallery.labels[index] == queries.labels[:, None]  # (Q, k)
-    scores: dict[str, Any] = {f"retrieval_r{k}": float(same[:, :k].any(1).mean()) for k in ranks}
-    return scores | {
-        "hits": "".join("01"[int(h)] for h in same[:, 0]),
-        "neighbours": index,
-        "evaluated": len(index),
-        "skipped": queries.skipped,
-    }
+    return Scores(
+        metrics={f"retrieval_r{k}": float(same[:, :k].any(1).mean()) for k in ranks},
+        hits={"retrieval_r1": as_hits(same[:, 0])},
+        counts={"evaluated": len(index), "skipped": queries.skipped},
+    )
 
 
-def others(features: Features, k: int) -> NDArray[np.int64]:
+def others(features: PerVideo, k: int) -> NDArray[np.int64]:
     """int64 ``(V, k)``: the rows nearest to each row, without itself."""
     index = nearest(features.values, features.values, k + 1)
     return np.stack([row[row != i][:k] for i, row in enumerate(index)])
 
 
-def within(features: Features, k: int = 5) -> dict[str, float]:
+def within(features: PerVideo, k: int = 5) -> dict[str, float]:
     """Each labelled video looks up all the others of the same set (thesis figure 4.2).
 
     Args:

@@ -5,6 +5,8 @@ the backbone and training of CoCLR, with the other stream of the same clip as th
 """
 
 # No `from __future__ import annotations` here: the hub mixin reads the annotation of `config`.
+from typing import Any
+
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
@@ -21,9 +23,8 @@ from thesislib.losses import (
     with_own_key,
     without_own_key,
 )
-from thesislib.methods.coclr import (
+from thesislib.methods.coclr_config import (
     OTHER,
-    CoCLR,
     CoCLRConfig,
     momentum_pair,
     source_of,
@@ -46,7 +47,7 @@ class CoCLRPairs(nn.Module, PyTorchModelHubMixin):
         self.pairs = nn.ModuleDict({stream: momentum_pair(config) for stream in OTHER})
         self.queue = FeatureQueue(config.queue, config.dim, streams=2)
 
-    def start_from(self, own: CoCLR, other: CoCLR) -> None:
+    def start_from(self, own: Any, other: Any) -> None:
         """Takes the query weights of two networks: of the stream that is judged, of the other."""
         for stream, network in ((self.config.modality, own), (OTHER[self.config.modality], other)):
             pair = self.pairs[stream]
@@ -94,7 +95,7 @@ class CoCLRPairs(nn.Module, PyTorchModelHubMixin):
             queue.enqueue(torch.stack([keys[name] for name in OTHER]), source, batch["label"])
         loss = torch.stack(losses).mean()
         logs |= {"loss": loss.detach(), "waiting": torch.tensor(float(waiting))}
-        return loss, logs
+        return loss.detach() if waiting else loss, logs
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         return self.training_step(batch)

@@ -13,18 +13,26 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from thesislib.config import Augment, RunConfig, choose
-from thesislib.errors import ThesisError
-from thesislib.losses import contrastive_accuracy, count_pairs, dense_nce, pair_kinds
-from thesislib.methods import FRAME_WISE, SMALL_BLOCKS, check_pred_step, count, input_shape
-from thesislib.nn.classifier import ContextClassifier
+from thesislib.clip_config import FRAME_WISE, Augment, ClipConfig
+from thesislib.errors import ThesisError, choose
+from thesislib.losses import contrastive_accuracy, dense_nce, pair_kinds
+from thesislib.methods.blocks import (
+    SMALL_BLOCKS,
+    block_shape,
+    check_pred_step,
+    count,
+    input_shape,
+    pairs,
+)
+from thesislib.methods.blocks import forward_one as forward_one
+from thesislib.nn.classifier import ContextClassifier, take_weights
 from thesislib.nn.convgru import ConvGRU
 from thesislib.nn.heads import pointwise_mlp
-from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D, feature_shape
+from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D
 
 
 @dataclass(frozen=True)
-class DPCConfig(RunConfig):
+class DPCConfig(ClipConfig):
     """Settings of DPC; the defaults are the thesis's (presets: small, gpu, paper, as_released)."""
 
     augment: Augment = FRAME_WISE  # colour per frame, against the optical-flow shortcut (2.3.3)
@@ -62,22 +70,14 @@ class DPCConfig(RunConfig):
             ),
             "paper": paper,
             "as_released": replace(
-                paper,
-                profile="as_released",
-                running_stats=False,
-                relu_first=True,
-                batch_size=32,
-                schedule="constant",
-                epochs=470,
+                paper, profile="as_released", running_stats=False, relu_first=True, batch_size=32,
+                schedule="constant", epochs=470,
                 augment=replace(
-                    FRAME_WISE,
-                    crop="random",
-                    crop_size=224,
-                    grey_kind="channel",
+                    FRAME_WISE, crop="random", crop_size=224, grey_kind="channel",
                     interpolation="nearest",
                 ),
             ),
-        }
+        }  # fmt: skip
         return presets[choose("preset", name, presets)]
 
 
@@ -150,7 +150,9 @@ class DPC(nn.Module, PyTorchModelHubMixin):
     ) -> "DPCClassifier":
         """An action classifier that starts from this model's encoder and aggregator."""
         head = DPCClassifier(self.config, classes, dropout, frozen)
-        head.load_state_dict(self.state_dict(), strict=False)
+        # A classifier has running statistics, whether pre-training had them or not.
+        fresh = not self.config.running_stats
+        take_weights(head, self, without=("predictors.",), fresh_statistics=fresh)
         return head
 
 
@@ -182,9 +184,8 @@ def summary(model: DPC) -> dict[str, Any]:
     """Parameter counts, shapes and numbers of negatives, for ``thesislib info dpc``."""
     config = model.config
     backbone, predictors = count(model.backbone), count(model.predictors)
-    batch, blocks, *clip = video = input_shape(config)
-    shape = feature_shape(tuple(clip), config.network, config.width, config.stem_pool)
-    height, width = shape[2:] if config.dense else (1, 1)
+    batch, blocks, *_ = video = input_shape(config)
+    shape, candidates = block_shape(config), pairs(config)
     return {
         "parameters": {
             "encoder": backbone,
@@ -196,9 +197,9 @@ def summary(model: DPC) -> dict[str, Any]:
         "shapes": {
             "input (B, N, 3, T, H, W)": str(video),
             "block features (B*N, D, T', H', W')": str((batch * blocks, *shape)),
-            "scores": str((batch * config.pred_step * height * width,) * 2),
+            "scores": str((sum(candidates.values()),) * 2),
         },
-        "pairs of one prediction": count_pairs(batch, config.pred_step, height, width),
+        "pairs of one prediction": candidates,
     }
 
 

@@ -14,20 +14,28 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from thesislib.config import Augment, RunConfig, choose
-from thesislib.errors import ThesisError
-from thesislib.losses import contrastive_accuracy, count_pairs, dense_nce, pair_kinds
-from thesislib.methods import FRAME_WISE, SMALL_BLOCKS, check_pred_step, count, input_shape
-from thesislib.nn.classifier import ContextClassifier
+from thesislib.clip_config import FRAME_WISE, Augment, ClipConfig
+from thesislib.errors import ThesisError, choose
+from thesislib.losses import contrastive_accuracy, dense_nce, pair_kinds
+from thesislib.methods.blocks import (
+    SMALL_BLOCKS,
+    block_shape,
+    check_pred_step,
+    count,
+    input_shape,
+    pairs,
+)
+from thesislib.methods.blocks import forward_one as forward_one
+from thesislib.nn.classifier import ContextClassifier, take_weights
 from thesislib.nn.convgru import ConvGRU, context_vector
 from thesislib.nn.heads import pointwise_mlp
-from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D, feature_shape
+from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D
 
 COLOUR = replace(FRAME_WISE, grey=0.25)  # the thesis names no probability of grey: as released
 
 
 @dataclass(frozen=True)
-class MemDPCConfig(RunConfig):
+class MemDPCConfig(ClipConfig):
     """Settings of MemDPC (presets: small, gpu, paper, as_released)."""
 
     augment: Augment = COLOUR
@@ -66,14 +74,9 @@ class MemDPCConfig(RunConfig):
         in one; data and augmentation of ``small`` and ``gpu`` are DPC's, so that the two compare.
         """
         paper = cls(
-            profile="paper",
-            dataset="ucf101",
-            epochs=500,
-            batch_size=16,
-            schedule="plateau",
-            bidirectional=True,
-            augment=replace(COLOUR, crop="random", crop_size=224),
-        )
+            profile="paper", dataset="ucf101", epochs=500, batch_size=16, schedule="plateau",
+            bidirectional=True, augment=replace(COLOUR, crop="random", crop_size=224),
+        )  # fmt: skip
         presets = {
             # With the small gain the first two epochs pass before anything is learnt; with 1 the
             # pretext accuracy on validation data is after three epochs where it was after nine.
@@ -81,28 +84,18 @@ class MemDPCConfig(RunConfig):
                 paper, **SMALL_BLOCKS, memory_slots=128, bidirectional=False, gain=1.0
             ),
             "gpu": replace(
-                paper,
-                profile="gpu",
-                dataset="synthetic",
-                epochs=40,
-                stride=1,
-                batch_size=64,
-                precision="bf16",
-                augment=FRAME_WISE,
+                paper, profile="gpu", dataset="synthetic", epochs=40, stride=1, batch_size=64,
+                precision="bf16", augment=FRAME_WISE,
             ),
             "paper": paper,
             "as_released": replace(
-                paper,
-                profile="as_released",
-                loss_reduction="sum",
-                relu_first=True,
-                schedule="steps",
-                milestones=(300,),
+                paper, profile="as_released", loss_reduction="sum", relu_first=True,
+                schedule="steps", milestones=(300,),
                 augment=replace(
                     COLOUR, grey_kind="channel", interpolation="nearest", flow_channels="0yx"
                 ),
             ),
-        }
+        }  # fmt: skip
         return presets[choose("preset", name, presets)]
 
 
@@ -177,7 +170,7 @@ class MemDPC(nn.Module, PyTorchModelHubMixin):
         )
 
     def directions(self, video: Tensor) -> list[Prediction]:
-        """The forward prediction and, in a bidirectional model, the backward one.
+        """The forward prediction of ``(B, N, 3, T, H, W)`` and, if there is one, the backward one.
 
         Backward, the blocks come last to first (frames inside a block keep their order): of 8
         blocks the last five are seen, and blocks 2, 1, 0 predicted, in this order.
@@ -239,7 +232,7 @@ class MemDPC(nn.Module, PyTorchModelHubMixin):
     ) -> "MemDPCClassifier":
         """An action classifier that starts from this model's encoder and aggregators."""
         head = MemDPCClassifier(self.config, classes, dropout, frozen)
-        head.load_state_dict(self.state_dict(), strict=False)
+        take_weights(head, self, without=("address_head.", "memory"))
         return head
 
 
@@ -293,9 +286,8 @@ def memory_use(address: Tensor) -> dict[str, Tensor]:
 def summary(model: MemDPC) -> dict[str, Any]:
     """Parameter counts, shapes and numbers of negatives, for ``thesislib info memdpc``."""
     config = model.config
-    batch, blocks, *clip = video = input_shape(config)
-    shape = feature_shape(tuple(clip), config.network, config.width, config.stem_pool)
-    height, width = shape[2:]
+    batch, blocks, *_ = video = input_shape(config)
+    shape, candidates = block_shape(config), pairs(config)
     one_aggregator, whole = count(model.aggregator), count(model)
     one_direction = whole - one_aggregator * config.bidirectional
     return {
@@ -313,11 +305,11 @@ def summary(model: MemDPC) -> dict[str, Any]:
             "block features (B*N, D, T', H', W')": str((batch * blocks, *shape)),
             "memory (k, D)": str(tuple(model.memory.shape)),
             "addresses (B, P, k, h, w)": str(
-                (batch, config.pred_step, config.memory_slots, height, width)
+                (batch, config.pred_step, config.memory_slots, *shape[2:])
             ),
-            "scores": str((batch * config.pred_step * height * width,) * 2),
+            "scores": str((sum(candidates.values()),) * 2),
         },
-        "pairs of one prediction": count_pairs(batch, config.pred_step, height, width),
+        "pairs of one prediction": candidates,
     }
 
 

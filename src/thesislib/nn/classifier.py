@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from thesislib.errors import ThesisError
 from thesislib.nn.convgru import ConvGRU, context_vector
 from thesislib.nn.resnet2d3d import ResNet2D3D
 
@@ -15,6 +16,38 @@ from thesislib.nn.resnet2d3d import ResNet2D3D
 def joined(video: Tensor) -> Tensor:
     """``(..., N, 3, T, H, W)`` to ``(..., 3, N * T, H, W)``: blocks become one clip."""
     return video.movedim(-5, -4).flatten(-4, -3)
+
+
+def take_weights(
+    head: nn.Module,
+    model: nn.Module,
+    *,
+    without: tuple[str, ...] = (),
+    new: tuple[str, ...] = ("norm.", "linear."),
+    fresh_statistics: bool = False,
+) -> None:
+    """Starts a classifier from a trained model; every tensor must be known on both sides.
+
+    Args:
+        head: The classifier.
+        model: Gives the weights.
+        without: What begins so in the model is left out.
+        new: What begins so in the classifier stays as it was drawn.
+        fresh_statistics: The classifier's batch norms keep statistics that the model's do not.
+
+    Raises:
+        ThesisError: A tensor of one side has no counterpart on the other.
+    """
+    found = head.load_state_dict(model.state_dict(), strict=False)
+    lacking = [name for name in found.missing_keys if not name.startswith(new)]
+    if fresh_statistics:
+        lacking = [n for n in lacking if not n.endswith(("running_mean", "running_var", "tracked"))]
+    over = [name for name in found.unexpected_keys if not name.startswith(without)]
+    if lacking or over:
+        raise ThesisError(
+            f"The classifier cannot start from this model: {(lacking + over)[0]} has no "
+            "counterpart; use the settings it was trained with."
+        )
 
 
 class Classifier(nn.Module):
@@ -152,7 +185,7 @@ class ClipClassifier(Classifier):
         """The backbone learns ``config.backbone_lr`` times as fast as the linear layer."""
         head = [p for n, p in self.named_parameters() if not n.startswith("backbone.")]
         body = [p for p in self.backbone.parameters() if p.requires_grad]
-        groups = [{"params": head}] + [{"params": body, "lr_scale": config.backbone_lr}] * bool(
-            body
-        )
+        groups: list[dict[str, Any]] = [{"params": head}]
+        if body:
+            groups.append({"params": body, "lr_scale": config.backbone_lr})
         return [group | {"weight_decay": config.weight_decay} for group in groups]

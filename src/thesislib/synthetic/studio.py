@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from thesislib.config import choose, data_root
 from thesislib.data.manifest import (
     INFO_FILE,
     MANIFEST_FILE,
@@ -32,10 +31,11 @@ from thesislib.data.manifest import (
     Video,
     read_manifest,
     sole_writer,
-    write_atomic,
     write_manifest,
 )
-from thesislib.errors import ThesisError
+from thesislib.errors import ThesisError, choose
+from thesislib.files import write_json
+from thesislib.places import data_root
 from thesislib.synthetic.actions import ACTIONS
 from thesislib.synthetic.motion import FPS
 from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec, render_clip
@@ -179,7 +179,7 @@ def prepare(
 
     Args:
         name: Folder name of the data set.
-        root: Folder that holds the data sets; default :func:`thesislib.config.data_root`.
+        root: Folder that holds the data sets; default :func:`thesislib.places.data_root`.
         clips: Number of videos in all.
         seed: The same seed gives the same pixels and the same manifest.
         world: The choice of world; default :class:`World`.
@@ -240,7 +240,7 @@ def claim(folder: Path, recipe: Recipe, force: bool) -> None:
         for part in (*SPLITS, PARTIAL):
             shutil.rmtree(folder / part, ignore_errors=True)
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
-    write_atomic(note, json.dumps(mine, indent=2, sort_keys=True) + "\n")
+    write_json(note, mine, sort_keys=True)
 
 
 def difference(theirs: object, mine: dict[str, object]) -> str:

@@ -6,30 +6,23 @@ once in a notebook, carries a caption and an alternative text, and stays below 1
 
 from thesislib.viz.charts import (
     alternation,
-    bars_with_interval,
     curves,
     lines_with_interval,
     pretext_vs_downstream,
 )
 from thesislib.viz.diagrams import block_diagram, score_matrix
-from thesislib.viz.style import COLOURS, Picture, alt_text, caption, colour, use_style
+from thesislib.viz.style import Picture, use_style
 from thesislib.viz.video import (
     contact_sheet,
     flow_colours,
     retrieval_grid,
-    strip,
     write_contact_sheet,
 )
 
 __all__ = [
-    "COLOURS",
     "Picture",
-    "alt_text",
     "alternation",
-    "bars_with_interval",
     "block_diagram",
-    "caption",
-    "colour",
     "contact_sheet",
     "curves",
     "flow_colours",
@@ -37,7 +30,6 @@ __all__ = [
     "pretext_vs_downstream",
     "retrieval_grid",
     "score_matrix",
-    "strip",
     "use_style",
     "write_contact_sheet",
 ]

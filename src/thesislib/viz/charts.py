@@ -1,17 +1,13 @@
-"""Curves, points and bars."""
+"""Curves and points."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from thesislib.viz.style import CYCLE, HEIGHT, WIDTH, Picture, colour, new_picture
+from thesislib.viz.style import CYCLE, HEIGHT, WIDTH, Picture, new_picture
 
 _MARKERS = "osD^vP"
 
@@ -94,63 +90,6 @@ def pretext_vs_downstream(
         said = ["not run"]
     picture.alt = "Downstream against pretext accuracy: " + "; ".join(said) + "."
     return picture
-
-
-def bars_with_interval(
-    rows: Iterable[Mapping[str, Any]],
-    xlabel: str = "top-1 (%)",
-    chance: float | None = None,
-    caption: str = "",
-) -> Picture:
-    """Thesis and ours as horizontal bars, with our 95 % interval over seeds.
-
-    Args:
-        rows: ``row``, ``key``, ``thesis``, ``ours``, ``half_width`` and ``n`` of each, for example
-            ``thesis_numbers("2.1").query("metric == 'finetune_top1'").to_dict("records")``.
-        xlabel: Name and unit of the axis.
-        chance: Level of the dashed line, in the unit of the axis.
-        caption: Kept with the picture.
-    """
-    lines = list(rows)
-    picture = new_picture(WIDTH, 0.9 + 0.55 * len(lines), "", caption)
-    ax = picture.subplots()
-    said = []
-    for i, line in enumerate(lines):
-        thesis, ours, half = (_number(line.get(k)) for k in ("thesis", "ours", "half_width"))
-        if thesis is not None:
-            ax.barh(i - 0.2, thesis, 0.36, color="white", edgecolor="#666666", hatch="////")
-            ax.text(thesis + 0.8, i - 0.2, f"{thesis:.1f}", va="center", fontsize=9)
-        if ours is not None:
-            ax.barh(i + 0.2, ours, 0.36, color=colour(line.get("key") or ""))
-            if half is not None:
-                ax.errorbar(ours, i + 0.2, xerr=half, capsize=3, color="black", linewidth=1.2)
-            ax.text(ours + (half or 0) + 0.8, i + 0.2, f"{ours:.1f} ({line['n']})", va="center",
-                    fontsize=9)  # fmt: skip
-        elif line.get("key"):
-            ax.text(0.8, i + 0.2, "not run", va="center", fontsize=9, color="#555555",
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
-        end = f"{ours:.1f}" if ours is not None else "not run"
-        said.append(f"{line['row']}: thesis {thesis if thesis is not None else 'none'}, ours {end}")
-    if chance is not None:
-        ax.axvline(chance, color="#666666", linestyle=(0, (5, 3)), linewidth=1.2)
-    ax.set_yticks(range(len(lines)), [line["row"] for line in lines])
-    ax.invert_yaxis()
-    ax.set_xlabel(xlabel)
-    ax.margins(x=0.14)
-    mine = next((colour(r["key"]) for r in lines if r.get("key")), "#333333")
-    legend: list[Patch | Line2D] = [
-        Patch(facecolor="white", edgecolor="#666666", hatch="////", label="thesis")
-    ]
-    legend.append(Patch(color=mine, label="ours, 95 % interval (seeds)"))
-    if chance is not None:
-        legend.append(Line2D([], [], color="#666666", linestyle="--", label="chance"))
-    picture.legend(handles=legend, loc="outside upper center", ncols=len(legend))
-    picture.alt = f"Bars of {xlabel}. " + "; ".join(said) + "."
-    return picture
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or math.isnan(value) else float(value)
 
 
 def lines_with_interval(

@@ -15,17 +15,6 @@ from PIL import Image
 WIDTH, HEIGHT, DPI = 6.0, 3.2, 120  # inches, inches, dots an inch
 MAX_BYTES = 150_000
 # Okabe and Ito's palette: told apart with any of the common colour-vision deficiencies.
-COLOURS = {
-    "dpc": "#0072B2",
-    "memdpc": "#E69F00",
-    "coclr": "#009E73",
-    "clip_prompt": "#CC79A7",
-    "turbo": "#D55E00",
-    "tan": "#56B4E9",
-    "autoad": "#6B3E12",
-    "thesis": "#BDBDBD",
-    "random": "#4A4A4A",
-}
 CYCLE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"]
 
 
@@ -52,20 +41,6 @@ def use_style() -> None:
             "image.interpolation": "nearest",
         }
     )
-
-
-def colour(name: str) -> str:
-    """The colour of a method or of one of its rows (``"dpc"``, ``"dpc/pooled"``)."""
-    return COLOURS.get(name.partition("/")[0], "#333333")
-
-
-def caption(text: str, profile: str = "", dataset: str = "", seeds: int | None = None) -> str:
-    """A caption that says what scale the figure was made at."""
-    parts = [f"{profile} profile" if profile else "", f"data set {dataset}" if dataset else ""]
-    if seeds is not None:
-        parts.append("one seed" if seeds == 1 else f"{seeds} seeds")
-    scale = ", ".join(p for p in parts if p)
-    return f"{text.rstrip('.')}. ({scale[0].upper()}{scale[1:]}.)" if scale else text
 
 
 class Picture(Figure):
@@ -100,11 +75,6 @@ class Picture(Figure):
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         # Before any backend's own formatter: the notebook holds the small picture and the words.
         return {"image/png": self.png(), "text/plain": self.alt or self.caption}
-
-
-def alt_text(picture: Picture) -> str:
-    """What the picture shows, for readers who do not see it."""
-    return picture.alt
 
 
 def new_picture(

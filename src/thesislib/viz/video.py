@@ -9,15 +9,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
-from numpy.typing import NDArray
 from PIL import Image
 
 from thesislib.data.manifest import Manifest
-from thesislib.data.reader import open_video
+from thesislib.data.reader import Frames, open_video
 from thesislib.errors import VideoError
 from thesislib.viz.style import WIDTH, Picture, bare, new_picture
-
-Frames = NDArray[np.uint8]
 
 _RIGHT, _WRONG = "#009E73", "#D55E00"
 
@@ -43,27 +40,6 @@ def _draw_row(
                 fontsize=size, color="#444444")  # fmt: skip
 
 
-def strip(
-    frames: Frames, indices: Sequence[int] | None = None, title: str = "", caption: str = ""
-) -> Picture:
-    """One video as a row of frames with their numbers.
-
-    Args:
-        frames: uint8 (T, H, W, 3) RGB.
-        indices: Frame numbers in the video, T of them; 0, 1, ... by default.
-        title: Above the row.
-        caption: Kept with the picture.
-    """
-    t, h, w = frames.shape[:3]
-    height = (WIDTH / t) * h / w + 0.25 + (0.25 if title else 0)
-    picture = new_picture(WIDTH, height, f"{t} frames of a video. {title}", caption)
-    ax = picture.subplots()
-    _draw_row(ax, frames, indices, size=8 if t > 12 else 10)
-    if title:
-        ax.set_title(title, loc="left")
-    return picture
-
-
 def flow_colours(flow: Frames, bound: float = 20.0, full: float | None = None) -> Frames:
     """Optical flow as colours: the hue is the direction, the saturation the speed, white stands.
 
@@ -76,7 +52,7 @@ def flow_colours(flow: Frames, bound: float = 20.0, full: float | None = None) -
             least 1.
 
     Returns:
-        uint8 (T, H, W, 3) RGB, for :func:`strip` and :func:`contact_sheet`.
+        uint8 (T, H, W, 3) RGB, for :func:`contact_sheet`.
     """
     levels = flow[..., :2].astype(np.float64) - 127.5
     levels[np.abs(levels) < 1] = 0  # 127 and 128 lie on both sides of zero motion

@@ -1,0 +1,1 @@
+"""Chapter 8: AutoAD, movie description in context (to come)."""

@@ -1,0 +1,1 @@
+"""Chapter 5: prompting image-text models for video (to come)."""

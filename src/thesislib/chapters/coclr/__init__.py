@@ -1,0 +1,1 @@
+"""Chapter 4: InfoNCE, UberNCE and CoCLR."""

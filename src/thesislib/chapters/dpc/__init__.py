@@ -1,0 +1,1 @@
+"""Chapter 2: Dense Predictive Coding."""

@@ -1,0 +1,177 @@
+"""Rows as runs: settings, training, judging.
+
+A notebook, the command line and the ledger all call :func:`run`, so a number in the book, one in
+the terminal and one in ``results/`` come from the same code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from thesislib import book, published
+from thesislib.chapters.row import Job, Row
+from thesislib.checkpoint import RunFolder, provenance
+from thesislib.config import RunConfig
+from thesislib.errors import choose
+from thesislib.evaluation.scores import Lacking, Scores
+from thesislib.train import Trained
+
+
+def rows(method: str) -> Mapping[str, Row]:
+    """The rows of a chapter, by key.
+
+    Raises:
+        ThesisError: There is no such chapter, or it is not written yet.
+    """
+    written = [name for name, one in book.CHAPTERS.items() if one.written]
+    found: Mapping[str, Row] = book.room(choose("method", method, written), "rows").ROWS
+    return found
+
+
+def find(row: str) -> Row:
+    """A row by its key.
+
+    Raises:
+        ThesisError: There is none (with the nearest one).
+    """
+    known = rows(row.partition("/")[0])
+    return known[choose("row", row, known)]
+
+
+def method_name(row: str) -> str:
+    """The method that a row trains."""
+    return find(row).method or row.partition("/")[0]
+
+
+def method_of(row: str) -> ModuleType:
+    """The module of that method: its ``CONFIG`` and ``MODEL``."""
+    return book.method(method_name(row))
+
+
+def settings(job: Job) -> Any:
+    """The resolved settings of training a row.
+
+    The preset of its method, what the row changes, what it changes in the small profile, what the
+    caller changes, and what the row settles in the end.
+    """
+    row = find(job.row)
+    config = method_of(job.row).CONFIG.preset(job.profile)
+    config = config.override({"dataset": job.dataset or config.dataset, "seed": job.seed})
+    config = config.override(row.changes)
+    if job.profile == "small":
+        config = config.override(row.small)
+    config = row.settle(config.override(job.changes), job)
+    if job.stages:
+        config = replace(config, keep_every=max(1, config.epochs // job.stages))
+    return config
+
+
+def tuning(job: Job) -> Any:
+    """The resolved settings of what is trained on top of a row; ``None`` where nothing is."""
+    row = find(job.row)
+    if row.tuning is None:
+        return None
+    return row.tuning(settings(job), {"dataset": judged_on(job), **job.tune})
+
+
+def judged_on(job: Job) -> str:
+    """Name of the data set that a row is judged on."""
+    if job.on or job.dataset:
+        return job.on or job.dataset
+    preset = method_of(job.row).CONFIG.preset(job.profile)
+    return published.home(job.row, job.profile) or str(preset.dataset)
+
+
+def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
+    """What decides the result of a row: settings, and what else goes into their hash.
+
+    The name of its run and ``config_hash`` in its result come from it.
+    """
+    row, config, on_top = find(job.row), settings(job), tuning(job)
+    if row.identity is not None:
+        return row.identity(job)
+    asked = [choose("protocol", name, row.more) for name in sorted(job.more)]
+    text = " ".join([job.row, *([on_top.hash()] if on_top else []), str(job.stages), *asked])
+    whole = replace(config, dataset=judged_on(job))
+    if config.dataset != whole.dataset:
+        text += f" {row.fingerprint(config.dataset)}"
+    return whole, {"init": text}
+
+
+def folder(job: Job) -> RunFolder:
+    """The run folder of a whole row."""
+    whole, more = identity(job)
+    return RunFolder.open(
+        job.row.replace("/", "_"), whole, find(job.row).fingerprint(whole.dataset), **more
+    )
+
+
+def train(job: Job) -> Trained:
+    """The model of a row, trained or found trained."""
+    return find(job.row).train(job)
+
+
+def run(job: Job) -> dict[str, Any]:
+    """One row, whole: trains and judges it, writes its ``result.json``; or finds it.
+
+    Returns:
+        The content of ``result.json``: row, metrics (shares in ``[0, 1]``), hits, provenance, ...
+
+    Raises:
+        Lacking: Nothing could be measured; says what the data set lacks.
+    """
+    row = find(job.row)
+    run_ = folder(job)
+    if run_.finished:
+        return run_.result()
+    begun = time.time()
+    trained = row.train(job)
+    after = time.time()
+    scores, lacking = Scores(), []
+    for judge in row.judges:
+        try:
+            scores = scores | judge(job, trained)
+        except Lacking as error:  # others may have what they need
+            lacking.append(str(error))
+    tuned = scores.runs[:1]
+    for name in sorted(job.more):
+        scores = row.more[name](job, trained) | scores
+    if not scores.metrics:
+        raise Lacking(" ".join(lacking) or f"{job.row} has no judge: give its row one.")
+    whole, more = identity(job)
+    on_top = tuning(job)
+    config = {"pretrain": settings(job).to_dict()}
+    config |= {"finetune": on_top.to_dict()} if on_top else {}
+    fused = {"fuse": [part["config"] for part in scores.parts]}
+    seconds = float(trained.result.get("provenance", {}).get("wall_seconds", 0))
+    result = {
+        "row": job.row,
+        "run": run_.name,
+        "name": row.name,
+        "method": job.row.partition("/")[0],
+        "profile": job.profile,
+        "dataset": whole.dataset,
+        "seed": job.seed,
+        "config_hash": whole.hash(**more),
+        "metrics": {**trained.result.get("metrics", {}), **scores.metrics},
+        "hits": dict(scores.hits),
+        "items": dict(scores.items),
+        "videos": dict(scores.counts),
+        "checkpoints": [*trained.result.get("stages", []), *scores.points],
+        "config": fused if scores.parts else config,
+        "source": trained.run.name if trained.run else "",
+        "tuned": "".join(tuned),
+        "parts": [part["run"] for part in scores.parts],
+        "provenance": provenance(
+            # Found trained, it still took its time.
+            begun,
+            row.fingerprint(whole.dataset),
+            seconds + time.time() - after,
+        ),
+    }
+    run_.finish(result)
+    return result

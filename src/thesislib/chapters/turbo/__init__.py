@@ -1,0 +1,1 @@
+"""Chapter 6: Turbo training with token dropout (to come)."""

@@ -1,0 +1,36 @@
+"""What a method is: its settings, parameters, operations and shapes, for ``thesislib info``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from thesislib.book import method
+
+
+def settings(name: str, preset: str, changes: Mapping[str, Any] | None = None) -> Any:
+    """The resolved settings of a method: its preset, then what the caller changes."""
+    return method(name).CONFIG.preset(preset).override(changes or {})
+
+
+def describe(name: str, preset: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What ``thesislib info`` prints: parameters by part, operations, shapes, settings.
+
+    Operations are those of one item, forward, one multiply-add counted as two.
+    """
+    module, config = method(name), settings(name, preset, changes)
+    # Counting needs shapes alone: on the meta device even the largest model costs nothing.
+    with torch.device("meta"):
+        model = module.MODEL(config)
+        with FlopCounterMode(display=False) as counter:
+            module.forward_one(model)
+    nested = {k: v for k, v in config.to_dict().items() if isinstance(v, dict)}
+    return {
+        **module.summary(model),
+        "operations": {"GFLOPs per clip, forward": counter.get_total_flops() / 1e9},
+        "settings": {k: v for k, v in config.to_dict().items() if k not in nested},
+        **nested,
+    }

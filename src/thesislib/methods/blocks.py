@@ -1,0 +1,61 @@
+"""What the methods on clips share: shapes, checks, and the small regime of those on blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from thesislib.clip_config import FRAME_WISE, SMALL_CLIPS, ClipConfig
+from thesislib.errors import ThesisError
+from thesislib.losses import count_pairs
+from thesislib.nn.resnet2d3d import feature_shape
+
+# Small pre-training on blocks, found on validation data (book, "the small regime"): without the
+# random crop, which gives every clip a signature, and with milder colour, so that minutes suffice.
+SMALL_BLOCKS: dict[str, Any] = {
+    **SMALL_CLIPS,
+    "epochs": 9, "batch_size": 16, "schedule": "constant", "width": 16, "dropout": 0.0,
+    "augment": replace(
+        FRAME_WISE, jitter=(0.2, 0.2, 0.2, 0.1), crop_area=(1.0, 1.0), crop_aspect=(1.0, 1.0)
+    ),
+}  # fmt: skip
+
+
+def input_shape(config: ClipConfig) -> tuple[int, ...]:
+    """Shape of one training batch of blocks, ``(B, N, 3, T, H, W)``."""
+    size, blocks = config.size, (config.num_seq, 3, config.seq_len)
+    return (config.batch_size, *blocks, size, size)
+
+
+def block_shape(config: Any) -> tuple[int, ...]:
+    """Shape of a 2D3D-ResNet's feature map of one block, ``(D, T', H', W')``."""
+    clip = input_shape(config)[2:]
+    return feature_shape(clip, config.network, config.width, config.stem_pool)
+
+
+def pairs(config: Any) -> dict[str, int]:
+    """Candidates of one prediction in a batch, by kind (thesis 2.3.2)."""
+    pooled = not getattr(config, "dense", True)
+    places = (1, 1) if pooled else block_shape(config)[2:]
+    return count_pairs(config.batch_size, config.pred_step, *places)
+
+
+def forward_one(model: Any) -> Any:
+    """One clip through a model on blocks, to count its operations."""
+    return model({"video": torch.empty(1, *input_shape(model.config)[1:])})
+
+
+def check_pred_step(pred_step: int, blocks: int) -> None:
+    """Refuses to predict all the blocks there are, or none."""
+    if not 0 < pred_step < blocks:
+        raise ThesisError(
+            f"pred_step={pred_step} must leave at least one of the {blocks} blocks "
+            "to look at: choose a smaller pred_step or a larger num_seq."
+        )
+
+
+def count(module: Any) -> int:
+    """Parameters of a module, each counted once."""
+    return sum(p.numel() for p in module.parameters())

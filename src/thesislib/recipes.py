@@ -1,0 +1,94 @@
+"""The data sets that can be prepared by name: one entry a set, the same call for all."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thesislib.data.manifest import MANIFEST_FILE, SPLITS, Manifest
+from thesislib.errors import ThesisError, choose
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where the function of a recipe stands, and what it can be told besides name and root."""
+
+    module: str
+    function: str
+    options: tuple[str, ...] = ("seed", "jobs", "force")
+    path: bool = False  # whether it needs the user's own files
+
+
+_FILMED = ("clips", "size", "seed", "jobs", "force")
+RECIPES = {
+    "synthetic": Recipe("synthetic", "prepare", _FILMED),
+    "synthetic_oops": Recipe("synthetic", "prepare_oops", _FILMED),
+    "synthetic_rooms": Recipe("synthetic", "prepare_rooms", _FILMED),
+    "big_buck_bunny": Recipe("data.big_buck_bunny", "prepare", ("size", "jobs")),
+    "folder": Recipe("data.folder", "prepare_folder", path=True),
+    "ucf101": Recipe("data.public", "prepare_ucf101", path=True),
+    "hmdb51": Recipe("data.public", "prepare_hmdb51", path=True),
+    "kinetics400": Recipe("data.public", "prepare_kinetics400", path=True),
+}
+
+
+def prepare(
+    recipe: str,
+    *,
+    path: str | Path | None = None,
+    name: str | None = None,
+    root: str | Path | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Makes a data set and says in short what it holds.
+
+    Args:
+        recipe: One of :data:`RECIPES`.
+        path: Your own videos, for the recipes that need them.
+        name: Name of the data set; default the recipe's (a folder: its last part).
+        root: Folder of the data sets; default :func:`thesislib.places.data_root`.
+        options: What the recipe takes: ``clips`` (number of videos), ``size`` (pixels), ``seed``
+            (of everything drawn), ``jobs`` (processes or threads; default one a core), ``force``
+            (replace what another recipe left under this name). ``None`` means its default.
+
+    Returns:
+        Plain JSON: name, manifest, videos, classes, splits, skipped, fingerprint.
+
+    Raises:
+        ThesisError: There is no such recipe or option, or it cannot be carried out.
+    """
+    one = RECIPES[choose("data set recipe", recipe, RECIPES)]
+    if one.path and path is None:
+        raise ThesisError(
+            f"The recipe {recipe!r} needs your videos: thesislib prepare {recipe} PATH"
+            + (" --name NAME." if recipe == "folder" else ".")
+        )
+    if not one.path and path is not None:
+        raise ThesisError(f"The recipe {recipe!r} takes no path, but {str(path)!r} was given.")
+    given: dict[str, Any] = {k: v for k, v in options.items() if v is not None and v is not False}
+    for option in given.keys() - set(one.options):
+        raise ThesisError(f"The recipe {recipe!r} takes no {option}: leave it out.")
+    if path is not None:
+        given["path"] = path
+    given["name"] = name or (Path(path).resolve().stem if path and recipe == "folder" else recipe)
+    # It loads what it needs when it is asked for: the command line starts at once.
+    make = getattr(importlib.import_module(f"thesislib.{one.module}"), one.function)
+    return summary(make(root=root, **given))
+
+
+def summary(manifest: Manifest) -> dict[str, Any]:
+    """What a manifest holds, in a few numbers."""
+    counts = Counter(v.split for v in manifest.videos)
+    return {
+        "name": manifest.name,
+        "manifest": str(manifest.root / MANIFEST_FILE),
+        "videos": len(manifest),
+        "classes": len(manifest.classes),
+        "splits": {split: counts[split] for split in SPLITS},
+        "skipped": manifest.info.get("skipped_reasons", {}),
+        "licence": manifest.info.get("licence", ""),
+        "fingerprint": manifest.fingerprint,
+    }
