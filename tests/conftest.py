@@ -40,6 +40,14 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def nothing_kept() -> None:
+    """No decoded video of an earlier test."""
+    from thesislib.data.video_dataset import KEPT
+
+    KEPT.clear()
+
+
 @pytest.fixture
 def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Empty folders for data, runs and results; returns their parent."""

@@ -253,18 +253,8 @@ def _videos(sources: Sequence[str]) -> tuple[list[Video], list[str]]:
     findings = check_files(list(found), progress=False)
     for candidate, what in zip(found.values(), findings, strict=True):
         if isinstance(what, VideoInfo):
-            videos.append(
-                Video(
-                    path=str(candidate.path),
-                    label=candidate.label,
-                    split="test",
-                    group="",  # groups are known inside one data set only
-                    n_frames=what.n_frames,
-                    fps=what.fps,
-                    width=what.width,
-                    height=what.height,
-                )
-            )
+            # No group: groups are known inside one data set only.
+            videos.append(Video.of(str(candidate.path), candidate.label, "test", "", what))
         else:
             skipped.append(f"{printable(candidate.name)}: {what}")
     return videos, skipped

@@ -74,11 +74,7 @@ def thesis_table(
 ) -> pd.DataFrame:
     """A numbered table of the thesis with our results beside it, as text to print.
 
-    Args:
-        number: E.g. ``"2.1"``.
-        profile: Of our runs.
-        dataset: That they were judged on; "": that of each column.
-        ledger: Results to show; by default those of this checkout.
+    The arguments are those of :func:`thesis_numbers`.
 
     Returns:
         The thesis's row labels, then for each of its columns *thesis* and, where runs of the
@@ -107,11 +103,8 @@ def thesis_table(
     frame = pd.DataFrame(lines)
     sets = {name: dataset or str(table.columns[i].dataset(profile)) for i, name in ours.items()}
     where = ", ".join(f"{name} on {one}" for name, one in sets.items()) or "none yet"
-    where = (
-        f"data set {next(iter(sets.values()))}"
-        if len(set(sets.values())) == 1
-        else (f"data sets: {where}")
-    )
+    one = len(set(sets.values())) == 1
+    where = f"data set {next(iter(sets.values()))}" if one else f"data sets: {where}"
     frame.attrs = {
         "caption": f"Table {number}: {table.title}. Ours: profile {profile}, {where}, mean ± half "
         "of the 95 % interval (number of seeds).",

@@ -8,7 +8,9 @@ again ends with the numbers of an undisturbed one, at whatever step it was kille
 
 from __future__ import annotations
 
+import ctypes
 import math
+import platform
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -102,6 +104,16 @@ def placed(model: Any) -> Any:
 def pretext_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
     """The validation metrics of one epoch as ``pretext_...``."""
     return {f"pretext_{k.removeprefix('val_')}": v for k, v in row.items() if k.startswith("val_")}
+
+
+def keep_memory() -> None:
+    """Lets glibc keep what is freed: it gives it back, and every step finds fresh pages to fill.
+
+    A sixth of a step of large clips on a CPU, for about a third more memory.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        for option, size in ((-1, 2**31 - 1), (-2, 2**26), (-3, 2**30)):  # trim, top pad, mmap
+            ctypes.CDLL(None).mallopt(option, size)
 
 
 def seed_everything(seed: int) -> None:
@@ -202,6 +214,8 @@ class _Loop:
             mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
         )
         self.processes = self.accelerator.num_processes
+        if self.accelerator.device.type == "cpu":
+            keep_memory()
         self.loader = make_loader(
             train_set,
             config.batch_size,

@@ -189,6 +189,7 @@ def test_the_cache_changes_nothing_but_time(
     assert sorted(opened) == [f"v{i}.mp4" for i in range(6)]
     # Room for one video: the first one stays, the others are read each time.
     opened.clear()
+    monkeypatch.setattr(module, "KEPT", {})
     monkeypatch.setattr(module.VideoDataset, "cache_bytes", 48 * 64 * 3 * 46)
     small = clips(manifest, cache=True)
     for _ in range(2):
@@ -196,6 +197,36 @@ def test_the_cache_changes_nothing_but_time(
             small[i]
     assert opened.count("v0.mp4") == 1
     assert opened.count("v5.mp4") == 2
+
+
+def test_data_sets_share_what_they_keep(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with windows that keep nothing; a file that has changed is read anew."""
+    opened: list[str] = []
+
+    def count(path: Path, backend: str) -> Any:
+        opened.append(path.name)
+        return open_video(path, backend)
+
+    monkeypatch.setattr(module, "open_video", count)
+    monkeypatch.setattr(module, "KEPT", {})
+    plain = WindowDataset(manifest, clips(manifest).config)[0]["video"]
+    for _ in range(2):
+        clips(manifest, cache=True)[0]
+    assert torch.equal(WindowDataset(manifest, clips(manifest).config)[0]["video"], plain)
+    assert opened == ["v0.mp4"] * 2
+    write_video(tmp_path / "mine" / "own.mp4", 60)
+    videos = (Video("own.mp4", "a", "train", "s", 60, 30.0, 64, 48),)
+    mine = clips(Manifest("mine", tmp_path / "mine", videos), cache=True)
+    before = mine[(0, 0)]["video"]
+    write_video(tmp_path / "mine" / "own.mp4", 60, tone=90)
+    assert not torch.equal(mine[(0, 0)]["video"], before)
+    # No room for both: the videos of the other data set go.
+    monkeypatch.setattr(module.VideoDataset, "cache_bytes", 48 * 64 * 3 * 130)
+    assert len(module.KEPT) == 3
+    clips(manifest, cache=True)[1]
+    assert {file.name for _, file, *_ in module.KEPT} == {"v0.mp4", "v1.mp4"}
 
 
 def test_repeat_gives_other_clips_of_the_same_videos(manifest: Manifest) -> None:

@@ -423,7 +423,7 @@ def test_the_cache_serves_both(manifest: Manifest) -> None:
     for key in ((0, 0), (1, 0)):
         for name in ("video", "flow"):
             assert torch.equal(plain[key][name], kept[key][name])
-    assert kept._cached_bytes == 48 * 64 * (45 * 3 + 44 * 2)
+    assert sum(f.nbytes for f in module.KEPT.values()) == 48 * 64 * (45 * 3 + 44 * 2)
 
 
 def test_flow_of_another_size_is_refused(twins: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from thesislib._torchvision import ensure_torchvision
 from thesislib.clip_config import Augment
 from thesislib.data import transforms
 from thesislib.data.transforms import Transform, denormalise
 from thesislib.errors import ThesisError
+from torchvision_here import ensure_torchvision
 
 
 def smooth_frames(length: int = 4, height: int = 12, width: int = 16, seed: int = 0) -> np.ndarray:

@@ -145,6 +145,6 @@ def test_shares_have_all_their_labels_and_the_steps_of_the_preset(roots: Path) -
 
 def test_a_protocol_that_the_row_does_not_know_is_refused(roots: Path) -> None:
     tiny(roots / "data")
-    job = Job("dpc/random", dataset="synthetic", changes=SMALL, more=("eficiency",), log=None)
-    with pytest.raises(ThesisError, match="There is no protocol 'eficiency': did you mean"):
+    job = Job("dpc/random", dataset="synthetic", changes=SMALL, more=("efficient",), log=None)
+    with pytest.raises(ThesisError, match="There is no protocol 'efficient': did you mean"):
         run(job)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from thesislib.errors import ThesisError
 from thesislib.methods.blocks import count
 from thesislib.nn.classifier import ClipClassifier
-from thesislib.nn.s3d import S3D
+from thesislib.nn.s3d import S3D, Pool, Temporal
 
 
 def awake(model: S3D) -> S3D:
@@ -146,6 +149,67 @@ def test_the_layout_that_saves_time_changes_nothing(monkeypatch: pytest.MonkeyPa
         torch.manual_seed(1)
         outputs.append(awake(S3D(0.05)).double()(clip))
     torch.testing.assert_close(*outputs, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (7, 1), (3, 2), (7, 2)])
+@pytest.mark.parametrize("shape", [(2, 5, 9, 5, 7), (3, 4, 2, 1, 3), (1, 3, 1, 4, 1)])
+def test_temporal_convolutions_are_those_of_torch(
+    shape: tuple[int, ...], kernel: int, stride: int, last: bool
+) -> None:
+    """Values and gradients; some kernels are longer than the clip."""
+    torch.manual_seed(0)
+    conv = Temporal(shape[1], 6, kernel, stride).double()
+    form = torch.channels_last_3d if last else torch.contiguous_format
+    x = torch.randn(shape).double().contiguous(memory_format=form).requires_grad_()
+    expected = F.conv3d(x, conv.weight, None, (stride, 1, 1), (kernel // 2, 0, 0))
+    y, direction = conv(x), torch.randn_like(expected)
+    torch.testing.assert_close(y, expected)
+    found = torch.autograd.grad(y, (x, conv.weight), direction)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, (x, conv.weight), direction))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "window", [(3, 1, 1), (3, 2, 1), (2, 2, 0), ((1, 3, 3), (1, 2, 2), (0, 1, 1))]
+)
+def test_pools_are_those_of_torch(window: tuple[object, ...], kind: torch.dtype) -> None:
+    x = torch.randn(2, 5, 7, 6, 9).to(kind).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
+        y = Pool(*window)(x)  # type: ignore[arg-type]
+    expected = torch.nn.MaxPool3d(*window)(x)  # type: ignore[arg-type]
+    assert y.dtype == kind
+    assert torch.equal(y, expected)
+    found, want = (torch.autograd.grad(v.sum(), x)[0] for v in (y, expected))
+    assert torch.equal(found, want)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_quick_layers_change_nothing(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    quick = awake(S3D(0.05, gating=True)).double().train(training)
+    plain, clip = copy.deepcopy(quick), torch.randn(2, 3, 9, 33, 33).double()
+    outputs = [quick(clip)]
+    monkeypatch.setattr(Temporal, "forward", torch.nn.Conv3d.forward)
+    monkeypatch.setattr(Pool, "forward", torch.nn.MaxPool3d.forward)
+    outputs.append(plain(clip))
+    torch.testing.assert_close(*outputs, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("gating", [False, True])
+def test_a_step_in_bfloat16_is_near_the_one_in_float32(gating: bool) -> None:
+    torch.manual_seed(0)
+    model = awake(S3D(0.1, gating, mixed=("3b", "4b", "5b")))
+    clip, losses = torch.randn(4, 3, 16, 33, 33), []
+    for low in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            feature = model(clip).float().mean((2, 3, 4))
+        loss = F.cross_entropy(feature, torch.arange(4))
+        model.zero_grad()
+        loss.backward()
+        assert all(p.grad.isfinite().all() for p in model.parameters())
+        losses.append(loss.detach())
+    torch.testing.assert_close(*losses, rtol=0.02, atol=0)
 
 
 def test_a_frozen_classifier_trains_its_last_layers_alone() -> None:

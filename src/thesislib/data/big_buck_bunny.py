@@ -99,19 +99,8 @@ def prepare(
     videos = []
     for i, file in enumerate(files):
         part = (2 * i + 1) * PARTS // (2 * len(files))
-        info = probe(file)
-        videos.append(
-            Video(
-                path=file.relative_to(target).as_posix(),
-                label="",
-                split=SPLIT_OF_PART[part],
-                group=f"part{part}",
-                n_frames=info.n_frames,
-                fps=round(info.fps, 4),
-                width=info.width,
-                height=info.height,
-            )
-        )
+        path = file.relative_to(target).as_posix()
+        videos.append(Video.of(path, "", SPLIT_OF_PART[part], f"part{part}", probe(file)))
     manifest = Manifest(
         name=name,
         root=target,

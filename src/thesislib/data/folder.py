@@ -153,16 +153,7 @@ def write_checked(
     groups = [c.group or group_of(c.name) for c, _ in good]
     splits = _splits(good, groups, val, test, seed)
     videos = [
-        Video(
-            path=_copied(c, target) if copy else c.path.as_posix(),
-            label=c.label,
-            split=split,
-            group=group,
-            n_frames=found.n_frames,
-            fps=round(found.fps, 4),
-            width=found.width,
-            height=found.height,
-        )
+        Video.of(_copied(c, target) if copy else c.path.as_posix(), c.label, split, group, found)
         for (c, found), group, split in zip(good, groups, splits, strict=True)
     ]
     options = {"full_check": full_check, "val": val, "test": test, "seed": seed, "copy": copy}

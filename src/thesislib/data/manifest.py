@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from thesislib.data.containers import VideoInfo
 from thesislib.errors import ThesisError
 from thesislib.files import sweep, write_json, write_text
 from thesislib.places import data_root
@@ -59,6 +60,12 @@ class Video:
     fps: float
     width: int
     height: int
+
+    @classmethod
+    def of(cls, path: str, label: str, split: str, group: str, file: VideoInfo) -> Video:
+        """The row of a file that was looked into."""
+        fps = round(file.fps, 4)
+        return cls(path, label, split, group, file.n_frames, fps, file.width, file.height)
 
 
 FIELDS = tuple(f.name for f in dataclasses.fields(Video))

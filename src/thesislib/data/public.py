@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -113,12 +114,10 @@ def prepare_listed(
     train = [(c.group, c.label) for c in found if c.split == "train"]
     drawn = draw_splits(train, val=val, test=0, seed=seed) if val and train else {}
     candidates = [
-        Candidate(
+        replace(
+            c,
             path=on_disk[c.path.stem],
-            name=c.name,
-            label=c.label,
             split=drawn.get(c.group, c.split) if c.split == "train" else c.split,
-            group=c.group,
         )
         for c in found
     ]

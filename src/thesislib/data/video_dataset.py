@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,10 @@ Cut = Callable[[Frames, np.random.Generator, bool], Tensor]  # frames or flow to
 # What an item holds by modality: name -> whether it is flow.
 STREAMS = {"rgb": {"video": False}, "flow": {"video": True}, "both": {"video": False, "flow": True}}
 
+# Decoded videos whole, by root of the data set, file, time of its last change, and backend. All of
+# the process share them: training, validation and every test see the same files again.
+KEPT: dict[tuple[Path, Path, int, str], Frames] = {}
+
 
 class VideoDataset(Dataset[Item]):
     """Filters, decodes, keeps, and stands in for files that cannot be read.
@@ -42,7 +46,7 @@ class VideoDataset(Dataset[Item]):
         ThesisError: No video is long enough, or the flow is missing or of other settings.
     """
 
-    cache_bytes = 1 << 30  # most that decoded videos may take, over all workers
+    cache_bytes = 1 << 30  # most that decoded videos may take in a process, over all its workers
 
     def __init__(
         self,
@@ -77,8 +81,6 @@ class VideoDataset(Dataset[Item]):
         self._flowless = {} if modality == "rgb" else check_flow(manifest, config.flow)
         # Shared memory, so that workers and the main process count the same failures.
         self._failed = torch.zeros(len(manifest), dtype=torch.uint8).share_memory_()
-        self._cached: dict[tuple[int, bool], Frames] = {}
-        self._cached_bytes = 0
 
     @property
     def report(self) -> dict[str, int]:
@@ -141,35 +143,43 @@ class VideoDataset(Dataset[Item]):
 
     def streams(self, raw: dict[str, Frames], rng: np.random.Generator, cut: Cut) -> Item:
         """One clip of :meth:`raw` as blocks (N, 3, T, size, size) float32 of each stream."""
-        # Each from a generator in the same state: the same crop, flip and colours for both.
-        return {
-            name: self._blocks(cut(raw[name], copy.deepcopy(rng), flow))
-            for name, flow in self.held.items()
-        }
+        state, found = rng.bit_generator.state, {}
+        for name, flow in self.held.items():
+            rng.bit_generator.state = state  # the same crop, flip and colours for both
+            found[name] = self._blocks(cut(raw[name], rng, flow))
+        return found
 
     def _read(self, number: int, indices: clips.Indices, flow: bool) -> Frames:
         """Frames of the video at this place in the manifest, the last one repeated at the end."""
         video = self.manifest.videos[number]
         length = video.n_frames - flow  # the last frame has no field of its own
         indices = clips.pad_indices(indices, length)
-        key = number, flow
-        if key in self._cached:
-            return self._cached[key][indices]
         if flow and video.path in self._flowless:
             raise VideoError(self.manifest.file(video), self._flowless[video.path])
+        file = flow_file(self.manifest, video) if flow else self.manifest.file(video)
+        changed = file.stat().st_mtime_ns if file.is_file() else 0
+        key = self.manifest.root, file, changed, self.backend
+        if key in KEPT:
+            return KEPT[key][indices]
         read = self._fields(video) if flow else self._frames(video)
-        if not self.config.cache:
+        size = (2 if flow else 3) * length * video.width * video.height
+        if not self.config.cache or not self._room(size):
             return read(indices)
+        KEPT[key] = read(np.arange(length))
+        return KEPT[key][indices]
+
+    def _room(self, size: int) -> bool:
+        """Whether so many bytes more may be kept; the videos of other data sets go for it.
+
+        Those of this one stay: under a random order that serves as well as throwing the oldest
+        out, and costs nothing.
+        """
         worker = get_worker_info()
-        room = self.cache_bytes // (worker.num_workers if worker else 1)
-        # When the room is used up the videos kept so far stay: under a random order that serves
-        # as well as throwing the oldest out, and costs nothing.
-        if (2 if flow else 3) * length * video.width * video.height > room - self._cached_bytes:
-            return read(indices)
-        frames = read(np.arange(length))
-        self._cached[key] = frames
-        self._cached_bytes += frames.nbytes
-        return frames[indices]
+        room = self.cache_bytes // (worker.num_workers if worker else 1) - size
+        if sum(frames.nbytes for frames in KEPT.values()) > room:
+            for key in [key for key in KEPT if key[0] != self.manifest.root]:
+                del KEPT[key]
+        return sum(frames.nbytes for frames in KEPT.values()) <= room
 
     def _frames(self, video: Video) -> Read:
         return open_video(self.manifest.file(video), self.backend).frames
@@ -207,10 +217,6 @@ class VideoDataset(Dataset[Item]):
 
     def _number(self, place: int) -> int:
         raise NotImplementedError
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A spawned worker starts with an empty cache: sending decoded frames would cost more.
-        return {**self.__dict__, "_cached": {}, "_cached_bytes": 0}
 
 
 def _source(video: Video) -> str:

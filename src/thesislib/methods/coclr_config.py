@@ -32,7 +32,7 @@ CLIP_WISE = Augment(
 SMALL: dict[str, Any] = {
     **SMALL_CLIPS,
     "dataset": "synthetic_rooms",
-    "num_workers": 1, "seq_len": 8, "stride": 3, "one_window": 0.0, "heavy": 0.3,
+    "seq_len": 8, "stride": 3, "one_window": 0.0, "heavy": 0.3,
     "epochs": 14, "cycle_epochs": 8, "batch_size": 32, "schedule": "cosine", "milestones": (),
     "width": 0.25, "mixed": ("3b", "4b", "5b"), "bn_splits": 2,
     "queue": 128, "momentum": 0.97, "fill_first": True, "older_self": False,

@@ -51,7 +51,28 @@ def take_weights(
 
 
 class Classifier(nn.Module):
-    """What both have: cross-entropy on :meth:`predict`."""
+    """What all have: cross-entropy on :meth:`predict`; a trunk that can be frozen."""
+
+    frozen = False
+
+    def trunk(self) -> list[nn.Module]:
+        """What :meth:`freeze` leaves as it is."""
+        raise NotImplementedError
+
+    def freeze(self) -> None:
+        """The last layers alone learn from now on; the trunk's statistics do not move either."""
+        self.frozen = True
+        for part in self.trunk():
+            part.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode; of a frozen classifier for its last layers alone."""
+        super().train(mode)
+        if self.frozen:
+            for part in self.trunk():
+                part.eval()
+        return self
 
     def predict(self, batch: dict[str, Tensor]) -> Tensor:
         """Logits ``(B, classes)``."""
@@ -95,7 +116,6 @@ class ContextClassifier(Classifier):
     ) -> None:
         super().__init__()
         self.relu_first = relu_first
-        self.frozen = frozen
         self.backbone = backbone
         self.aggregator = aggregator
         self.backward_aggregator = backward_aggregator
@@ -106,21 +126,11 @@ class ContextClassifier(Classifier):
         nn.init.orthogonal_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         if frozen:
-            for part in self._trunk():
-                part.requires_grad_(False)
-            self.train()
+            self.freeze()
 
-    def _trunk(self) -> list[nn.Module]:
+    def trunk(self) -> list[nn.Module]:
         parts = (self.backbone, self.aggregator, self.backward_aggregator)
         return [part for part in parts if part is not None]
-
-    def train(self, mode: bool = True) -> Self:
-        """Training mode; of a frozen classifier for its last layers alone."""
-        super().train(mode)
-        if self.frozen:
-            for part in self._trunk():
-                part.eval()
-        return self
 
     def features(self, video: Tensor) -> Tensor:
         """``(B, N, 3, T, H, W)`` to rectified ``(B, N, D, h, w)``."""
@@ -154,7 +164,6 @@ class ClipClassifier(Classifier):
     def __init__(self, backbone: nn.Module, classes: int, dropout: float, frozen: bool) -> None:
         super().__init__()
         self.backbone = backbone
-        self.frozen = frozen
         dim = int(backbone.feature_dim)  # type: ignore[arg-type]  # a number of the backbone's
         self.norm = nn.BatchNorm1d(dim) if frozen else nn.Identity()
         self.dropout = nn.Identity() if frozen else nn.Dropout(dropout)
@@ -162,15 +171,10 @@ class ClipClassifier(Classifier):
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
         if frozen:
-            backbone.requires_grad_(False)
-            self.train()
+            self.freeze()
 
-    def train(self, mode: bool = True) -> Self:
-        """Training mode; of a frozen classifier for its last layers alone."""
-        super().train(mode)
-        if self.frozen:
-            self.backbone.eval()
-        return self
+    def trunk(self) -> list[nn.Module]:
+        return [self.backbone]
 
     def encode(self, batch: dict[str, Tensor]) -> Tensor:
         """``(B, N, 3, T, H, W)``, whose N blocks are joined in time, to ``(B, D)``."""

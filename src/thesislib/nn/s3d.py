@@ -8,8 +8,10 @@ each branch of a mixed block is scaled by channel, by what the whole clip says (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
@@ -28,12 +30,69 @@ MIXED = {
 }
 
 
+class OverTime(torch.autograd.Function):
+    """Convolution of ``(B, C, T, N)`` by ``(O, C, k, 1)``, k odd: stride 1, padded to length T.
+
+    The gradient of the weight is a matrix product for each of its places: half of oneDNN's time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight, padding=(weight.shape[2] // 2, 0))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        half, frames = weight.shape[2] // 2, x.shape[2]
+        grad_x = F.conv2d(grad, weight.flip(2).transpose(0, 1), padding=(half, 0))  # turned round
+        x, grad = (a.permute(0, 2, 3, 1) for a in (x, grad))  # (B, T, N, channels)
+        places = []
+        for shift in range(-half, half + 1):  # from a frame of the output to one of the input
+            to = grad[:, max(0, -shift) : max(0, frames - shift)].flatten(1, 2)
+            of = x[:, max(0, shift) : max(0, frames + shift)].flatten(1, 2)
+            places.append((to.transpose(1, 2) @ of).sum(0))
+        return grad_x, torch.stack(places, 2)[..., None]
+
+
+class Temporal(nn.Conv3d):
+    """Convolution of kernel ``(k, 1, 1)``, k odd, padded by half of it.
+
+    On a CPU, where channels lie last, it is a 2-D one of the same view of memory, for which PyTorch
+    is faster, on one thread by far (not so with a stride).
+    """
+
+    def __init__(self, in_channels: int, channels: int, kernel: int = 1, stride: int = 1) -> None:
+        k, s, p = (kernel, 1, 1), (stride, 1, 1), (kernel // 2, 0, 0)
+        super().__init__(in_channels, channels, k, s, p, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x.is_cpu and x.is_contiguous(memory_format=torch.channels_last_3d)
+        if not last or self.stride[0] > 1:
+            return super().forward(x)
+        flat, weight = x.flatten(3), self.weight.squeeze(4)  # (B, C, T, H * W), (O, C, k, 1)
+        if x.dtype.itemsize < 4 or torch.is_autocast_enabled("cpu"):
+            # In bfloat16 oneDNN is the faster one, and adds in float32.
+            y = F.conv2d(flat, weight, padding=(weight.shape[2] // 2, 0))
+        else:
+            y = OverTime.apply(flat, weight)
+        return y.unflatten(3, x.shape[3:])
+
+
+class Pool(nn.MaxPool3d):
+    """Max pool by its other name, under which autocast leaves bfloat16 as it is: no copies."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        window = self.kernel_size, self.stride, self.padding
+        return F.max_pool3d(x, *window, return_indices=True)[0]
+
+
 class Unit(nn.Module):
     """1 x 1 x 1 convolution, batch norm, ReLU."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(in_channels, channels, 1, bias=False)
+        self.conv = Temporal(in_channels, channels)
         self.bn = nn.BatchNorm3d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +107,7 @@ class Separable(nn.Module):
         k, s, p = kernel, stride, kernel // 2
         self.conv1 = nn.Conv3d(in_channels, channels, (1, k, k), (1, s, s), (0, p, p), bias=False)
         self.bn1 = nn.BatchNorm3d(channels)
-        self.conv2 = nn.Conv3d(channels, channels, (k, 1, 1), (s, 1, 1), (p, 0, 0), bias=False)
+        self.conv2 = Temporal(channels, channels, kernel, stride)
         self.bn2 = nn.BatchNorm3d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,7 +136,7 @@ class Mixed(nn.Module):
         self.branch0 = nn.Sequential(Unit(in_channels, b0))
         self.branch1 = nn.Sequential(Unit(in_channels, b1a), Separable(b1a, b1b))
         self.branch2 = nn.Sequential(Unit(in_channels, b2a), Separable(b2a, b2b))
-        self.branch3 = nn.Sequential(nn.MaxPool3d(3, 1, 1), Unit(in_channels, b3))
+        self.branch3 = nn.Sequential(Pool(3, 1, 1), Unit(in_channels, b3))
         outputs = (b0, b1b, b2b, b3)
         self.gates = nn.ModuleList(Gate(c) for c in outputs) if gating else None
         self.out_channels = sum(outputs)
@@ -110,8 +169,8 @@ class S3D(nn.Module):
     # 5 frames would be enough for the strides. But with 5 to 7, PyTorch 2.13 on a CPU with AVX-512
     # crashes, or gets a wrong gradient of the first temporal kernel without a word (oneDNN 3.12).
     least = (8, 17, 17)
-    # In training alone: half the time on a CPU; but its batch norm adds in another order, which
-    # costs a digit, so evaluation keeps the plain order.
+    # Half the time on a CPU, and in training anywhere. Batch norm then adds in another order, which
+    # costs a digit of a training step (none in evaluation, which adds nothing).
     channels_last = True
 
     def __init__(
@@ -124,12 +183,12 @@ class S3D(nn.Module):
 
         stem, middle = scaled(64), scaled(192)
         self.conv_1a = Separable(3, stem, 7, 2)
-        self.pool_2a = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.pool_2a = Pool((1, 3, 3), (1, 2, 2), (0, 1, 1))
         self.conv_2b = Unit(stem, stem)
         self.conv_2c = Separable(stem, middle)
-        self.pool_3a = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
-        self.pool_4a = nn.MaxPool3d(3, 2, 1)
-        self.pool_5a = nn.MaxPool3d(2, 2)
+        self.pool_3a = Pool((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.pool_4a = Pool(3, 2, 1)
+        self.pool_5a = Pool(2, 2)
         channels = middle
         self.mixed = tuple(name for name in MIXED if name in mixed)  # always in this order
         for name in self.mixed:
@@ -150,7 +209,7 @@ class S3D(nn.Module):
                 f"Clips of {frames} frames of {width}x{height} pixels are too small for S3D: "
                 f"make them {self.least[0]} frames and {self.least[1]} pixels at least."
             )
-        if self.training and self.channels_last:
+        if self.channels_last and (self.training or x.is_cpu):
             x = x.contiguous(memory_format=torch.channels_last_3d)
         outputs = [self.conv_1a(x)]
         outputs.append(self.conv_2c(self.conv_2b(self.pool_2a(outputs[-1]))))

@@ -1,5 +1,7 @@
 """Makes ``import torchvision`` work beside a PyTorch that lacks its compiled operators.
 
+The tests need it today, chapter 5 will.
+
 The package index serves torchvision built for CUDA. Beside a CPU build of torch its compiled
 library does not load, and importing torchvision stops at its first Python kernel for an operator
 that nobody declared: ``operator torchvision::nms does not exist``. timm, open_clip, torchmetrics
