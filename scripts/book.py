@@ -35,6 +35,7 @@ PREPARE = (
     ("prepare", "synthetic_rooms"),
     ("flow", "synthetic_rooms", "--algorithm", "tvl1_quick", "--bound", "5"),
 )
+LANES = 3  # chapters at a time; each takes 1.5 GB of memory at the most
 # Sphinx repeats what it read on the way; these lines alone tell a reader what is wrong.
 TELLING = ("WARNING", "ERROR", "CRITICAL", "Error", "error:")
 
@@ -83,7 +84,10 @@ def inputs_hash(pair: Pair, root: Path, data: Path, results: Path) -> str:
 
 
 def run_chapters(chapters: list[Pair], root: Path, build: Path) -> dict[str, Path]:
-    """Executes the chapters, two at a time with a core each, the longest first.
+    """Executes the chapters side by side, each with one thread, the longest first.
+
+    One more than two cores can hold, so that the last of them has not one core for itself and
+    leaves the other idle: with three chapters that saves a quarter of the time.
 
     Returns:
         The executed notebook of each.
@@ -96,7 +100,7 @@ def run_chapters(chapters: list[Pair], root: Path, build: Path) -> dict[str, Pat
     record = root / "notebooks" / "record.json"
     known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     order = sorted(chapters, key=lambda p: -known.get(p.name, {}).get("minutes", 0))
-    lanes = min(2, os.cpu_count() or 1)
+    lanes = min(LANES, 1 + (os.cpu_count() or 1))
     with ThreadPoolExecutor(lanes) as pool:
         work = [
             pool.submit(run_chapter, p, root, build, data_root(), results_root()) for p in order

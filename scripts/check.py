@@ -30,7 +30,7 @@ TESTS: dict[str, list[str]] = {
     "data": [sys.executable, "scripts/book.py", "data"],
     "notebooks": [
         *("pytest", "--nbval-lax", "--nbval-current-env", "notebooks"),
-        *("--numprocesses", "2", "--dist", "loadfile"),  # two chapters at a time, a core each
+        *("--numprocesses", "3", "--dist", "loadfile"),  # side by side, as for the book
         f"--nbval-cell-timeout={CELL_SECONDS}",
     ],
     # A file is one process's, so that what its tests share is made once.

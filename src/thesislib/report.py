@@ -102,14 +102,13 @@ def thesis_table(
         lines.append(line)
     frame = pd.DataFrame(lines)
     sets = {name: dataset or str(table.columns[i].dataset(profile)) for i, name in ours.items()}
-    where = ", ".join(f"{name} on {one}" for name, one in sets.items()) or "none yet"
-    one = len(set(sets.values())) == 1
-    where = f"data set {next(iter(sets.values()))}" if one else f"data sets: {where}"
-    frame.attrs = {
-        "caption": f"Table {number}: {table.title}. Ours: profile {profile}, {where}, mean ± half "
-        "of the 95 % interval (number of seeds).",
-        "notes": list(table.notes),
-    }
+    where = "data sets: " + ", ".join(f"{name} on {one}" for name, one in sets.items())
+    if len(set(sets.values())) == 1:
+        where = f"data set {next(iter(sets.values()))}"
+    said = f"Ours: profile {profile}, {where}, mean ± half of the 95 % interval (number of seeds)."
+    said = said if sets else f"The profile {profile} measures none of its columns."
+    caption = f"Table {number}: {table.title}. {said}"
+    frame.attrs = {"caption": caption, "notes": list(table.notes)}
     return frame
 
 

@@ -30,7 +30,7 @@ MIXED = {
 }
 
 
-class OverTime(torch.autograd.Function):
+class _OverTime(torch.autograd.Function):
     """Convolution of ``(B, C, T, N)`` by ``(O, C, k, 1)``, k odd: stride 1, padded to length T.
 
     The gradient of the weight is a matrix product for each of its places: half of oneDNN's time.
@@ -75,7 +75,7 @@ class Temporal(nn.Conv3d):
             # In bfloat16 oneDNN is the faster one, and adds in float32.
             y = F.conv2d(flat, weight, padding=(weight.shape[2] // 2, 0))
         else:
-            y = OverTime.apply(flat, weight)
+            y = _OverTime.apply(flat, weight)
         return y.unflatten(3, x.shape[3:])
 
 
