@@ -112,12 +112,15 @@ def install(root: str, venv: str, state: Dict[str, Any], stamp: str) -> None:
             "Python could not create .venv (on Debian and Ubuntu: install python3-venv)",
         )
     call(
-        [python, "-m", "pip", "install", "--no-input", "-c", "constraints.txt"]
+        [python, "-m", "pip", "install", "--no-input", "--no-compile", "-c", "constraints.txt"]
         + ["-e", ".[" + EXTRAS + "]"],
         root,
         log,
         "pip could not install the packages (no network, or a full disk?), run it again to go on",
     )
+    # pip compiles one file after another; here all cores do. Templates among the files, which no
+    # Python can compile, are no failure.
+    subprocess.call([python, "-m", "compileall", "-q", "-j", "0", venv], stdout=subprocess.DEVNULL)
     with open(stamp + ".part", "w", encoding="utf-8") as file:
         json.dump(state, file)
     os.replace(stamp + ".part", stamp)
