@@ -2,6 +2,7 @@
 
 Start from an environment built without the old pins to move to newer versions:
 delete .venv and the lines of constraints.txt below its header, `make setup`, `make lock`.
+Do it with the oldest Python that pyproject.toml allows, which some newest packages do not.
 """
 
 from __future__ import annotations

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 REPO = Path(__file__).resolve().parents[1]
 SETUP = REPO / "scripts" / "setup_env.py"
@@ -49,7 +50,14 @@ def test_pins_are_exact_without_build_tags_and_what_runs_here() -> None:
     for name, pinned in pins().items():
         assert re.fullmatch(r"[0-9][0-9A-Za-z.]*", pinned), f"{name}=={pinned}"
     for name in ("torch", "numpy", "jupyter-book", "pytest"):
-        assert version(name).split("+")[0] == pins()[name]
+        assert importlib.metadata.version(name).split("+")[0] == pins()[name]
+
+
+def test_pins_install_on_the_oldest_python_that_is_promised() -> None:
+    """A Debian has 3.11.2, and some packages have begun to ask for 3.11.5."""
+    asked = {d.name: d.metadata.get("Requires-Python") for d in importlib.metadata.distributions()}
+    late = {n: a for n, a in asked.items() if a and not SpecifierSet(a).contains("3.11.0")}
+    assert late == {}
 
 
 def test_conda_names_the_same_extras_and_pins() -> None:
