@@ -176,10 +176,11 @@ class VideoDataset(Dataset[Item]):
         """
         worker = get_worker_info()
         room = self.cache_bytes // (worker.num_workers if worker else 1) - size
-        if sum(frames.nbytes for frames in KEPT.values()) > room:
+        held = sum(frames.nbytes for frames in KEPT.values())
+        if held > room:
             for key in [key for key in KEPT if key[0] != self.manifest.root]:
-                del KEPT[key]
-        return sum(frames.nbytes for frames in KEPT.values()) <= room
+                held -= KEPT.pop(key).nbytes
+        return held <= room
 
     def _frames(self, video: Video) -> Read:
         return open_video(self.manifest.file(video), self.backend).frames
