@@ -2,6 +2,8 @@
 
 ``tests/frozen`` was written by the code before the house was rebuilt (f40d0f4): the hashes of every
 row in every profile, those of the whole ledger, and the ``result.json`` of seven tiny rows.
+Chapters 2 and 3 have had other small and gpu presets since, on purpose: their names there, and the
+results that bore them, are gone from it.
 """
 
 from __future__ import annotations
@@ -99,48 +101,27 @@ def test_the_ledger_keeps_its_names(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\nnames of the ledger kept: {counts}")
     assert counts == {
-        "pretrain": 111, "finetune": 111, "row": 93, "two streams": 15, "stages": 30,
+        "pretrain": 60, "finetune": 60, "row": 60, "two streams": 6, "stages": 30,
     }  # fmt: skip
-
-
-def test_results_that_todays_call_does_not_find_are_marked() -> None:
-    """Their names are older; settings and data are not, and the results page says which."""
-    page = " ".join((REPO / "book" / "results.md").read_text().split())
-    marked = "`dpc/5pred3`, `dpc/pooled`, `dpc/random` and of the six `baseline/` rows"
-    assert marked in page
-    older = set()
-    for file, kept in NAMES["ledger"].items():
-        entry = json.loads((REPO / "results" / file).read_text())
-        job = Job(entry["row"], entry["profile"], entry["dataset"], entry["seed"])
-        if kept.get("asked") or "parts" in kept:
-            continue
-        older.add(entry["row"])
-        if "pretrain" in kept:  # the kept epochs of figure 2.3 decide no number
-            config = config_of(entry["row"], entry["config"]["pretrain"]).override(
-                {"keep_every": 0}
-            )
-            assert (config.hash(), kept["finetune"]) == (
-                run.settings(job).hash(),
-                run.tuning(job).hash(),
-            )
-    names = {row if row.startswith("dpc/") else "baseline/" for row in older}
-    assert names == {"dpc/5pred3", "dpc/pooled", "dpc/random", "baseline/"}
-    assert len([row for row in older if row.startswith("baseline/")]) == 6
 
 
 # -- results -----------------------------------------------------------------------------------
 
 FLOW = {"flow.algorithm": "dis", "flow.bound": 5.0}
-MEMORY = studio.SMALL | {"memory_slots": 8}
-LONGER = {k: v for k, v in studio.SMALL.items() if k != "pred_step"} | {"num_seq": 6}
+THEN = studio.SMALL | {
+    "lr": 1e-3, "schedule": "constant", "warmup": 0, "batch_groups": 0, "batch_clips": 1,
+    "augment.flip": 0.5,
+}  # fmt: skip
+MEMORY = THEN | {"memory_slots": 8}
+LONGER = {k: v for k, v in THEN.items() if k != "pred_step"} | {"num_seq": 6}
 CLIPS = {k: v for k, v in studio.COCLR.items() if k in studio.TUNE or k in FLOW}
 TUNE4 = CLIPS | {"per_class": 2, "val_every": 1}
 JOBS = {
     "pre-trained": Job(
-        "dpc/5pred3", changes=studio.SMALL, tune=studio.TUNE, stages=2,
+        "dpc/5pred3", changes=THEN, tune=studio.TUNE, stages=2,
         more=("nonlinear", "efficiency"),
     ),
-    "random": Job("dpc/random", changes=studio.SMALL, tune=studio.TUNE),
+    "random": Job("dpc/random", changes=THEN, tune=studio.TUNE),
     "curriculum": Job("dpc/5pred3+4pred4", changes=LONGER, tune=studio.TUNE),
     "fused": Job("memdpc/2stream", changes=MEMORY | FLOW, tune=studio.TUNE | FLOW,
                  more=("nonlinear",)),

@@ -15,6 +15,7 @@ import pytest
 from thesislib import claims, intervals, published, report
 from thesislib.claims import _printed, verdict
 from thesislib.errors import ThesisError
+from thesislib.intervals import t_interval
 from thesislib.ledger import Entry, Ledger, promote, read_entry
 
 
@@ -342,12 +343,13 @@ def test_verdicts(n: int, found: list[tuple[float, float]], word: str) -> None:
 
 def test_claims_without_results_are_not_run() -> None:
     found = report.claims(Ledger(), chapter=2)
-    assert len(found) == 8
+    assert len(found) == 22
     assert {c.verdict for c in found} == {"not run"}
     assert all(c.ours == "" and c.n == 0 for c in found)
     assert len({c.id for c in found}) == len(found)
     quoted = {c.id: c.thesis for c in found}
     assert quoted["dpc-pretraining"] == "60.6 against 46.5"
+    assert quoted["dpc-pretraining-probe-top1"] == "–", "the thesis has not measured it"
     assert quoted["dpc-dense"] == "60.6 against 44.9"
     assert quoted["dpc-sequential"] == "60.6 against 56.9"
     assert quoted["dpc-curriculum"] == "68.2 against 64.9"
@@ -465,7 +467,7 @@ def test_status_counts_minutes_and_names_what_it_ran_on() -> None:
 
 def test_claims_table_has_one_line_a_claim() -> None:
     frame = report.claims_frame(report.claims(Ledger(), chapter=2))
-    assert list(frame["verdict"]) == ["not run"] * 8
+    assert list(frame["verdict"]) == ["not run"] * 22
     assert set(frame["ours"]) == {"–"}
 
 
@@ -473,7 +475,7 @@ def test_plain_data_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ledger = Ledger(entry("dpc/random", s, finetune_top1=0.5) for s in range(3))
     json.dumps(report.status(ledger))
     found = report.claims_table(ledger=ledger, chapter=2)
-    assert [c["verdict"] for c in json.loads(json.dumps(found))] == ["not run"] * 8
+    assert [c["verdict"] for c in json.loads(json.dumps(found))] == ["not run"] * 22
     monkeypatch.setenv("THESISLIB_RESULTS", str(tmp_path))
     assert report.render_table("2.1").startswith("| network |")
     assert report.render_table("2.1", format="csv").startswith("network,")
@@ -496,9 +498,35 @@ def test_glue_stores_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 1
 
 
-def test_a_claim_on_a_metric_that_its_table_lacks_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ((0.36, 0.37, 0.38), "holds"),
+        ((0.29, 0.30, 0.31), "does not hold here"),
+        ((0.30, 0.34, 0.38), "unclear"),
+        ((0.36, 0.37), "unclear"),
+        ((), "not run"),
+    ],
+)
+def test_more_than_guessing_is_a_claim(values: tuple[float, ...], word: str) -> None:
+    runs = [entry("dpc/5pred3", s, pretext_top1_temporal=v) for s, v in enumerate(values)]
+    found = {c.id: c for c in report.claims(Ledger(runs), chapter=2)}["dpc-times"]
+    assert (found.verdict, found.n) == (word, len(values))
+    if len(values) == 3:
+        low, high = t_interval(values)  # type: ignore[misc]
+        assert found.numbers["t_interval"] == pytest.approx((low - 1 / 3, high - 1 / 3))
+        assert "guessing 33.3" in found.ours
+
+
+def test_by_readers_asks_each_of_them() -> None:
+    found = claims.by_readers("x", "2.1", "dpc/5pred3", "dpc/random", "A beats B, {}.")
+    assert [c.id for c in found] == ["x", "x-probe-top1", "x-retrieval-r1"]
+    assert [c.metric for c in found] == list(claims.FROZEN)
+    assert found[1].statement == "A beats B, by linear probe."
+
+
+def test_a_claim_quotes_what_its_table_has() -> None:
     table = published.table("3.2")
     assert _printed(table, "memdpc/2stream-more-data", "nonlinear_top1") == "58.5"
     assert _printed(table, "memdpc/random-rgb", "probe_top1") == "–"
-    with pytest.raises(ThesisError, match="did you mean 'nonlinear_top1'"):
-        _printed(table, "memdpc/2stream-more-data", "nonlinear_top")
+    assert _printed(table, "memdpc/2stream-more-data", "retrieval_r1") == "–"

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from thesislib import book, intervals, published
-from thesislib.errors import choose
 from thesislib.ledger import Ledger
 
 HOLDS = "holds"
 UNCLEAR = "unclear"
 FAILS = "does not hold here"
 NOT_RUN = "not run"
+NO_VALUE = "–"
 MIN_SEEDS = 3
 
 
@@ -32,6 +33,57 @@ class Greater:
     worse_metric: str = ""  # of the worse row, where it is another one
     quoted: str = ""  # the thesis's row, where it has measured this on another one
     figure: bool = False  # the number is that of a figure, which prints no values
+
+
+@dataclass(frozen=True)
+class Above:
+    """A row reaches more than a level that is known: guessing."""
+
+    id: str
+    table: str
+    row: str
+    metric: str
+    level: float
+    statement: str
+
+
+# How a claim names the reader behind a metric.
+READERS = {
+    "finetune_top1": "fine-tuned",
+    "probe_top1": "by linear probe",
+    "retrieval_r1": "by nearest neighbours",
+    "probe_context_top1": "by linear probe of the context",
+    "retrieval_context_r1": "by nearest neighbours in the context",
+    "probe_z_top1": "by linear probe of z",
+    "retrieval_z_r1": "by nearest neighbours in z",
+}
+FROZEN = ("finetune_top1", "probe_top1", "retrieval_r1")
+
+
+def by_readers(
+    id: str, table: str, better: str, worse: str, statement: str, readers: tuple[str, ...] = FROZEN
+) -> tuple[Greater, ...]:
+    """One comparison by each reader, so that none is chosen by its outcome.
+
+    Args:
+        id: Of the first; the others add the metric.
+        table: Where the thesis has it.
+        better: Row.
+        worse: Row.
+        statement: With ``{}`` for the reader.
+        readers: Metrics, of :data:`READERS`.
+    """
+    return tuple(
+        Greater(
+            f"{id}-{metric.replace('_', '-')}" if i else id,
+            table,
+            better,
+            worse,
+            statement.format(READERS[metric]),
+            metric,
+        )
+        for i, metric in enumerate(readers)
+    )
 
 
 @dataclass(frozen=True)
@@ -86,8 +138,7 @@ def claims(
     for name, one in book.CHAPTERS.items():
         if one.written and importlib.util.find_spec(f"{one.package}.claims"):
             for c in book.room(name, "claims").CLAIMS:
-                judge = _greater if isinstance(c, Greater) else _rises
-                found.append(judge(c, ledger, profile, dataset))
+                found.append(_JUDGES[type(c)](c, ledger, profile, dataset))
     return [c for c in found if chapter in (None, c.chapter)]
 
 
@@ -135,12 +186,12 @@ def _greater(c: Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
 
 
 def _asserted(c: Greater, source: published.Table | published.Figure) -> str:
-    """The thesis's own figures; a row of ours that it does not have is a dash."""
+    """The thesis's own figures; what it has not measured is a dash."""
     if isinstance(source, published.Figure):
         return source.says
     better = _printed(source, c.quoted or c.better, c.metric)
     worse = _printed(source, c.quoted or c.worse, c.worse_metric or c.metric)
-    return f"{better} against {worse}"
+    return NO_VALUE if better == worse == NO_VALUE else f"{better} against {worse}"
 
 
 def _printed(source: published.Table, key: str, metric: str) -> str:
@@ -150,9 +201,35 @@ def _printed(source: published.Table, key: str, metric: str) -> str:
         for name, cell in zip(row.metrics, row.cells, strict=True):
             if name:
                 texts.setdefault(name, cell.text)  # the first column: the table's own data set
-    if not texts:
-        return "–"
-    return texts[choose(f"metric of {key} in Table {source.number}", metric, texts)]
+    return texts.get(metric, NO_VALUE)  # the thesis has not measured this
+
+
+def _above(c: Above, ledger: Ledger, profile: str, dataset: str) -> Claim:
+    source, metric = published.table(c.table), published.metric(c.metric)
+    found = ledger.summary(c.row, c.metric, profile, dataset or source.dataset(c.metric, profile))
+    level, low, high = _text(c.level, metric), found["low"], found["high"]
+    known = [] if low is None or high is None else [(low - c.level, high - c.level)]
+    ours = f"{_text(found['mean'], metric)}, guessing {level}" if found["n"] else ""
+    if known:
+        ours += f"; 95 % over seeds: {_text(low, metric)} to {_text(high, metric)}"
+    return Claim(
+        id=c.id,
+        chapter=source.chapter,
+        statement=c.statement,
+        thesis=NO_VALUE,
+        table=f"Table {c.table}",
+        comparison=f"{c.row}, {c.metric} against {c.level:.3f}",
+        verdict=verdict(found["n"], known),
+        ours=ours,
+        n=found["n"],
+        numbers={
+            "mean_a": found["mean"],
+            "mean_b": c.level,
+            "difference": None if found["mean"] is None else found["mean"] - c.level,
+            "t_interval": known[0] if known else None,
+            "bootstrap": None,
+        },
+    )
 
 
 def _rises(c: Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:
@@ -205,3 +282,6 @@ def _turned(interval: intervals.Interval, sign: int) -> intervals.Interval:
 def _text(value: float | None, metric: published.Metric, *, sign: bool = False) -> str:
     """A value in the unit of its metric."""
     return "" if value is None else f"{metric.factor * value:{'+' if sign else ''}.1f}"
+
+
+_JUDGES: dict[type, Callable[..., Claim]] = {Greater: _greater, Above: _above, Rises: _rises}

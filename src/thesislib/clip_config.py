@@ -105,6 +105,9 @@ class ClipConfig(RunConfig):
     one_window: float = 0.0  # two views: probability that both show the same window of time
     heavy: float = 1.0  # views of two windows: probability that one gets colour and blur besides
     #   crop and flip; below 1, of two views of one window exactly one does
+    batch_groups: int = 0  # groups of videos that a batch is drawn from (hard negatives); 0: the
+    #   batch is drawn at large, as in the thesis, and so where videos have no groups
+    batch_clips: int = 1  # clips of each video in a batch of groups
     min_clips: int = 160  # clips of an epoch at least: a small set is passed over several times
     short: str = "drop"  # videos shorter than the clip: drop, or pad with the last frame
     augment: Augment = Augment()
@@ -124,7 +127,9 @@ class ClipConfig(RunConfig):
             )
         check_share("one_window", self.one_window)
         check_share("heavy", self.heavy)
-        at_least_one(self, "num_seq", "seq_len", "stride", "size")
+        at_least_one(self, "num_seq", "seq_len", "stride", "size", "batch_clips")
+        if self.batch_groups < 0:
+            raise ThesisError(f"batch_groups={self.batch_groups}: give 0 (at large) or more.")
 
     @property
     def streams(self) -> str:

@@ -15,11 +15,9 @@ from typing import Any
 import pandas as pd
 
 from thesislib import book, published
-from thesislib.claims import NOT_RUN, Claim, claims
+from thesislib.claims import NO_VALUE, NOT_RUN, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger, Summary
-
-NO_VALUE = "–"
 
 
 def thesis_numbers(
@@ -179,19 +177,19 @@ def claims_table(
 
 
 def claims_frame(found: Iterable[Claim]) -> pd.DataFrame:
-    """Claims as a table for people: statement, the thesis's numbers, ours, seeds, verdict."""
+    """Claims as a table for people: statement, verdict, the thesis's numbers, ours, seeds."""
     return pd.DataFrame(
         [
             {
                 "claim": claim.statement,
+                "verdict": claim.verdict,
                 "thesis": claim.thesis,
                 "ours": claim.ours or NO_VALUE,
                 "seeds": claim.n,
-                "verdict": claim.verdict,
             }
             for claim in found
         ],
-        columns=["claim", "thesis", "ours", "seeds", "verdict"],
+        columns=["claim", "verdict", "thesis", "ours", "seeds"],
     )
 
 

@@ -231,8 +231,9 @@ class _Loop:
         self.val_loader = None
         if val_set is not None:
             self.val_loader = make_loader(
-                val_set, config.batch_size, shuffle=True, num_workers=config.num_workers, seed=0
-            )
+                val_set, config.batch_size, shuffle=True, num_workers=config.num_workers, seed=0,
+                drop_last=False,  # every video counts
+            )  # fmt: skip
         self.batches = len(self.loader)
         if self.batches == 0:
             raise ThesisError(

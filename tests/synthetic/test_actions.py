@@ -24,7 +24,7 @@ def take(seed: int, **changes: float) -> Take:
 
 def joints(name: str, seed: int) -> np.ndarray:
     t = take(seed)
-    return joints_of(perform(name, t), t.body, wander(t, 7.0, 2.5))
+    return joints_of(perform(name, t), t.body, wander(t, 7.0, 2.5, t.rng))
 
 
 def test_sixteen_actions_and_four_pairs() -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -20,9 +21,17 @@ import pytest
 
 from thesislib.data.manifest import LOCK_FILE, read_manifest
 from thesislib.errors import ThesisError
-from thesislib.synthetic import DEFAULT_ACTIONS, Recipe, World, joints_2d, prepare, render_clip
+from thesislib.synthetic import (
+    DEFAULT_ACTIONS,
+    STUDIO,
+    Recipe,
+    World,
+    joints_2d,
+    prepare,
+    render_clip,
+)
 from thesislib.synthetic.figure import J
-from thesislib.synthetic.render import actor_of, clip_spec
+from thesislib.synthetic.render import ClipSpec, actor_of, clip_spec
 from thesislib.synthetic.studio import PARTIAL
 
 SMALL = {"size": 32, "frames": 8}
@@ -75,6 +84,36 @@ def test_scene_and_clothes_belong_to_the_group_and_the_action_changes_neither() 
 
     assert np.abs(corners(wave) - corners(kick)).mean() < 4
     assert np.abs(corners(wave) - corners(other)).mean() > 8
+
+
+def test_a_session_shares_everything_but_what_happens() -> None:
+    """Viewpoint, mirror image, place in the frame, habits and light; not tempo and phase."""
+    world = replace(STUDIO, noise=0, tremor=0, session=True)
+    kw = {"seed": 0, "world": world, "size": 32, "frames": 12}
+    one, two = (clip_spec(i, "wave", "train", 5, **kw) for i in (1, 2))
+    other = clip_spec(1, "wave", "train", 6, **kw)
+    assert (one.mirror, one.yaw, one.elevation) == (two.mirror, two.yaw, two.elevation)
+    assert one.yaw != other.yaw and one.tempo != two.tempo and one.phase != two.phase
+
+    def wall(spec: ClipSpec) -> np.ndarray:
+        return render_clip(spec)[:, :4, :4].mean((0, 1, 2))
+
+    def feet(spec: ClipSpec) -> np.ndarray:
+        return joints_2d(spec)[:, J["l_ankle"], 1].mean()
+
+    np.testing.assert_allclose(wall(one), wall(two), atol=0.01)  # room and light
+    assert np.abs(wall(one) - wall(other)).max() > 3
+    assert abs(feet(one) - feet(two)) < 0.1 < abs(feet(one) - feet(other))
+    apart = clip_spec(2, "wave", "train", 5, **kw | {"world": replace(world, session=False)})
+    assert apart.yaw != one.yaw
+
+
+def test_a_world_without_sessions_keeps_its_name() -> None:
+    """The knob is younger than data sets that are on people's disks."""
+    assert "session" not in World().to_dict()
+    assert Recipe(world=World()).hash == "9a904c"
+    assert World.from_dict(World().to_dict()) == World()
+    assert STUDIO.to_dict()["session"] is True
 
 
 # --- pixels ---
@@ -156,7 +195,7 @@ def test_manifest_is_read_back_and_names_the_recipe(tmp_path: Path) -> None:
     read = read_manifest("synthetic", tmp_path)
     assert read.videos == made.videos
     assert read.info["recipe"]["seed"] == 7
-    assert World.from_dict(read.info["recipe"]["world"]) == World()
+    assert World.from_dict(read.info["recipe"]["world"]) == STUDIO
     assert not (tmp_path / "synthetic" / PARTIAL).exists()
 
 
@@ -251,7 +290,7 @@ def test_folder_of_another_recipe_is_refused_in_one_sentence(tmp_path: Path) -> 
     assert "--force" in sentence
     assert "\n" not in sentence
     with pytest.raises(ThesisError, match=r"world: noise is 2\.0 there and 0"):
-        prepare(root=tmp_path, clips=2, world=World(noise=0), **SMALL, **QUIET)
+        prepare(root=tmp_path, clips=2, world=replace(STUDIO, noise=0), **SMALL, **QUIET)
     assert contents(made.root) == before  # nothing was lost
 
 

@@ -17,7 +17,7 @@ from thesislib.data.dataset import clips_of
 from thesislib.data.flow_files import read_note
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.errors import ThesisError, choose
-from thesislib.evaluation.features import TestView, extract
+from thesislib.evaluation.features import TestView, extract, extract_readings
 from thesislib.evaluation.finetune import FinetuneConfig, finetune
 from thesislib.evaluation.fusion import beside, fuse
 from thesislib.evaluation.linear_probe import linear_probe, sgd_probe
@@ -144,16 +144,33 @@ def judge(job: Job, trained: Trained) -> Scores:
     Features and the probabilities of the probe stay in the row's run folder, for fusion.
     """
     manifest, config, folder = labelled(job), run.settings(job), run.folder(job).path
-    train, test = both_splits(trained.model, manifest, config)
+    seen = {
+        split: extract_readings(trained.model, manifest.select(split=split), config)
+        for split in ("train", "test")
+    }
+    own, *others = seen["test"]
+    train, test = seen["train"][own], seen["test"][own]
     probe = linear_probe(train, test)
     for name, rows in (("train", train), ("test", test)):
         save_rows(folder / FEATURES.format(name), rows)
     save_rows(folder / PROBE, probe)
     frozen = accuracy(probe, "probe_top1") | retrieval(test, train)
+    for name in others:
+        frozen |= other_reading(name, seen["train"][name], seen["test"][name])
     scores = frozen | tune(job, trained, manifest, _tuning(job, trained))
     if job.stages and trained.run is not None:
         scores = scores | _along(job, trained, manifest, scores)
     return scores
+
+
+def other_reading(name: str, train: PerVideo, test: PerVideo) -> Scores:
+    """Probe and R@1 of what else a network can be read by: ``probe_NAME_top1``, ..."""
+    near = retrieval(test, train, (1,))
+    rename = {"retrieval_r1": f"retrieval_{name}_r1"}
+    return accuracy(linear_probe(train, test), f"probe_{name}_top1") | Scores(
+        {new: near.metrics[old] for old, new in rename.items()},
+        {new: near.hits[old] for old, new in rename.items()},
+    )
 
 
 def _tuning(job: Job, trained: Trained) -> FinetuneConfig:

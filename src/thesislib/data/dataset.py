@@ -16,6 +16,7 @@ import torch
 
 from thesislib.clip_config import ClipConfig
 from thesislib.data import clips
+from thesislib.data.composition import Composition
 from thesislib.data.loader import Key
 from thesislib.data.manifest import Manifest
 from thesislib.data.reader import Frames
@@ -81,13 +82,29 @@ class ClipDataset(VideoDataset):
         self.repeat = max(1, math.ceil(count / len(self.videos)))
         return self
 
+    def composition(self, batch_size: int, processes: int = 1) -> Composition | None:
+        """Which training clips share a batch; ``None``: any.
+
+        So it is with ``batch_groups=0``, and where videos have no groups.
+        """
+        names = [self.manifest.videos[i].group for i in self.videos]
+        if not self.train or not self.config.batch_groups or not all(names):
+            return None
+        config, groups = self.config, np.unique(names, return_inverse=True)[1]
+        return Composition(
+            groups, batch_size, config.batch_groups, config.batch_clips, self.repeat, processes
+        )
+
     def __len__(self) -> int:
         return len(self.videos) * self.repeat
 
     def __getitem__(self, key: int | Key) -> Item:
-        """One item; ``key`` is ``(epoch, index)``, or an index of epoch 0."""
+        """One item; ``key`` is ``(epoch, index)``, or an index of epoch 0.
+
+        A key's index may lie beyond the length: a composition asks for more clips of a video.
+        """
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        if not 0 <= index < len(self):
+        if index < 0 or (index >= len(self) and not isinstance(key, tuple)):
             raise IndexError(index)
 
         def load(place: int) -> Item:

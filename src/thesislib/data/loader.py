@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from thesislib.data.composition import Composition
+
 Key = tuple[int, int]
 
 
@@ -23,6 +25,7 @@ class EpochSampler(Sampler[Key]):
         seed: Of the order.
         share: ``(rank, count)``: which process of how many this one is. All draw the same order
             and each takes every ``count``-th key of it.
+        composition: Draws the order in the place of a permutation, with a length of its own.
     """
 
     def __init__(
@@ -31,8 +34,10 @@ class EpochSampler(Sampler[Key]):
         shuffle: bool,
         seed: int = 0,
         share: tuple[int, int] = (0, 1),
+        composition: Composition | None = None,
     ) -> None:
-        self.length = length
+        self.composition = composition
+        self.length = length if composition is None else len(composition)
         self.shuffle = shuffle
         self.seed = seed
         self.rank, self.count = share
@@ -52,9 +57,11 @@ class EpochSampler(Sampler[Key]):
         return max(self.length - self.skip, 0) // self.count
 
     def __iter__(self) -> Iterator[Key]:
-        order = np.arange(self.length)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        order, rng = np.arange(self.length), np.random.default_rng([self.seed, self.epoch])
+        if self.composition is not None:
+            order = self.composition.order(rng)
+        elif self.shuffle:
+            order = rng.permutation(self.length)
         last = self.skip + len(self) * self.count  # the same number of items for each process
         for index in order[self.skip + self.rank : last : self.count].tolist():
             yield self.epoch, index
@@ -97,9 +104,10 @@ def make_loader(
     """A loader whose ``sampler`` takes :meth:`EpochSampler.set_epoch`.
 
     Args:
-        dataset: Its items are dictionaries, see :func:`collate`; a ``collate`` of its own wins.
+        dataset: Its items are dictionaries, see :func:`collate`; a ``collate`` of its own wins, and
+            so does a ``composition(batch_size, processes)`` of shuffled batches, if it has one.
         batch_size: Lowered to this process's share of the data set, so that a tiny one gives one
-            batch.
+            batch; not where a composition fills it.
         shuffle: Draw the order anew each epoch.
         num_workers: Processes that decode; they live as long as the loader. 0: none.
         seed: Of the order.
@@ -108,10 +116,12 @@ def make_loader(
         share: See :class:`EpochSampler`.
     """
     length = len(dataset)  # type: ignore[arg-type]  # torch's Dataset does not declare it
+    compose = getattr(dataset, "composition", None) if shuffle else None
+    composition = compose(batch_size, share[1]) if compose else None
     return DataLoader(
         dataset,
-        batch_size=max(1, min(batch_size, length // share[1])),
-        sampler=EpochSampler(length, shuffle, seed, share),
+        batch_size=batch_size if composition else max(1, min(batch_size, length // share[1])),
+        sampler=EpochSampler(length, shuffle, seed, share, composition),
         num_workers=num_workers,
         drop_last=shuffle if drop_last is None else drop_last,
         persistent_workers=num_workers > 0,

@@ -154,6 +154,26 @@ def extract(
     )
 
 
+def extract_readings(model: Any, manifest: Manifest, config: ClipConfig) -> dict[str, PerVideo]:
+    """What ``model.readings`` gives of every video, by name; the first is what ``encode`` gives.
+
+    A model without readings has that one alone, under the name "".
+    """
+    if not hasattr(model, "readings"):
+        return {"": extract(model, manifest, config)}
+    widths: dict[str, int] = {}
+
+    def read(batch: dict[str, Any]) -> Tensor:
+        found: dict[str, Tensor] = model.readings(batch)
+        widths.update({name: values.shape[1] for name, values in found.items()})
+        return torch.cat(list(found.values()), 1)
+
+    rows = over_windows(read, model, manifest, config)
+    ends = np.cumsum(list(widths.values()))[:-1]
+    parts = np.split(rows.values, ends, axis=1)
+    return {name: replace(rows, values=v) for name, v in zip(widths, parts, strict=True)}
+
+
 def preprocessing(config: ClipConfig, crops: int) -> dict[str, Any]:
     """What an encoder sees of a video, for people who use the features without our code."""
     test = FULL.apply(config)

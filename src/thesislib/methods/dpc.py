@@ -17,6 +17,7 @@ from thesislib.clip_config import FRAME_WISE, Augment, ClipConfig
 from thesislib.errors import ThesisError, choose
 from thesislib.losses import contrastive_accuracy, dense_nce, pair_kinds
 from thesislib.methods.blocks import (
+    GPU_BLOCKS,
     SMALL_BLOCKS,
     block_shape,
     check_pred_step,
@@ -26,7 +27,7 @@ from thesislib.methods.blocks import (
 )
 from thesislib.methods.blocks import forward_one as forward_one
 from thesislib.nn.classifier import ContextClassifier, take_weights
-from thesislib.nn.convgru import ConvGRU
+from thesislib.nn.convgru import ConvGRU, context_vector
 from thesislib.nn.heads import pointwise_mlp
 from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D
 
@@ -65,9 +66,7 @@ class DPCConfig(ClipConfig):
         )
         presets = {
             "small": replace(paper, **SMALL_BLOCKS),
-            "gpu": replace(
-                paper, profile="gpu", dataset="synthetic", epochs=40, stride=1, precision="bf16"
-            ),
+            "gpu": replace(paper, **GPU_BLOCKS),
             "paper": paper,
             "as_released": replace(
                 paper, profile="as_released", running_stats=False, relu_first=True, batch_size=32,
@@ -144,6 +143,15 @@ class DPC(nn.Module, PyTorchModelHubMixin):
     def encode(self, batch: dict[str, Tensor]) -> Tensor:
         """The embedding used for retrieval: f(x) averaged over blocks and places, ``(B, D)``."""
         return self.features(batch["video"]).mean((1, 3, 4))
+
+    def readings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What frozen readers see, by name, each ``(B, D)``.
+
+        ``z``: :meth:`encode`; ``context``: of all blocks, averaged over places (thesis 3.5.6).
+        """
+        z = self.features(batch["video"])
+        context = context_vector(torch.relu(z), self.aggregator)
+        return {"z": z.mean((1, 3, 4)), "context": context}
 
     def classifier(
         self, classes: int, dropout: float = 0.5, frozen: bool = False

@@ -18,6 +18,7 @@ from thesislib.clip_config import FRAME_WISE, Augment, ClipConfig
 from thesislib.errors import ThesisError, choose
 from thesislib.losses import contrastive_accuracy, dense_nce, pair_kinds
 from thesislib.methods.blocks import (
+    GPU_BLOCKS,
     SMALL_BLOCKS,
     block_shape,
     check_pred_step,
@@ -83,10 +84,7 @@ class MemDPCConfig(ClipConfig):
             "small": replace(
                 paper, **SMALL_BLOCKS, memory_slots=128, bidirectional=False, gain=1.0
             ),
-            "gpu": replace(
-                paper, profile="gpu", dataset="synthetic", epochs=40, stride=1, batch_size=64,
-                precision="bf16", augment=FRAME_WISE,
-            ),
+            "gpu": replace(paper, **GPU_BLOCKS),
             "paper": paper,
             "as_released": replace(
                 paper, profile="as_released", loss_reduction="sum", relu_first=True,
@@ -212,6 +210,12 @@ class MemDPC(nn.Module, PyTorchModelHubMixin):
         """
         z = torch.relu(self.features(batch["video"]))
         return context_vector(z, self.aggregator, self.backward_aggregator)
+
+    def readings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What frozen readers see, by name: ``context`` is :meth:`encode`, ``z`` as of DPC."""
+        z = self.features(batch["video"])
+        context = context_vector(torch.relu(z), self.aggregator, self.backward_aggregator)
+        return {"context": context, "z": z.mean((1, 3, 4))}
 
     def predicted_and_true(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Predicted and true features, whose discrepancy tells surprise (thesis 3.4, 3.5.7).

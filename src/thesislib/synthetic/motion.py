@@ -100,8 +100,11 @@ def swing(angle: Array) -> Array:
     return (1 - np.cos(angle)) / 2
 
 
-def wander(take: Take, style: float, tremor: float) -> Array:
-    """Habit and tremor ``(T, len(DOF))`` in degrees: what no two performances share."""
+def wander(take: Take, style: float, tremor: float, habits: np.random.Generator) -> Array:
+    """Tremor and habit ``(T, len(DOF))`` in degrees.
+
+    No two performances share the tremor; ``habits`` draws the habitual offset of each joint.
+    """
     rng = take.rng
     weight = np.ones(len(DOF))
     weight[[D["yaw"], LIFT]] = 0
@@ -111,7 +114,7 @@ def wander(take: Take, style: float, tremor: float) -> Array:
         weight[D[name]] = 0.3
     t = np.arange(take.frames)[:, None] / FPS
     slow = np.sin(2 * np.pi * (rng.uniform(0.2, 0.9, len(DOF)) * t + rng.uniform(size=len(DOF))))
-    return weight * (style * rng.normal(size=len(DOF)) + tremor * 1.4 * slow)
+    return weight * (style * habits.normal(size=len(DOF)) + tremor * 1.4 * slow)
 
 
 def joints_of(motion: Motion, body: Body, extra: Array | float = 0.0) -> Array:

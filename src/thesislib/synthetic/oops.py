@@ -18,7 +18,7 @@ from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
 from thesislib.synthetic.render import PLAN, ClipSpec
 from thesislib.synthetic.studio import Recipe, file_of, film
-from thesislib.synthetic.world import World
+from thesislib.synthetic.world import STUDIO, World
 
 MIDDLE = (0.4, 0.6)  # where in the video the action goes wrong, as a share of its length
 STREAM = 9  # of the failing frames: apart from the draws of the plan of each split (0 to 2)
@@ -72,5 +72,5 @@ def prepare_oops(
     The label of a video is the action that was intended; ``failures.csv`` holds the moment, see
     :func:`thesislib.data.failures.read_failures`.
     """
-    recipe = OopsRecipe(clips, seed, world or World(), size, frames)
+    recipe = OopsRecipe(clips, seed, world or STUDIO, size, frames)
     return film(recipe, name, root, jobs, progress, force)

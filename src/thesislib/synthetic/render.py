@@ -18,7 +18,7 @@ from thesislib.synthetic.scenes import Image, Outfit, backdrop, colour, random_o
 from thesislib.synthetic.world import World
 
 # First words of the seeds, so that no two kinds of draws share a stream.
-PLAN, GROUP, VIDEO, TAKE, NOISE, FAILURE = range(6)
+PLAN, GROUP, VIDEO, TAKE, NOISE, FAILURE, SESSION = range(7)
 MARGIN = 1.3  # side of the backdrop over the side of the frame: room for pans
 
 
@@ -49,15 +49,21 @@ def clip_spec(
 ) -> ClipSpec:  # fmt: skip
     """Draws how one video is performed and seen."""
     rng = np.random.default_rng([seed, VIDEO, index])
+    tempo, amplitude = rng.uniform(*world.tempo), rng.uniform(*world.amplitude)
+    phase = rng.uniform()
+    rng = session(seed, group)[0] if world.session else rng
     return ClipSpec(
         index, action, split, group, seed, size, frames, world,
-        tempo=float(rng.uniform(*world.tempo)),
-        amplitude=float(rng.uniform(*world.amplitude)),
-        phase=float(rng.uniform()),
+        float(tempo), float(amplitude), float(phase),
         mirror=bool(rng.random() < world.mirror),
         yaw=float(rng.uniform(-world.yaw, world.yaw)),
         elevation=float(rng.uniform(*world.elevation)),
     )  # fmt: skip
+
+
+def session(seed: int, group: int) -> list[np.random.Generator]:
+    """Draws that the videos of one session share: viewpoint, camera path, habits, light."""
+    return np.random.default_rng([seed, SESSION, group]).spawn(4)
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,8 @@ def performance(spec: ClipSpec, actor: Actor) -> Performance:
     rng = np.random.default_rng([spec.seed, TAKE, spec.index])
     take = Take(spec.frames, spec.tempo, spec.amplitude, spec.phase, actor.body, rng)
     motion = perform(spec.action, take)
-    habit = wander(take, w.style, w.tremor)
+    _, path, habits, _ = session(spec.seed, spec.group) if w.session else [rng] * 4
+    habit = wander(take, w.style, w.tremor, habits)
     joints = joints_of(motion, actor.body, habit)
     prop = motion.prop
     if motion.carry is not None:
@@ -106,7 +113,7 @@ def performance(spec: ClipSpec, actor: Actor) -> Performance:
         joints = fail(motion, joints, actor.body, habit, spec.failure, chance)
         way, prop = stopped(way, spec.failure), let_go(prop, spec.failure)
     yaw = np.radians(spec.yaw)
-    camera, drift = camera_path(rng, spec, actor.height)
+    camera, drift = camera_path(path, spec, actor.height)
     return Performance(
         turned(joints, yaw, spec.mirror), turned(way, yaw, spec.mirror) + drift, prop, camera
     )
@@ -164,7 +171,8 @@ def render_clip(spec: ClipSpec) -> Image:
         if finer > 1:
             canvas = cv2.resize(canvas, (spec.size,) * 2, interpolation=cv2.INTER_AREA)  # type: ignore
         out[t] = canvas
-    return expose(out, rng, w)
+    light = session(spec.seed, spec.group)[3] if w.session else rng
+    return expose(out, rng, light, w)
 
 
 def film(room: Image, camera: Array, around: Array, side: int) -> Image:
@@ -180,9 +188,11 @@ def film(room: Image, camera: Array, around: Array, side: int) -> Image:
     )
 
 
-def expose(frames: Image, rng: np.random.Generator, world: World) -> Image:
+def expose(
+    frames: Image, rng: np.random.Generator, light: np.random.Generator, world: World
+) -> Image:
     """Light and sensor noise."""
-    gain = 1 + rng.uniform(-world.light, world.light)
+    gain = 1 + light.uniform(-world.light, world.light)
     table = np.clip(np.arange(256) * gain + 0.5, 0, 255).astype(np.uint8)
     pixels = frames[0].size
     more, less = grain(world.noise, max(1 << 20, 4 * pixels))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -40,7 +40,7 @@ from thesislib.synthetic.actions import ACTIONS
 from thesislib.synthetic.motion import FPS
 from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec, render_clip
 from thesislib.synthetic.scenes import Image
-from thesislib.synthetic.world import World
+from thesislib.synthetic.world import STUDIO, World
 
 VERSION = 1  # of the recipe: raised whenever the same seed would give other pixels
 RECIPE_FILE = "recipe.json"  # written first: what this folder is being filled with
@@ -60,7 +60,7 @@ class Recipe:
 
     clips: int = 1600
     seed: int = 0
-    world: World = field(default_factory=World)
+    world: World = STUDIO
     size: int = 64
     frames: int = 64
 
@@ -182,7 +182,7 @@ def prepare(
         root: Folder that holds the data sets; default :func:`thesislib.places.data_root`.
         clips: Number of videos in all.
         seed: The same seed gives the same pixels and the same manifest.
-        world: The choice of world; default :class:`World`.
+        world: The choice of world; default :data:`thesislib.synthetic.world.STUDIO`.
         size: Side of the frame in pixels, even.
         frames: Frames a video, at 30 a second.
         jobs: Processes; default one a core.
@@ -195,7 +195,7 @@ def prepare(
     Raises:
         ThesisError: The folder holds the files of another recipe, or cannot be written.
     """
-    recipe = Recipe(clips, seed, world or World(), size, frames)
+    recipe = Recipe(clips, seed, world or STUDIO, size, frames)
     return film(recipe, name, root, jobs, progress, force)
 
 

@@ -58,6 +58,11 @@ ROWS = {
         changes={"pred_step": 4, **LARGE},
         tuning=partial(tuning, size=LARGE["size"]),
     ),
+    # Not a row of the thesis, whose batches are all like this: the same training in as many steps,
+    # with clips of any videos in a batch. The page shows what our batches of one session do.
+    "dpc/at-large": _trained(
+        "batches at large", changes={"batch_groups": 0, "batch_clips": 1}, small={"epochs": 10}
+    ),
     # Not a row of the thesis: what per-frame colour is worth, see thesis 2.3.3.
     "dpc/clip-wise": _trained(
         "colour per clip", changes={"augment.grey_scope": "clip", "augment.jitter_scope": "clip"}
