@@ -163,6 +163,7 @@ def stage(root: Path, target: Path, notebooks: dict[str, Path], minutes: dict[st
             wanted[path.relative_to(root).as_posix()] = path
     wanted |= {f"notebooks/{name}.ipynb": path for name, path in notebooks.items()}
     wanted |= {f"book/generated/{n}": text for n, text in pages.fragments(minutes).items()}
+    wanted |= {f"book/{n}": text for n, text in pages.manual().items()}
     for path in target.rglob("*"):
         if path.is_file() and path.relative_to(target).as_posix() not in wanted:
             path.unlink()
@@ -170,9 +171,11 @@ def stage(root: Path, target: Path, notebooks: dict[str, Path], minutes: dict[st
         place = target / name
         if isinstance(content, str):
             write_text(place, content)
-        elif not place.is_file() or place.read_bytes() != content.read_bytes():
+            continue
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        if not place.is_file() or place.read_bytes() != data:
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(content, place)
+            place.write_bytes(data)
 
 
 def html(staged: Path, out: Path, log: Path) -> Path:
@@ -194,10 +197,13 @@ def html(staged: Path, out: Path, log: Path) -> Path:
     command += ["--path-output", str(out), "-W", "-n", "--keep-going"]
     log.parent.mkdir(parents=True, exist_ok=True)
     # Sphinx warns while it reads a page and never again while the page stays as it is: what it
-    # read in a build that failed or was killed must be read anew.
+    # read in a build that failed or was killed must be read anew. So must all when pages move
+    # or look different: the pages of code, which it leaves as they are, link to them.
     clean = out / "_build" / "clean"
-    if not clean.is_file():
+    plan = "".join((staged / f"_{x}.yml").read_text(encoding="utf-8") for x in ("toc", "config"))
+    if not clean.is_file() or clean.read_text(encoding="utf-8") != plan:
         shutil.rmtree(out / "_build" / ".doctrees", ignore_errors=True)
+        shutil.rmtree(out / "_build" / "html" / "_modules", ignore_errors=True)
     clean.unlink(missing_ok=True)
     # A builder must never execute, download or depend on the user's own settings.
     quiet = {"HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
@@ -211,7 +217,7 @@ def html(staged: Path, out: Path, log: Path) -> Path:
         lines = [x for x in stderr.splitlines() if any(word in x for word in TELLING)]
         print("\n".join(lines[:20]) or stderr[-2000:], file=sys.stderr)
         raise Failure(f"the book did not build without warnings; all of them are in {log}.")
-    clean.touch()
+    write_text(clean, plan)
     return index
 
 

@@ -6,54 +6,55 @@ the repository, so that a page cannot show a number that the ledger does not hol
 
 from __future__ import annotations
 
+import importlib
 import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
 NOTHING = "Nothing has been run yet.\n"
-# The rooms of the library in the order in which a reader meets them; the rest follows by name.
-ROOMS = {
-    "methods": "Methods",
-    "losses": "Losses",
-    "nn": "Networks",
-    "config": "Settings of a run",
-    "clip_config": "Settings of clips",
-    "data": "Data",
-    "synthetic": "The studio",
-    "train": "Training",
-    "optimiser": "The optimiser",
-    "checkpoint": "Runs on disk",
-    "chapters": "Rows of the tables, and what chapters show",
-    "evaluation": "Evaluation",
-    "book": "The chapters as data",
-    "published": "The thesis's numbers",
-    "ledger": "The ledger",
-    "report": "Tables",
-    "claims": "Claims",
-    "intervals": "Intervals",
-    "viz": "Figures",
+# Pages of the manual in the order in which a reader meets them (`_toc.yml` has the same one): file
+# name, title, modules and packages. What is named nowhere comes last.
+MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
+    "methods": ("Methods and losses", ("methods", "losses")),
+    "networks": ("Networks", ("nn",)),
+    "runs": (
+        "Settings, training and runs",
+        ("config", "clip_config", "optimiser", "train", "checkpoint", "runs"),
+    ),
+    "data": ("Data", ("data",)),
+    "studio": ("The studio", ("synthetic",)),
+    "evaluation": ("Evaluation", ("evaluation",)),
+    "chapters": ("Rows of the tables, and what chapters show", ("chapters",)),
+    "numbers": (
+        "The thesis's numbers, ours, and the claims",
+        ("book", "published", "ledger", "intervals", "report", "claims"),
+    ),
+    "figures": ("Figures", ("viz",)),
+    "rest": ("The command, files and the rest", ()),
 }
 
 
-def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes]:
     """All generated parts by file name.
 
     Args:
         minutes: minutes and machine of each executed notebook.
     """
-    from thesislib import report
+    from thesislib import report, viz
     from thesislib.ledger import Ledger
 
     ledger = Ledger.load()
+    found = report.claims(ledger)
     return {
         "tables.md": tables(report, ledger),
         "coverage.md": coverage(ledger),
-        "claims.md": table(report.claims_frame(report.claims(ledger)), report),
+        "claims.md": claims(found, report),
+        "decided.md": decided(found),
+        "forest.png": viz.forest(found).png(),
         "ledger.md": table(report.status_frame(ledger), report),
         "chapters.md": chapters(minutes),
         "versions.md": versions(minutes),
         "baselines.md": baselines(),
-        "api.md": api(),
     }
 
 
@@ -80,6 +81,31 @@ def tables(report: Any, ledger: Any) -> str:
                 body = "\n".join(f"- {note}" for note in notes)
                 parts.append(f":::{{dropdown}} Notes on Table {number}\n{body}\n:::\n")
     return "\n".join(parts)
+
+
+def claims(found: list[Any], report: Any) -> str:
+    """The claims of each chapter under their profile and data set."""
+    parts = []
+    for chapter in sorted({c.chapter for c in found}):
+        mine = [c for c in found if c.chapter == chapter]
+        where = sorted({(c.profile, c.dataset) for c in mine if c.dataset})
+        said = "; ".join(f"profile {profile}, data set {dataset}" for profile, dataset in where)
+        frame = table(report.claims_frame(mine), report)
+        parts.append(f"## Chapter {chapter}\n\nOurs: {said}.\n\n{frame}")
+    return "\n".join(parts)
+
+
+def decided(found: list[Any]) -> str:
+    """How many verdicts there are, and how many of them luck alone would give."""
+    from thesislib.claims import FAILS, HOLDS, NOT_RUN
+
+    run = [c for c in found if c.verdict != NOT_RUN]
+    counts = {word: sum(c.verdict == word for c in run) for word in (HOLDS, FAILS)}
+    return (
+        f"There are {len(run)} claims with results: {counts[HOLDS]} hold, {counts[FAILS]} do not "
+        f"hold here, {len(run) - sum(counts.values())} are unclear. Were every difference zero, "
+        f"about {0.025 * len(run):.1f} would hold by luck and as many would fail.\n"
+    )
 
 
 def coverage(ledger: Any) -> str:
@@ -126,20 +152,43 @@ def baselines() -> str:
     return world_page("synthetic").text
 
 
-def api() -> str:
-    """Every public module of the library, room by room, for autodoc to fill in."""
+def manual() -> dict[str, str]:
+    """A page for each part of the library, for autodoc to fill in, and the list of these pages.
+
+    Returns:
+        Text by file name, as seen from ``book/``.
+    """
+    rooms: dict[str, list[str]] = {}
+    for name in public_modules():
+        rooms.setdefault(name.split(".")[1], []).append(name)
+    lines = ["| part | modules |", "|---|---|"]
+    parts = {}
+    for page, (title, wanted) in MANUAL.items():
+        found = [name for room in wanted or list(rooms) for name in rooms.pop(room)]
+        parts[f"api/{page}.md"] = f"# {title}\n\n" + "\n".join(map(described, found))
+        links = [f"{{py:mod}}`{name.partition('.')[2]} <{name}>`" for name in found]
+        lines.append(f"| [{title}](api/{page}.md) | {', '.join(links)} |")
+    return {"generated/api.md": "\n".join(lines) + "\n", **parts}
+
+
+def described(name: str) -> str:
+    """The section of one module; a package also names what it passes on from its modules."""
+    module = importlib.import_module(name)
+    lines = [f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}", ""]
+    objects = {n: getattr(module, n) for n in getattr(module, "__all__", ())}
+    homes = {n: getattr(o, "__module__", name) for n, o in objects.items() if callable(o)}
+    passed = {n: home for n, home in homes.items() if home != name}
+    if passed:
+        links = [f":py:obj:`{n} <{home}.{n}>`" for n, home in passed.items()]
+        lines += [f"Passes on {', '.join(links)}.", ""]
+    for n in passed:  # so that a text may name it by the shorter way
+        lines += [f".. py:function:: {n}", f"   :module: {name}", "   :no-typesetting:", ""]
+    return "\n".join([*lines, "```", ""])
+
+
+def public_modules() -> list[str]:
+    """Dotted names of the library's modules and packages, without the private ones."""
     import thesislib
 
     names = [m.name for m in pkgutil.walk_packages(thesislib.__path__, "thesislib.")]
-    rooms: dict[str, list[str]] = {room: [] for room in ROOMS}
-    for name in names:
-        parts = name.split(".")[1:]
-        if not any(part.startswith("_") for part in parts):
-            rooms.setdefault(parts[0], []).append(name)
-    sections = []
-    for room, modules in rooms.items():
-        body = "\n\n".join(f".. automodule:: {name}" for name in modules)
-        if body:
-            title = ROOMS.get(room, room.replace("_", " ").capitalize())
-            sections.append(f"## {title}\n\n```{{eval-rst}}\n{body}\n```\n")
-    return "\n".join(sections)
+    return [n for n in names if not any(part.startswith("_") for part in n.split("."))]

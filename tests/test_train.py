@@ -25,6 +25,7 @@ from thesislib.chapters import run as rows
 from thesislib.chapters.row import Job
 from thesislib.checkpoint import RunFolder, load_state, save_state
 from thesislib.config import RunConfig
+from thesislib.data.composition import Composition
 from thesislib.errors import ThesisError
 
 
@@ -136,6 +137,38 @@ def test_one_worker_validates_in_all_epochs(tmp_path: Path) -> None:
     )
     assert len(model.seen) == 3 * 12
     assert len(set(model.seen) - {os.getpid()}) == 1
+
+
+def test_every_validation_item_counts(tmp_path: Path) -> None:
+    """Also those of the last, smaller batch, in their share."""
+    model = Witness()
+    rows = train.fit(
+        model, WhoRead(), WhoRead(), config(epochs=1, batch_size=5), RunFolder(tmp_path), log=None
+    )
+    assert len(model.seen) == 12
+    whole = torch.stack([Points()[0, i]["x"] for i in range(12)])
+    loss = ((model.eval().layer(whole) - whole.sum(1, keepdim=True)) ** 2).mean()
+    assert rows[-1]["val_loss"] == pytest.approx(float(loss.detach()), rel=1e-5)
+
+
+class Sessions(Points):
+    """Three groups of four, which share their batches."""
+
+    def composition(self, batch_size: int, processes: int = 1) -> Composition:
+        return Composition(np.repeat(np.arange(3), 4), batch_size, 1, 2, processes=processes)
+
+
+@pytest.mark.parametrize("stop", [2, 7, 12])
+def test_interrupted_batches_of_sessions_go_on(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1.0)
+    rows = train.fit(line(), Sessions(), None, config(), run_at(tmp_path / "a"), log=None)
+    run, broken = run_at(tmp_path / "b"), line()
+    broken.fail_at = stop
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(broken, Sessions(), None, config(), run, log=None)
+    assert train.fit(line(seed=99), Sessions(), None, config(), run, log=None) == rows
 
 
 def test_schedules() -> None:

@@ -24,9 +24,9 @@ def noise(*shape: int) -> np.ndarray:
 def retrieval() -> viz.Picture:
     labels = [["wave", "clap"], ["clap", "clap"]]
     return viz.retrieval_grid(
-        noise(2, 32, 32),
+        noise(2, 3, 32, 32),
         ["wave", "clap"],
-        {"DPC": noise(2, 2, 32, 32), "random weights": noise(2, 2, 32, 32)},
+        {"DPC": noise(2, 2, 3, 32, 32), "random weights": noise(2, 2, 3, 32, 32)},
         {"DPC": labels, "random weights": [["pick_up", "clap"], ["wave", "clap"]]},
     )
 
@@ -52,6 +52,7 @@ FIGURES = {
     "points": lambda: viz.pretext_vs_downstream({0: CHECKPOINTS, 1: CHECKPOINTS}),
     "scores": lambda: viz.score_matrix(RNG.normal(size=(8, 8)), kinds()),
     "blocks": lambda: viz.block_diagram(8, 3),
+    "intervals": lambda: viz.lines_with_interval({"a": [(10, 40.0, 4.0, 3)]}, "labels (%)"),
 }
 
 
@@ -67,7 +68,9 @@ def test_every_figure_is_a_small_wide_png_with_words(name: str) -> None:
         assert image.width == 720
     assert len(picture.alt) > 20
     assert np.asarray(image.convert("L")).std() > 3  # something is drawn
-    assert np.asarray(image.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
+    # White behind every letter: a page in the dark must not show through.
+    seen = np.asarray(image.convert("RGBA"))
+    assert seen[0, 0].tolist() == [255, 255, 255, 255] and (seen[..., 3] == 255).all()
 
 
 def test_the_same_figure_is_the_same_bytes() -> None:
@@ -121,6 +124,25 @@ def test_a_row_of_frames_keeps_every_pixel() -> None:
     assert (row[:, 5:7] == 255).all()
 
 
+def test_neighbours_are_strips_of_frames_in_a_line_for_each_encoder() -> None:
+    queries, near = noise(2, 3, 32, 32), noise(2, 2, 3, 32, 32)
+    labels = [["wave", "clap"]] * 2
+    picture = viz.retrieval_grid(
+        queries, ["wave", "clap"], {"a": near, "b": near}, {"a": labels, "b": labels}
+    )
+    shown = [ax.images[0].get_array() for ax in picture.axes]
+    assert len(shown) == 2 * (1 + 2 * 2)
+    assert np.array_equal(shown[0], viz.video._row(queries[0]))
+    assert np.array_equal(shown[2], viz.video._row(near[0, 1]))
+    # An encoder's neighbours stand side by side; the next encoder's stand below.
+    boxes = [ax.get_position() for ax in picture.axes]
+    assert boxes[1].y0 == boxes[2].y0 > boxes[3].y0 == boxes[4].y0 > boxes[5].y0
+    assert boxes[0].x1 < boxes[1].x0 == boxes[3].x0 and boxes[1].x1 < boxes[2].x0
+    assert "3 frames of each" in picture.alt
+    bare = viz.retrieval_grid(queries, ["", ""], {"a": near}, {"a": [["", ""]] * 2})
+    assert not [t for ax in bare.axes for t in ax.texts] and "same class" not in bare.alt
+
+
 def test_right_and_wrong_neighbours_differ_in_more_than_colour() -> None:
     picture = retrieval()
     texts = [t.get_text() for ax in picture.axes for t in ax.texts]
@@ -130,8 +152,10 @@ def test_right_and_wrong_neighbours_differ_in_more_than_colour() -> None:
     }
     assert dashes["✓"] == "-" and dashes["✗"] != "-"
     assert "DPC 3 of 4" in picture.alt and "random weights 1 of 4" in picture.alt
-    titles = [ax.get_title() for ax in picture.axes if ax.get_title()]
-    assert titles == ["query", "DPC", "random weights"]
+    titles = [ax.get_title(loc="left") for ax in picture.axes if ax.get_title(loc="left")]
+    assert titles == ["query", "nearest videos, best first"]
+    names = [ax.get_ylabel() for ax in picture.axes if ax.get_ylabel()]
+    assert names == ["DPC", "random\nweights"] * 2
 
 
 def test_curves_in_per_cent_with_chance() -> None:
@@ -145,6 +169,38 @@ def test_curves_in_per_cent_with_chance() -> None:
     assert loss.axes[0].get_lines()[0].get_ydata() == pytest.approx([2.5])
 
 
+def test_a_level_of_chance_has_the_colour_of_its_curve() -> None:
+    levels = {"chance, all": 0.05, "chance, times": 0.3}
+    picture = viz.curves(ROWS, {"top1": "all", "val_top1": "times"}, levels)
+    lines = {line.get_label(): line for line in picture.axes[0].get_lines()}
+    for curve, level in (("all", "chance, all"), ("times", "chance, times")):
+        assert lines[curve].get_color() == lines[level].get_color()
+        assert lines[curve].get_linestyle() == "-" != lines[level].get_linestyle()
+    assert lines["all"].get_color() != lines["times"].get_color()
+    (legend,) = picture.legends
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said == ["all", "chance, all", "times", "chance, times"]
+    # One level for two curves is nobody's.
+    shared = viz.curves(ROWS, ["top1", "val_top1"], {"chance": 0.05}).axes[0].get_lines()
+    assert shared[2].get_color() not in {shared[0].get_color(), shared[1].get_color()}
+
+
+def test_intervals_stand_beside_one_another_with_their_seeds() -> None:
+    points = [(10, 40.0, 4.0, 3), (100, 60.0, None, 6)]
+    picture = viz.lines_with_interval({"a": points, "none": [], "b": points}, "labels (%)")
+    (ax,) = picture.axes
+    a, b = (c for c in ax.containers)
+    (first, second) = (c.lines[0].get_xdata() for c in (a, b))
+    assert (first < second).all() and first + second == pytest.approx([20, 200])
+    bars = a.lines[2][0].get_segments()
+    assert bars[0][:, 1] == pytest.approx([36, 44]) and bars[1][:, 1] == pytest.approx([60, 60])
+    assert list(ax.get_xticks()) == [10, 100]
+    said = [text.get_text() for text in picture.legends[0].get_texts()]
+    assert said == ["a (n = 3 to 6)", "b (n = 3 to 6)"]
+    alone = viz.lines_with_interval({"a": [(10, 40.0, 4.0, 3)]}, "labels (%)")
+    assert "n = 3)" in alone.legends[0].get_texts()[0].get_text()
+
+
 def test_checkpoints_are_drawn_in_the_order_of_epochs() -> None:
     picture = viz.pretext_vs_downstream({0: CHECKPOINTS[::-1], 1: []})
     line = picture.axes[0].get_lines()[0]
@@ -156,6 +212,21 @@ def test_checkpoints_are_drawn_in_the_order_of_epochs() -> None:
 def test_the_score_matrix_counts_the_kinds() -> None:
     picture = viz.score_matrix(np.zeros((8, 8)), kinds())
     assert "1 positive, 1 temporal, 2 spatial, 4 easy" in picture.alt
+
+
+def test_the_score_matrix_frames_the_positives_and_says_their_mean() -> None:
+    scores = np.full((8, 8), -1.0)
+    np.fill_diagonal(scores, 3.0)
+    picture = viz.score_matrix(scores, kinds())
+    left = picture.axes[0]
+    corners = sorted((p.get_x() + 0.5, p.get_y() + 0.5) for p in left.patches)
+    assert corners == [(i, i) for i in range(8)]
+    assert left.images[0].get_clim() == (0, 3)  # what is below zero is as dark as zero
+    assert "mean 3.0, others −1.0" in left.get_title() and "mean 3.0" in picture.alt
+    # In print the kinds are told apart by how dark they are.
+    tones = [Image.new("RGB", (1, 1), c).convert("L").getpixel((0, 0)) for _, c in
+             viz.diagrams._KINDS.values()]  # fmt: skip
+    assert min(b - a for a, b in itertools.pairwise(tones)) > 40
 
 
 def test_the_block_diagram_names_the_task() -> None:
@@ -206,6 +277,16 @@ def test_contact_sheet_without_classes_shows_twelve(
     viz.write_contact_sheet(Manifest("plain", tmp_path, tuple(rows)), tmp_path / "s.png")
     assert len(seen[0]) == 12
     assert seen[0][0].shape == (6, 32, 32, 3)
+
+
+def test_motion_is_amplified_about_what_stands_still() -> None:
+    flow = np.full((2, 4, 4, 3), 127, np.uint8)
+    flow[0, 0, 0] = 137, 117, 127
+    flow[1, 1, 1] = 250, 127, 127
+    more = viz.amplified(flow, 3)
+    assert more[0, 0, 0].tolist() == [157, 97, 127] and more[1, 1, 1].tolist() == [255, 127, 127]
+    more[0, 0, 0] = more[1, 1, 1] = 127
+    assert (more == 127).all() and np.array_equal(viz.amplified(flow, 1), flow)
 
 
 def test_flow_colours_show_direction_and_speed() -> None:

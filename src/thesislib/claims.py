@@ -11,12 +11,12 @@ import numpy as np
 
 from thesislib import book, intervals, published
 from thesislib.ledger import Ledger
+from thesislib.published import NO_VALUE
 
 HOLDS = "holds"
 UNCLEAR = "unclear"
 FAILS = "does not hold here"
 NOT_RUN = "not run"
-NO_VALUE = "–"
 MIN_SEEDS = 3
 
 
@@ -108,6 +108,8 @@ class Claim:
     thesis: str  # the thesis's figures, from its tables
     table: str  # where they stand, e.g. "Table 2.1"
     comparison: str  # what is compared, "row A - row B, metric"
+    profile: str = ""  # of our runs
+    dataset: str = ""  # that they were judged on
     verdict: str = NOT_RUN
     ours: str = ""  # our figures as text
     n: int = 0  # seeds
@@ -136,10 +138,11 @@ def claims(
     ledger = Ledger.load() if ledger is None else ledger
     found = []
     for name, one in book.CHAPTERS.items():
-        if one.written and importlib.util.find_spec(f"{one.package}.claims"):
+        asked = chapter in (None, one.number)  # resampling takes a while: no others
+        if asked and one.written and importlib.util.find_spec(f"{one.package}.claims"):
             for c in book.room(name, "claims").CLAIMS:
                 found.append(_JUDGES[type(c)](c, ledger, profile, dataset))
-    return [c for c in found if chapter in (None, c.chapter)]
+    return found
 
 
 def verdict(n: int, found: list[intervals.Interval]) -> str:
@@ -166,6 +169,8 @@ def _greater(c: Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
     if r["n"]:
         ours = f"{_text(r['mean_a'], metric)} against {_text(r['mean_b'], metric)}"
         ours += f", difference {_text(r['difference'], metric, sign=True)}"
+        most = max(len(ledger.select(row, profile, where)) for row in (c.better, c.worse))
+        ours += f" over the {r['n']} seeds that both have" if most > r["n"] else ""
     for name, interval in (("seeds", r["t_interval"]), ("seeds and videos", r["bootstrap"])):
         if interval is not None:
             low, high = (_text(v, metric, sign=True) for v in interval)
@@ -178,6 +183,8 @@ def _greater(c: Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
         table=f"{'Figure' if c.figure else 'Table'} {c.table}",
         comparison=f"{c.better} - {c.worse}, {c.metric}"
         + (f" against {c.worse_metric}" if c.worse_metric else ""),
+        profile=profile,
+        dataset=where or "",
         verdict=verdict(r["n"], known),
         ours=ours,
         n=r["n"],
@@ -189,24 +196,15 @@ def _asserted(c: Greater, source: published.Table | published.Figure) -> str:
     """The thesis's own figures; what it has not measured is a dash."""
     if isinstance(source, published.Figure):
         return source.says
-    better = _printed(source, c.quoted or c.better, c.metric)
-    worse = _printed(source, c.quoted or c.worse, c.worse_metric or c.metric)
-    return NO_VALUE if better == worse == NO_VALUE else f"{better} against {worse}"
-
-
-def _printed(source: published.Table, key: str, metric: str) -> str:
-    """What a table prints for a row and a metric: a row can stand there frozen and fine-tuned."""
-    texts: dict[str, str] = {}
-    for row in (row for row in source.rows if row.key == key):
-        for name, cell in zip(row.metrics, row.cells, strict=True):
-            if name:
-                texts.setdefault(name, cell.text)  # the first column: the table's own data set
-    return texts.get(metric, NO_VALUE)  # the thesis has not measured this
+    better = source.printed(c.quoted or c.better, c.metric)
+    worse = source.printed(c.quoted or c.worse, c.worse_metric or c.metric)
+    return NO_VALUE if NO_VALUE in (better, worse) else f"{better} against {worse}"
 
 
 def _above(c: Above, ledger: Ledger, profile: str, dataset: str) -> Claim:
     source, metric = published.table(c.table), published.metric(c.metric)
-    found = ledger.summary(c.row, c.metric, profile, dataset or source.dataset(c.metric, profile))
+    where = dataset or source.dataset(c.metric, profile)
+    found = ledger.summary(c.row, c.metric, profile, where)
     level, low, high = _text(c.level, metric), found["low"], found["high"]
     known = [] if low is None or high is None else [(low - c.level, high - c.level)]
     ours = f"{_text(found['mean'], metric)}, guessing {level}" if found["n"] else ""
@@ -219,6 +217,8 @@ def _above(c: Above, ledger: Ledger, profile: str, dataset: str) -> Claim:
         thesis=NO_VALUE,
         table=f"Table {c.table}",
         comparison=f"{c.row}, {c.metric} against {c.level:.3f}",
+        profile=profile,
+        dataset=where or "",
         verdict=verdict(found["n"], known),
         ours=ours,
         n=found["n"],
@@ -234,7 +234,8 @@ def _above(c: Above, ledger: Ledger, profile: str, dataset: str) -> Claim:
 
 def _rises(c: Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:
     figure = published.figure(c.table)
-    entries = ledger.select(c.row, profile, dataset or figure.dataset(c.x, profile))
+    where = dataset or figure.dataset(c.x, profile)
+    entries = ledger.select(c.row, profile, where)
     metric, groups = "", {}
     for metric in c.y:
         groups = {seed: _points(e.checkpoints, c.x, metric) for seed, e in entries.items()}
@@ -259,6 +260,8 @@ def _rises(c: Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:
         thesis=f"pretext {x[0]} to {x[-1]} % over {len(x)} checkpoints, downstream rises{last}",
         table=f"Figure {c.table}",
         comparison=f"Spearman of {c.x} and {metric} over the checkpoints of {c.row}",
+        profile=profile,
+        dataset=where or "",
         verdict=verdict(len(groups), known),
         ours=ours,
         n=len(groups),

@@ -49,7 +49,7 @@ class RunConfig:
     profile: str = "small"
     seed: int = 0
     epochs: int = 10
-    batch_size: int = 16  # items per device; gradients add over devices
+    batch_size: int = 16  # items per process (a GPU has one); gradients are averaged
     optimiser: str = "adam"  # adam, adamw (decay apart from the gradient), sgd (momentum 0.9)
     lr: float = 1e-3
     weight_decay: float = 1e-5

@@ -102,7 +102,7 @@ def contrastive_accuracy(scores: Tensor, kinds: Tensor) -> dict[str, Tensor]:
 
 
 def similarity(one: Tensor, other: Tensor) -> Tensor:
-    """Dot products of ``(B, D)`` and ``(K, D)``: ``(B, K)``, always float32.
+    """Dot products of ``(B, D)`` and ``(Q, D)``: ``(B, Q)``, always float32.
 
     With the eight bits of bfloat16 the cosines of near neighbours could not be told apart.
     """
@@ -116,18 +116,18 @@ def queue_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) 
     Args:
         query: ``(B, D)`` unit vectors.
         key: ``(B, D)`` unit vectors: the key of another view of the same clip.
-        queue: ``(K, D)`` unit vectors of earlier batches.
+        queue: ``(Q, D)`` unit vectors of earlier batches.
         temperature: tau of thesis equation 4.1, above 0.
 
     Returns:
-        ``(B, 1 + K)``; column 0 is the own key.
+        ``(B, 1 + Q)``; column 0 is the own key.
     """
     own = (query * key).sum(1, keepdim=True)
     return torch.cat([own, similarity(query, queue)], 1) / temperature
 
 
 def info_nce(logits: Tensor) -> Tensor:
-    """Thesis equation 4.1: column 0 of ``(B, 1 + K)`` is the positive, the others negatives."""
+    """Thesis equation 4.1: column 0 of ``(B, 1 + Q)`` is the positive, the others negatives."""
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
 
 
@@ -135,7 +135,7 @@ def uber_nce(logits: Tensor, positives: Tensor) -> Tensor:
     """InfoNCE with several positives, each of which is to win (UberNCE, thesis 4.3.1).
 
     Args:
-        logits: ``(B, 1 + K)`` of :func:`queue_logits`.
+        logits: ``(B, 1 + Q)`` of :func:`queue_logits`.
         positives: bool, the same shape, at least one in each row.
 
     Returns:
@@ -152,7 +152,7 @@ def multi_instance_nce(logits: Tensor, positives: Tensor) -> Tensor:
     One true positive suffices to make a row's loss small, which forgives wrong ones.
 
     Args:
-        logits: ``(B, 1 + K)`` of :func:`queue_logits`.
+        logits: ``(B, 1 + Q)`` of :func:`queue_logits`.
         positives: bool, the same shape, at least one in each row.
     """
     every = torch.logsumexp(logits, 1)
@@ -163,12 +163,12 @@ def nearest_entries(similarity: Tensor, k: int, apart: Tensor) -> Tensor:
     """topK of thesis equations 4.3 and 4.5.
 
     Args:
-        similarity: ``(B, K)``, of each sample to each queue entry in the other view.
-        k: How many entries to take of each row (fewer where fewer are left).
-        apart: bool ``(B, K)``, entries that are not to be taken: those of the same source.
+        similarity: ``(B, Q)``, of each sample to each queue entry in the other view.
+        k: K, how many entries to take of each row (fewer where fewer are left).
+        apart: bool ``(B, Q)``, entries that are not to be taken: those of the same source.
 
     Returns:
-        bool ``(B, K)``.
+        bool ``(B, Q)``.
     """
     k = min(k, similarity.shape[1])
     index = similarity.masked_fill(apart, -torch.inf).topk(k, dim=1).indices
@@ -177,12 +177,12 @@ def nearest_entries(similarity: Tensor, k: int, apart: Tensor) -> Tensor:
 
 
 def same(one: Tensor, other: Tensor) -> Tensor:
-    """Where two lists of numbers agree, bool ``(B, K)``; -1 is unknown, and agrees with nothing."""
+    """Where two lists of numbers agree, bool ``(B, Q)``; -1 is unknown, and agrees with nothing."""
     return (one[:, None] == other) & (other >= 0)
 
 
 def with_own_key(found: Tensor) -> Tensor:
-    """bool ``(B, K)`` to ``(B, 1 + K)``: the own key, then these entries of the queue."""
+    """bool ``(B, Q)`` to ``(B, 1 + Q)``: the own key, then these entries of the queue."""
     return F.pad(found, (1, 0), value=True)
 
 
@@ -193,7 +193,7 @@ def without_own_key(mask: Tensor) -> Tensor:
 
 
 def leave_out(logits: Tensor, entries: Tensor) -> Tensor:
-    """Makes queue entries, bool ``(B, K)``, neither positives nor negatives."""
+    """Makes queue entries, bool ``(B, Q)``, neither positives nor negatives."""
     return logits.masked_fill(F.pad(entries, (1, 0), value=False), -torch.inf)
 
 
@@ -204,11 +204,11 @@ def queue_measures(
     """How well queries find their positives.
 
     Args:
-        logits: ``(B, 1 + K)``; minus infinity where an entry was left out.
-        mask: bool ``(B, 1 + K)``, the positives.
-        found: bool ``(B, K)``, those among them that an oracle or a sampler found in the queue.
+        logits: ``(B, 1 + Q)``; minus infinity where an entry was left out.
+        mask: bool ``(B, 1 + Q)``, the positives.
+        found: bool ``(B, Q)``, those among them that an oracle or a sampler found in the queue.
         label: int64 ``(B,)``, classes of the queries; -1 unknown.
-        labels: int64 ``(K,)``, classes of the queue.
+        labels: int64 ``(Q,)``, classes of the queue.
 
     Returns:
         Scalars: ``top1``, how often a positive has the largest logit; ``positives`` and

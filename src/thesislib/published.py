@@ -22,6 +22,7 @@ from thesislib import book
 from thesislib.config import FULL_SCALE
 from thesislib.errors import ThesisError, choose
 
+NO_VALUE = "–"  # in our tables
 _NUMBER = r"(\d[\d,]*(?:\.\d+)?)([KM]?)([*†§]*)"
 _CELL = re.compile(rf"^{_NUMBER}(?: \({_NUMBER}\))?$")
 
@@ -119,6 +120,18 @@ class Table:
         names = [c.key for c in self.columns]
         choose(f"column of Table {self.number}", column, names)
         return self.row(key).cells[names.index(column)]
+
+    def printed(self, key: str, metric: str) -> str:
+        """What it prints for a row and a metric, which may stand in several columns or lines.
+
+        The first column counts: the table's own data set. A dash where the thesis has no number.
+        """
+        texts: dict[str, str] = {}
+        for row in (row for row in self.rows if row.key == key):
+            for name, cell in zip(row.metrics, row.cells, strict=True):
+                if name:
+                    texts.setdefault(name, cell.text)
+        return texts.get(metric, NO_VALUE)
 
     def dataset(self, metric: str, profile: str) -> str | None:
         """The data set on which a metric of this table is measured: of its first such column."""

@@ -18,21 +18,30 @@ class Recipe:
 
     module: str
     function: str
-    options: tuple[str, ...] = ("seed", "jobs", "force")
+    options: tuple[str, ...]
     path: bool = False  # whether it needs the user's own files
 
 
 _FILMED = ("clips", "size", "seed", "jobs", "force")
+_LISTED = ("annotations", "val", "full_check", "seed", "jobs", "force")
+_OWN = ("val", "test", "copy", "seed", "jobs", "force")
 RECIPES = {
     "synthetic": Recipe("synthetic", "prepare", _FILMED),
     "synthetic_oops": Recipe("synthetic", "prepare_oops", _FILMED),
     "synthetic_rooms": Recipe("synthetic", "prepare_rooms", _FILMED),
     "big_buck_bunny": Recipe("data.big_buck_bunny", "prepare", ("size", "jobs")),
-    "folder": Recipe("data.folder", "prepare_folder", path=True),
-    "ucf101": Recipe("data.public", "prepare_ucf101", path=True),
-    "hmdb51": Recipe("data.public", "prepare_hmdb51", path=True),
-    "kinetics400": Recipe("data.public", "prepare_kinetics400", path=True),
+    "folder": Recipe("data.folder", "prepare_folder", _OWN, path=True),
+    "ucf101": Recipe("data.public", "prepare_ucf101", ("split", *_LISTED), path=True),
+    "hmdb51": Recipe("data.public", "prepare_hmdb51", ("split", *_LISTED), path=True),
+    "kinetics400": Recipe("data.public", "prepare_kinetics400", _LISTED, path=True),
 }
+OPTIONS = tuple(dict.fromkeys(option for one in RECIPES.values() for option in one.options))
+
+
+def takers(option: str) -> str:
+    """The recipes that take an option, for people; "" where all do."""
+    names = [name for name, one in RECIPES.items() if option in one.options]
+    return "" if len(names) == len(RECIPES) else ", ".join(names)
 
 
 def prepare(
@@ -48,14 +57,19 @@ def prepare(
     Args:
         recipe: One of :data:`RECIPES`.
         path: Your own videos, for the recipes that need them.
-        name: Name of the data set; default the recipe's (a folder: its last part).
+        name: Name of the data set; default the recipe's, with the number of an official split
+            beyond 1 (a folder: its last part).
         root: Folder of the data sets; default :func:`thesislib.places.data_root`.
-        options: What the recipe takes: ``clips`` (number of videos), ``size`` (pixels), ``seed``
-            (of everything drawn), ``jobs`` (processes or threads; default one a core), ``force``
-            (replace what another recipe left under this name). ``None`` means its default.
+        options: What the recipe takes, see :data:`RECIPES`: ``clips`` (number of videos), ``size``
+            (pixels), ``split`` (number of the official split), ``annotations`` (folder of the
+            official lists), ``val`` and ``test`` (shares), ``full_check`` (decode every frame),
+            ``copy`` (the videos into the data set), ``seed`` (of everything drawn), ``jobs``
+            (processes or threads; default one a core), ``force`` (replace what another recipe
+            left under this name). ``None`` means its default.
 
     Returns:
-        Plain JSON: name, manifest, videos, classes, splits, skipped, fingerprint.
+        Plain JSON: name, manifest, videos, classes, splits, skipped, fingerprint; of a public set
+        also the official split and how many listed videos are not on disk.
 
     Raises:
         ThesisError: There is no such recipe or option, or it cannot be carried out.
@@ -73,7 +87,10 @@ def prepare(
         raise ThesisError(f"The recipe {recipe!r} takes no {option}: leave it out.")
     if path is not None:
         given["path"] = path
-    given["name"] = name or (Path(path).resolve().stem if path and recipe == "folder" else recipe)
+    if recipe == "folder" and path is not None:
+        name = name or Path(path).resolve().stem
+    if name:  # else each recipe has its own, which can depend on the split
+        given["name"] = name
     # It loads what it needs when it is asked for: the command line starts at once.
     make = getattr(importlib.import_module(f"thesislib.{one.module}"), one.function)
     return summary(make(root=root, **given))
@@ -81,14 +98,18 @@ def prepare(
 
 def summary(manifest: Manifest) -> dict[str, Any]:
     """What a manifest holds, in a few numbers."""
-    counts = Counter(v.split for v in manifest.videos)
+    counts, info = Counter(v.split for v in manifest.videos), manifest.info
+    official: dict[str, Any] = {
+        key: info[key] for key in ("official_split", "not_on_disk") if key in info
+    }
     return {
         "name": manifest.name,
         "manifest": str(manifest.root / MANIFEST_FILE),
         "videos": len(manifest),
         "classes": len(manifest.classes),
         "splits": {split: counts[split] for split in SPLITS},
-        "skipped": manifest.info.get("skipped_reasons", {}),
-        "licence": manifest.info.get("licence", ""),
+        **official,
+        "skipped": info.get("skipped_reasons", {}),
+        "licence": info.get("licence", ""),
         "fingerprint": manifest.fingerprint,
     }

@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 
 from thesislib import book, published
-from thesislib.claims import NO_VALUE, NOT_RUN, Claim, claims
+from thesislib.claims import NOT_RUN, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger, Summary
+from thesislib.published import NO_VALUE
 
 
 def thesis_numbers(
@@ -156,14 +157,54 @@ def percent(found: Summary) -> str:
 def render_table(
     number: str, profile: str = "small", dataset: str = "", format: str = "markdown"
 ) -> str:
-    """:func:`thesis_table` of this checkout's ledger as ``markdown``, ``latex`` or ``csv``.
+    """A numbered table of this checkout's ledger as text.
+
+    :func:`thesis_table` as ``markdown`` or ``latex``; as ``csv`` the numbers themselves, those of
+    :func:`thesis_numbers`.
 
     Raises:
         ThesisError: Unknown table or format.
     """
-    frame = thesis_table(number, profile, dataset)
+    frame = (thesis_numbers if format == "csv" else thesis_table)(number, profile, dataset)
+    return rendered(frame, format)
+
+
+def rendered(frame: pd.DataFrame, format: str) -> str:
+    """A frame as ``markdown``, ``latex`` or ``csv``.
+
+    Raises:
+        ThesisError: Unknown format.
+    """
     render = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
     return render[choose("format", format, render)](frame)
+
+
+def table_data(number: str, profile: str = "small", dataset: str = "") -> dict[str, Any]:
+    """A numbered table as plain JSON: number, title, profile, notes, ``numbers``.
+
+    ``numbers`` are the lines of :func:`thesis_numbers`; what is not known is ``None``.
+    """
+    table, frame = published.table(number), thesis_numbers(number, profile, dataset)
+    lines = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    said = {"table": number, "title": table.title, "profile": profile, "notes": list(table.notes)}
+    return {**said, "numbers": lines}
+
+
+def claims_numbers(found: Iterable[Claim]) -> pd.DataFrame:
+    """Claims for machines: one line each, every number in a column, intervals in two.
+
+    Accuracies are shares in ``[0, 1]``; what is not known is empty.
+    """
+    lines = []
+    for claim in found:
+        line = {k: v for k, v in vars(claim).items() if k not in ("numbers", "ours", "statement")}
+        for name, value in claim.numbers.items():
+            if isinstance(value, tuple):
+                line |= {f"{name}_low": value[0], f"{name}_high": value[1]}
+            elif isinstance(value, int | float):
+                line[name] = value
+        lines.append(line)
+    return pd.DataFrame(lines).convert_dtypes()  # counts stay whole where some are not known
 
 
 def claims_table(

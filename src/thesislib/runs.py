@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from thesislib import book
-from thesislib.checkpoint import RunFolder, load_state
+from thesislib.checkpoint import RunFolder, load_state, load_weights
 from thesislib.errors import ThesisError
 from thesislib.places import runs_root
 
 SHOWN = 5  # runs that an error message lists
+QUEUE = "queue."  # names of the tensors of a queue begin with it
 
 
 def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
@@ -30,19 +33,36 @@ def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
         ThesisError: There is no such run, it has not finished, it is no pre-training run, or a
             file of it is damaged.
     """
-    run = _find(name)
-    method = run.name.partition("-")[0]
-    if method not in book.methods():
-        raise ThesisError(
-            f"{run.name} is no pre-training run, so it has no encoder of its own: {_instead(run)}."
-        )
-    if not run.finished:
-        run.result()  # raises, and says how to go on
-    module = book.method(method)
+    run = _pre_trained(name)
+    module = book.method(run.name.partition("-")[0])
     config = module.CONFIG.from_dict(_settings(run))
     model = module.MODEL(config)
     load_state(run.checkpoint, model)
     return model.eval(), config, run
+
+
+def starting_from(name: str | Path) -> Callable[[Any], None]:
+    """What gives a model the weights of a finished pre-training run: the setting ``init``.
+
+    All weights are taken over, and must fit. A queue of features is not: it fills anew, as the
+    videos that it names are those of the run's own data.
+
+    Args:
+        name: As for :func:`load_run`.
+
+    Raises:
+        ThesisError: At once, where there is no such finished run; when the weights are given, where
+            they do not fit the model.
+    """
+    _pre_trained(name)  # before a folder is made for a run that could not start
+    return partial(_take_over, name)
+
+
+def _take_over(name: str | Path, model: Any) -> None:
+    source, _, run = load_run(name)
+    weights = {k: v for k, v in source.state_dict().items() if not k.startswith(QUEUE)}
+    own = {k: v for k, v in model.state_dict().items() if k.startswith(QUEUE)}
+    load_weights(model, weights | own, f"The run {run.name}")
 
 
 def finished_runs(dataset: str | None = None) -> list[RunFolder]:
@@ -76,9 +96,22 @@ def newest_run(dataset: str) -> RunFolder:
     others = finished_runs()
     hint = f", or name a run on other videos by --run: {_listed(others)}" if others else ""
     raise ThesisError(
-        f"There is no finished pre-training run on {dataset!r}: "
-        f"run `thesislib train {book.methods()[0]} --dataset {dataset}` first{hint}."
+        f"There is no finished pre-training run on {dataset!r}: run `thesislib train "
+        f"{book.methods()[0]} --dataset {dataset}` first, or take --run imagenet, which needs no "
+        f"training{hint}."
     )
+
+
+def _pre_trained(name: str | Path) -> RunFolder:
+    """A finished pre-training run."""
+    run = _find(name)
+    if run.name.partition("-")[0] not in book.methods():
+        raise ThesisError(
+            f"{run.name} is no pre-training run, so it has no encoder of its own: {_instead(run)}."
+        )
+    if not run.finished:
+        run.result()  # raises, and says how to go on
+    return run
 
 
 def _find(name: str | Path) -> RunFolder:

@@ -24,6 +24,7 @@ from huggingface_hub import ModelHubMixin
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from thesislib import processes
 from thesislib.checkpoint import RunFolder, load_state, provenance, read_info, save_state
 from thesislib.config import RunConfig
 from thesislib.data.loader import items_in, make_loader
@@ -71,6 +72,7 @@ def train(
         The model on the device where it was trained; the run; its result: ``metrics`` of the
         validation set as ``pretext_...`` and those of ``after``; ``provenance``.
     """
+    processes.meet()
     seed_everything(config.seed)
     model = build()
     run = RunFolder.open(name, config, fingerprint)
@@ -83,11 +85,13 @@ def train(
     train_set, val_set = data()
     if log and PartialState().is_main_process:
         items = len(train_set)  # type: ignore[arg-type]  # torch's Dataset does not declare it
-        log(f"{run.name}: {items} items, {config.epochs} epochs")
+        batches = processes.batch_text(items, config)
+        log(f"{run.name}: {items} items, {config.epochs} epochs, {batches}")
     rows = fit(model, train_set, val_set, config, run, log=log)
     metrics = pretext_metrics(rows[-1]) | dict(after(model) if after else {})
     seconds = float(read_info(run.checkpoint)["seconds"])  # over all the starts of the run
-    result = {"metrics": metrics, "provenance": provenance(begun, fingerprint, seconds)}
+    source = provenance(begun, fingerprint, seconds) | processes.note()
+    result = {"metrics": metrics, "provenance": source}
     if PartialState().is_main_process:
         if isinstance(model, ModelHubMixin):
             model.save_pretrained(run.path / "model")

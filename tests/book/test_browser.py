@@ -28,54 +28,18 @@ pytestmark = pytest.mark.skipif(
     BROWSER is None, reason=f"no browser to look with: none of {', '.join(NAMES)} is installed"
 )
 
-# A page that loads each page of the book in a frame of a given width and writes down what it sees.
-HARNESS = """<!doctype html><meta charset="utf-8"><pre id="seen"></pre><script>
-const jobs = JOBS;
-async function look(page, width) {
-  const frame = document.createElement("iframe");
-  frame.width = width; frame.height = 900; frame.src = page;
-  document.body.append(frame);
-  await new Promise(done => frame.onload = done);
-  const window_ = frame.contentWindow, inside = frame.contentDocument;
-  if (window_.MathJax) {
-    for (let i = 0; i < 100 && !window_.MathJax.startup; i++)
-      await new Promise(r => setTimeout(r, 100));
-    if (window_.MathJax.startup) await window_.MathJax.startup.promise;
-  }
-  const root = inside.documentElement;
-  const clipped = e => {
-    for (let p = e.parentElement; p; p = p.parentElement)
-      if (["auto", "scroll", "hidden"].includes(window_.getComputedStyle(p).overflowX)
-          && p !== inside.body && p !== root) return true;
-    return false;
-  };
-  const wide = [...inside.querySelectorAll("main *")].filter(e =>
-    !e.closest(".bd-sidebar-secondary") &&  // folded away until it is asked for
-    e.getBoundingClientRect().right > width + 1 && e.getClientRects().length && !clipped(e));
-  const result = {
-    page, width, scroll: root.scrollWidth, shown: root.clientWidth,
-    wide: wide.slice(0, 5).map(e => e.tagName + "." + e.className),
-    maths: inside.querySelectorAll("mjx-container").length,
-    raw: [...inside.querySelectorAll(".math")]
-      .filter(e => !e.querySelector("mjx-container")).length,
-    broken: [...inside.images].filter(i => !i.naturalWidth).map(i => i.getAttribute("src")),
-    outside: window_.performance.getEntriesByType("resource").map(e => e.name)
-      .filter(name => !/^(file|data|blob):/.test(name)),
-    title: inside.title,
-  };
-  frame.remove();
-  return result;
-}
-(async () => {
-  const seen = [];
-  for (const [page, width] of jobs) seen.push(await look(page, width));
-  document.getElementById("seen").textContent = "SEEN" + JSON.stringify(seen) + "SEEN";
-})();
-</script>"""
+HARNESS = (Path(__file__).parent / "look.html").read_text(encoding="utf-8")
+# A browser writes every message of a page to its log and does not say which are errors.
+MESSAGE = re.compile(r'CONSOLE[^"]*"(.*)", source: (\S*)')
+ERRORS = ("Uncaught", "Failed to", "Refused")
 
 
-def look(built: Path, pages: list[str]) -> list[dict[str, Any]]:
-    """What a browser sees of each page on a phone, and of the pages with figures also wide."""
+def look(built: Path, pages: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """What a browser sees of each page on a phone, and of the pages with figures also wide.
+
+    Returns:
+        A view for each page and width, and the errors in the browser's console.
+    """
     jobs = [(page, PHONE) for page in pages]
     jobs += [(page, WIDE) for page in pages if not page.startswith("book/") or "welcome" in page]
     harness = built / "look.html"
@@ -92,6 +56,7 @@ def look(built: Path, pages: list[str]) -> list[dict[str, Any]]:
         "--host-resolver-rules=MAP * ~NOTFOUND",
         "--proxy-server=127.0.0.1:9",
         "--window-size=1400,1000",
+        "--enable-logging=stderr",
         f"--virtual-time-budget={5_000 + 1_000 * len(jobs)}",  # loading does not count
         "--dump-dom",
         harness.as_uri(),
@@ -103,14 +68,43 @@ def look(built: Path, pages: list[str]) -> list[dict[str, Any]]:
     match = re.search(r"SEEN(.*?)SEEN</pre>", done.stdout, re.DOTALL)
     assert match, done.stderr[-2000:]
     seen: list[dict[str, Any]] = json.loads(html.unescape(match.group(1)))
-    return seen
+    said = [(source, text) for text, source in MESSAGE.findall(done.stderr)]
+    return seen, [f"{s}: {t}" for s, t in said if any(word in t for word in ERRORS)]
 
 
 @pytest.fixture(scope="module")
-def seen(built: Path) -> list[dict[str, Any]]:
-    pages = [p.relative_to(built).as_posix() for p in sorted(built.glob("[bn]*o*k*/*.html"))]
-    assert "notebooks/02_dpc.html" in pages and "book/welcome.html" in pages
+def looked(built: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    found = [*built.glob("book/**/*.html"), *built.glob("notebooks/*.html")]
+    pages = [path.relative_to(built).as_posix() for path in sorted(found)]
+    for page in ("notebooks/02_dpc", "book/welcome", "book/api/methods"):
+        assert f"{page}.html" in pages
     return look(built, pages)
+
+
+@pytest.fixture(scope="module")
+def seen(looked: tuple[list[dict[str, Any]], list[str]]) -> list[dict[str, Any]]:
+    return looked[0]
+
+
+def test_no_page_has_an_error(looked: tuple[list[dict[str, Any]], list[str]]) -> None:
+    assert looked[1] == []
+
+
+def test_words_stand_out_from_their_ground(seen: list[dict[str, Any]]) -> None:
+    """By day and by night, as WCAG 2.1 asks of level AA."""
+    bad = {(v["page"], theme): v["faint"][theme] for v in seen for theme in ("light", "dark")}
+    assert {where: what for where, what in bad.items() if what} == {}
+
+
+def test_what_scrolls_is_reached_by_the_keyboard(seen: list[dict[str, Any]]) -> None:
+    assert {v["page"]: v["unreachable"] for v in seen if v["unreachable"]} == {}
+
+
+def test_a_phone_shows_verdicts_and_figures_large_enough(seen: list[dict[str, Any]]) -> None:
+    phone = {view["page"]: view for view in seen if view["width"] == PHONE}
+    assert phone["book/claims.html"]["heads"]["verdict"] <= PHONE
+    widths = [width for view in phone.values() for width in view["figures"]]
+    assert len(widths) > 10 and min(widths) >= 560
 
 
 def test_equations_are_typeset(seen: list[dict[str, Any]]) -> None:
@@ -142,23 +136,28 @@ def test_a_gallery_fits_every_window(tmp_path: Path) -> None:
     rows = [(film, [Match(gone, -0.5)] * 5), (gone, [Match(film, 1.0)] * 9)]
     page = gallery_page("y" * 200, ["A note. " * 50], rows, thumbnails([film, gone]))
     (folder / "gallery.html").write_text(page)
-    phone, wide = look(folder, ["gallery.html"])
+    (phone, wide), errors = look(folder, ["gallery.html"])
+    assert errors == []
     for view in (phone, wide):
         assert view["scroll"] <= view["shown"] and not view["wide"], view
         assert not view["outside"] and view["title"]
 
 
 def test_the_harness_sees_what_is_wrong(tmp_path: Path) -> None:
-    """A page with a raw equation, a wide block, a missing picture and a font from elsewhere."""
+    """A raw equation, a wide block, a missing picture, a faint word, a script that fails, ..."""
     folder = tmp_path / "html"
     folder.mkdir()
     (folder / "bad.html").write_text(
         '<title>bad</title><main><div style="width:900px">x</div><img src="none.png">'
+        '<div style="overflow:auto"><p style="width:700px;color:#888">faint</p></div>'
         '<span class="math">\\(x\\)</span></main><script src="https://example.org/a.js"></script>'
+        "<script>const A = 1</script><script>const A = 2</script>"
     )
-    phone, wide = look(folder, ["bad.html"])
-    assert wide["scroll"] == wide["shown"] and not wide["wide"]
-    assert phone["scroll"] > phone["shown"] and phone["wide"]
+    (phone, wide), errors = look(folder, ["bad.html"])
+    assert wide["scroll"] == wide["shown"] and not wide["wide"] and not wide["unreachable"]
+    assert phone["scroll"] > phone["shown"] and phone["wide"] and phone["unreachable"] == ["DIV."]
     assert phone["raw"] == 1 and phone["maths"] == 0
     assert phone["broken"] == ["none.png"]
     assert phone["outside"] == ["https://example.org/a.js"]
+    assert phone["faint"]["dark"] == {"rgb(136, 136, 136) on 255,255,255": "faint"}
+    assert any("bad.html" in e and "'A' has already been declared" in e for e in errors)

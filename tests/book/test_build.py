@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -69,9 +71,41 @@ def test_the_pages_show_the_ledger(built: Path) -> None:
 
 
 def test_every_public_module_is_in_the_manual(built: Path) -> None:
-    page = (built / "book" / "api.html").read_text()
-    for name in ("thesislib.methods.dpc.DPC", "thesislib.losses.dense_nce", "thesislib.train.fit"):
-        assert f'id="{name}"' in page
+    manual = "".join(page.read_text() for page in (built / "book" / "api").glob("*.html"))
+    for module in pages.public_modules():
+        assert f'id="module-{module}"' in manual
+    for name in ("methods.dpc.DPC", "losses.dense_nce", "train.fit", "viz.contact_sheet"):
+        assert manual.count(f'id="thesislib.{name}"') == 1
+
+
+def test_every_link_within_the_book_leads_somewhere(built: Path) -> None:
+    """To a file that is there, and in it to an anchor: from prose to code and back as well."""
+    there: dict[Path, set[str]] = {}
+    for path in built.rglob("*.html"):
+        if not {"mathjax", "_static"} & set(path.relative_to(built).parts):
+            there[path.resolve()] = set(re.findall(r'\s(?:id|name)="([^"]+)"', path.read_text()))
+    broken, known = [], set(built.resolve().rglob("*"))
+    for path in there:
+        for link in re.findall(r'<a [^>]*href="([^"]+)"', path.read_text()):
+            if re.match("[a-z]+:", link):
+                continue
+            file, _, anchor = unquote(unescape(link)).partition("#")
+            target = Path(os.path.normpath(path.parent / file)) if file else path
+            if target not in known or (anchor and anchor not in there.get(target, {anchor})):
+                broken.append(f"{path.name}: {link}")
+    assert broken == []
+
+
+def test_pages_are_light_and_each_has_a_title_of_its_own(built: Path) -> None:
+    for path in [*built.glob("book/**/*.html"), *built.glob("notebooks/*.html")]:
+        assert path.stat().st_size < 500_000, path
+        (title,) = re.findall("<title>(.*?) &#8212; (.*?)</title>", path.read_text())
+        assert title[0] != title[1]
+    # Instead of the theme's 1.5 MB of icons; its style sheet must know those that pages use.
+    assert (built / "_static" / "scripts" / "fontawesome.js").stat().st_size < 1000
+    icons = set(re.findall(r"\bfa-[a-z-]+", (built / "book" / "welcome.html").read_text()))
+    style = (built / "_static" / "styles" / "pydata-sphinx-theme.css").read_text()
+    assert {icon for icon in icons if f".{icon}" not in style} == set() and "fa-bars" in icons
 
 
 # -- a book of one page --------------------------------------------------------------------
@@ -101,6 +135,19 @@ def test_a_warning_stops_the_build_again_and_again(small: Path, capsys) -> None:
         assert "nowhere" in capsys.readouterr().err
     page.write_text("# A page\n\nText.\n")
     assert book.html(small, small.parent, log).is_file()
+
+
+def test_when_pages_move_their_code_is_written_anew(small: Path) -> None:
+    """Sphinx keeps a page of code as long as the code is older, whatever it links to."""
+    log, toc = small.parent / "log.txt", small / "_toc.yml"
+    code = book.html(small, small.parent, log).parent / "_modules" / "old.html"
+    code.parent.mkdir(exist_ok=True)
+    code.touch()
+    book.html(small, small.parent, log)
+    assert code.is_file()
+    toc.write_text(toc.read_text() + "# another order\n")
+    book.html(small, small.parent, log)
+    assert not code.is_file()
 
 
 def test_a_chapter_runs_once_until_something_changes(checkout: Path, capsys) -> None:

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from thesislib import __version__, book
+from thesislib.chapters.coclr.cycles import plan
+from thesislib.ledger import Ledger
+from thesislib.methods.coclr_config import CoCLRConfig
+
 REPO = Path(__file__).resolve().parents[2]
 DOCUMENTS = [REPO / "README.md", *sorted((REPO / "book").glob("*.md"))]
 TINY = [
@@ -27,8 +32,8 @@ TUNE = [
     *("--tune", "epochs=1", "--tune", "size=32", "--tune", "num_seq=2", "--tune", "seq_len=3"),
     *("--tune", "batch_size=4", "--tune", "num_workers=0", "--tune", "min_clips=0"),
 ]
-# What is added to make it quick; PATH is a folder of videos by class. In the order in which a
-# reader would type them: a data set comes before what reads it.
+# What is added to make it quick; PATH is a folder of videos by class, RUN the newest run of DPC. In
+# the order in which a reader would type them: a data set comes before what reads it.
 COMMANDS: dict[str, list[str]] = {
     "make book": ["-n"],  # its steps: test_build.py, and the notebooks themselves
     "make test": ["-n"],
@@ -44,16 +49,35 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib prepare folder PATH --name holiday": [],
     "thesislib doctor holiday": [],
     "thesislib show holiday": [],
+    "thesislib features holiday --run imagenet": [],
     "thesislib flow holiday --algorithm dis": ["--jobs", "1"],
     "thesislib train dpc --dataset holiday": TINY,
+    "thesislib train dpc --set init=RUN": TINY,
     "thesislib train coclr --dataset holiday": TINY_VIEWS,
     "thesislib features holiday": [],
+    "thesislib features holiday --csv": [],
     "thesislib retrieve holiday_index": [],
+    "thesislib retrieve holiday_index --above 0.9 --csv near.csv": [],
     "thesislib report table 2.1": [],
-    "thesislib report claims": [],
+    "thesislib report table 2.1 --format csv": [],
+    "thesislib report claims --format latex": [],
+    "thesislib prepare ucf101 PATH": [],
+    "thesislib prepare ucf101 PATH --split 2 --val 0": [],
+    # At full scale: two processes in the place of four GPUs, and a shell in that of SLURM.
+    "torchrun --standalone --nproc-per-node 4 -m thesislib.cli train coclr --profile paper "
+    "--set batch_size=32 --set bn_splits=1": [
+        *("--profile", "small", "--dataset", "holiday", "--row", "infonce-rgb", *TINY_VIEWS)
+    ],
+    "sbatch scripts/train.sbatch dpc --profile paper --set num_workers=8": [
+        *("--profile", "small", "--seed", "2", *TINY)
+    ],
     # Executing the chapter is the business of the notebooks' own check. A name it does not know
     # is refused once the chapter is found and its parameters are read.
     "thesislib reproduce 02 --seed 1": ["--parameter", "sede=1"],
+}
+SAYS = {
+    "torchrun": ["batches of 2 processes x 4 = 8"],
+    "sbatch": ["batches of 4\n"],
 }
 REFUSED = {"thesislib reproduce 02 --seed 1": "sede"}
 
@@ -78,12 +102,34 @@ def own_videos(home: Path) -> Path:
         from thesislib.data.manifest import read_manifest
 
         manifest = read_manifest("synthetic", root=home / "data")
+        names = []
         for video in manifest.videos[:24]:
             place = folder / video.label / Path(video.path).name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(manifest.root / video.path, place)
+            names.append(f"{video.label}/{place.name}\n")
         (folder / "broken.mp4").write_text("no video at all")
+        for split in (1, 2):  # lists like UCF101's, which may lie anywhere in the folder
+            test, train = names[split::4], [n for i, n in enumerate(names) if i % 4 != split]
+            (folder / f"trainlist{split:02d}.txt").write_text("".join(train))
+            (folder / f"testlist{split:02d}.txt").write_text("".join(test))
     return folder
+
+
+def typed_here(command: str, home: Path) -> list[str]:
+    """The words of a command with this home's files in the place of a reader's."""
+    words = command.split()
+    if "PATH" in words:
+        words[words.index("PATH")] = str(own_videos(home))
+    if "RUN" in command:
+        newest = max((home / "runs").glob("dpc-*"), key=lambda run: run.stat().st_mtime)
+        words = [word.replace("init=RUN", f"init={newest.name}") for word in words]
+    here = str(Path(sys.executable).parent)
+    return {
+        "thesislib": [sys.executable, "-m", "thesislib.cli", *words[1:]],
+        "torchrun": [f"{here}/torchrun", *("2" if word == "4" else word for word in words[1:])],
+        "sbatch": ["bash", *(str(REPO / word) for word in words[1:2]), *words[2:]],
+    }.get(words[0], words)
 
 
 def test_every_typed_command_is_tried() -> None:
@@ -99,18 +145,18 @@ def test_remarks_and_other_languages_are_not_commands() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command: str, home: Path) -> None:
-    words = command.split() + COMMANDS[command]
-    if "PATH" in words:
-        words[words.index("PATH")] = str(own_videos(home))
-    folder = REPO
-    if words[0] == "thesislib":
-        folder = home
-        words[:1] = [sys.executable, "-m", "thesislib.cli"]
-    elif shutil.which("make") is None:
+    words = typed_here(command, home) + COMMANDS[command]
+    if words[0] == "make" and shutil.which("make") is None:
         pytest.skip("make is not installed")
     roots = {f"THESISLIB_{name.upper()}": str(home / name) for name in ("data", "runs", "results")}
+    tools = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        words, cwd=folder, env={**os.environ, **roots}, capture_output=True, text=True, timeout=300
+        words,
+        cwd=REPO if words[0] == "make" else home,
+        env={**os.environ, **tools, **roots},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     said = done.stdout + done.stderr
     assert "Traceback" not in said, said
@@ -119,3 +165,27 @@ def test_command(command: str, home: Path) -> None:
     else:
         assert done.returncode == 0, said
         assert done.stdout or done.stderr
+    for text in SAYS.get(command.split()[0], ()):
+        assert text in said
+
+
+def test_readme_cites_what_the_bibliography_and_the_package_say() -> None:
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```bibtex\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    thesis, book = re.findall(r"^@.*?^}\n", shown, re.MULTILINE | re.DOTALL)
+    assert thesis in (REPO / "book" / "references.bib").read_text(encoding="utf-8")
+    citation = (REPO / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version = {{{__version__}}}" in book
+    assert f"version: {__version__}" in citation and 'title: "thesislib: a thesis' in citation
+
+
+def test_readme_counts_what_there_is() -> None:
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    stages = plan(CoCLRConfig.preset("small").cycles, "rgb")
+    assert ("`train coclr` has five trainings" in readme) == (len(stages) == 5)
+    profiles = {entry.profile for entry in Ledger.load(REPO / "results").entries}
+    assert ("None of these is in the ledger yet" in readme) == (profiles == {"small"})
+    paper = {name: book.method(name).CONFIG.preset("paper") for name in ("dpc", "memdpc", "coclr")}
+    assert "the thesis's 64\nand 16 a GPU" in readme and "the thesis's 4 × 32" in readme
+    assert [paper[name].batch_size for name in ("dpc", "memdpc")] == [64, 16]
+    assert (paper["coclr"].batch_size, paper["coclr"].bn_splits) == (4 * 32, 4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,13 @@ from thesislib import viz
 from thesislib.chapters import pictures, run
 from thesislib.chapters.coclr import show
 from thesislib.chapters.coclr.rows import QUICK
-from thesislib.chapters.pages import _entry
 from thesislib.chapters.row import Job
 from thesislib.checkpoint import RunFolder
+from thesislib.claims import FAILS, UNCLEAR
 from thesislib.clip_config import FlowConfig
 from thesislib.data.flow import compute_flow
 from thesislib.data.manifest import Manifest, Video, read_manifest
 from thesislib.evaluation.finetune import FinetuneConfig
-from thesislib.ledger import Ledger
 from thesislib.losses import nearest_entries
 from thesislib.methods.coclr_config import CoCLRConfig
 from thesislib.places import runs_root
@@ -130,21 +128,34 @@ def test_what_was_mined_is_counted() -> None:
 def test_reading_of_the_accuracy_is_the_runs(result: dict) -> None:
     rows = RunFolder(runs_root() / result["checkpoints"][0]["run"]).metrics()
     text = show.accuracy_reading(result, queue=12)
+    assert "A likely reason" not in text, "one epoch cannot fall from its own peak"
     assert f"ended at {100 * rows[-1]['top1']:.0f} %" in text
     assert f"to {rows[-1]['loss']:.2f} (guessing" in text
 
 
-def test_reading_of_cmc_follows_the_ledger(result: dict) -> None:
-    entry = replace(_entry(result), dataset="mine")
+def test_a_fall_of_the_accuracy_is_explained_where_there_is_one(
+    result: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reading(*shares: float) -> str:
+        rows = [{"top1": share, "loss": 2.0} for share in shares]
+        monkeypatch.setattr(RunFolder, "metrics", lambda folder: rows)
+        return show.accuracy_reading(result, queue=12)
 
-    def reading(mine: float, other: float) -> str:
-        rows = {"coclr/coclr-rgb": mine, "coclr/cmc": other}
-        entries = [replace(entry, row=r, metrics={"probe_top1": v}) for r, v in rows.items()]
-        return show.cmc_reading(Ledger(entries), replace(JOB, dataset="mine"))
+    assert "reached 60 % in epoch 2 and ended at 30 %" in reading(0.1, 0.6, 0.3)
+    assert "A likely reason for the fall" in reading(0.1, 0.6, 0.3)
+    assert "A likely reason" not in reading(0.1, 0.6, 0.58)
 
-    assert "CMC reaches 30.0 % and CoCLR 50.0 % (1 seeds)" in reading(0.5, 0.3)
-    assert "other way round" in reading(0.3, 0.5) and "way round" not in reading(0.5, 0.3)
-    assert "not run" in show.cmc_reading(Ledger([]), JOB)
+
+@pytest.mark.parametrize(("verdict", "conjecture"), [(FAILS, True), (UNCLEAR, False)])
+def test_reading_of_cmc_follows_the_verdict(
+    verdict: str, conjecture: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"CoCLR beats CMC. *{verdict.capitalize()}*: 50.0 against 30.0."
+    monkeypatch.setattr(
+        show.compare, "said", lambda job, *ids: said if ids == ("coclr-cmc",) else ""
+    )
+    text = show.cmc_reading(JOB)
+    assert text.startswith(said) and ("other way round" in text) == conjecture
 
 
 def test_settings_of_rows() -> None:

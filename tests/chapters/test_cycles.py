@@ -181,7 +181,7 @@ def test_cycles_end_with_the_numbers_of_an_undisturbed_run(
 
     def until(line: str) -> None:
         said.append(line)
-        if "cycle 1, rgb" in said and "epoch   1/2" in line:
+        if "cycle 1, rgb, stage 3 of 4" in said and "epoch   1/2" in line:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

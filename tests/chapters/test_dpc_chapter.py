@@ -16,7 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
 from thesislib import ledger, viz
-from thesislib.chapters import blocks, pages, pictures, run
+from thesislib.chapters import blocks, compare, pages, pictures, run
 from thesislib.chapters.dpc import show
 from thesislib.chapters.row import Job
 from thesislib.chapters.world import show as primer
@@ -155,7 +155,8 @@ def test_settings_are_those_that_differ(tiny: Path) -> None:
     rows = {row[0]: row[1:] for row in cells(page)[1:]}
     assert rows["`epochs`"] == [str(config.epochs), str(paper.epochs)]
     assert rows["`augment.flip`"] == ["0.25", "0.5"]
-    assert "`lr`" not in rows and "`num_workers`" not in rows
+    assert "`lr`" in rows, "what one needs to train it again stands there, also where it agrees"
+    assert "`dropout`" not in rows and "`num_workers`" not in rows
     both = cells(pages.settings_page(JOB))
     assert {len(row) for row in both} == {5}
     (per_class,) = [row for row in both if row[0] == "`per_class`"]
@@ -216,14 +217,14 @@ def test_a_row_that_cannot_be_judged_says_what_the_data_lacks(film: dict) -> Non
 
 
 def test_tables_hold_the_ledger_and_the_run_at_hand(results: dict, tiny: Path) -> None:
-    empty = cells(pages.tables_page("2.1", results, JOB))
+    empty = cells(compare.tables_page("2.1", results, JOB))
     for row in ROWS:
         source = json.loads(json.dumps(results[row]))
         path = tiny / "promoted.json"
         path.write_text(json.dumps(source))
         ledger.promote(path, dirty=True)
     try:
-        page = pages.tables_page(["2.1", "2.3"], results, JOB)
+        page = compare.tables_page(["2.1", "2.3"], results, JOB)
         head, first, second, *_ = cells(page)
         value = f"{100 * results['dpc/5pred3']['metrics']['finetune_top1']:.1f}"
         assert second[head.index("action top-1 (%), ours")] == f"{value} (1)"
@@ -234,7 +235,15 @@ def test_tables_hold_the_ledger_and_the_run_at_hand(results: dict, tiny: Path) -
         assert "not run" in " ".join(empty[2]) and value in empty[2]
         stages = viz.pretext_vs_downstream(show.stages(JOB))
         assert "not run" in stages.alt  # this run kept no checkpoints
-        assert "unclear" in pages.claims_page(JOB).text
+        assert "unclear" in compare.claims_page(JOB).text
+        said = compare.said(JOB, "dpc-pretraining", "dpc-times")
+        assert "random weights, fine-tuned. Unclear: " in said and "guessing 33.3" in said
+        glance = compare.glance(JOB, {"paper": "a paper"}, show.QUOTES).text
+        assert "60.6 % in the thesis" in glance and f"{value} % here (1 seeds)" in glance
+        both = cells(compare.repeat_page(results, JOB))
+        assert all(line[2] == line[3] == line[4].removesuffix(" (1)") for line in both[1:])
+        rows = cells(compare.readers_page(JOB, show.BATCHES, ("finetune_top1",)))
+        assert [line[2] for line in rows[1:]][1:] == ["not run", f"{value} (1)"]
     finally:
         for file in (tiny / "results").rglob("*.json"):
             file.unlink()
@@ -249,7 +258,7 @@ def test_the_world_without_runs_is_not_run(tiny: Path) -> None:
 def test_numbers_of_the_prose(results: dict) -> None:
     values = show.numbers(results, JOB, read_manifest("synthetic"))
     assert values["videos"] == 40 and values["classes"] == 4
-    assert values["thesis_dpc"] == "60.6" and values["minutes_gpu"] == "not run"
+    assert values["thesis_pooled"] == "44.9" and "neither ablation" in values["costliest"]
     assert values["candidates"] * values["chance_all"] == pytest.approx(100)
 
 

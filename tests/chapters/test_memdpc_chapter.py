@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
 from thesislib import viz
 from thesislib.chapters import blocks, pictures, run
+from thesislib.chapters.compare import _entry
 from thesislib.chapters.memdpc import show
 from thesislib.chapters.memdpc.rows import FAST
-from thesislib.chapters.pages import _entry
 from thesislib.chapters.row import Job
 from thesislib.clip_config import FlowConfig
 from thesislib.data.flow import compute_flow
@@ -118,22 +118,20 @@ def test_pictures(result: dict, tiny: Path) -> None:
     assert "not run" in empty.alt and "MemDPC" in retrieval.alt
 
 
-def test_frozen_features_stand_beside_random_weights(result: dict) -> None:
-    entry = _entry(result)
-
-    def reading(mine: float, random: float) -> str:
-        rows = {"memdpc/rgb": mine, "memdpc/random-rgb": random}
-        entries = [
-            replace(entry, row=row, metrics={"probe_top1": v, "retrieval_r1": v / 2})
-            for row, v in rows.items()
-        ]
-        return show.frozen_reading(Ledger(entries), JOB)
-
-    worse = reading(0.4, 0.6)
-    assert "linear probe 40.0 against 60.0 %, R@1 20.0 against 30.0 %" in worse
-    assert "1 seeds" in worse and "worse than filters" in worse
-    assert "worse" not in reading(0.6, 0.4)
-    assert "were not compared" in show.frozen_reading(Ledger([]), JOB)
+def test_mistakes_of_two_streams_are_counted(
+    result: dict, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, hits = _entry(result), {"rgb": "1100", "flow": "1010", "2stream": "1110"}
+    entries = [
+        replace(entry, row=f"memdpc/{row}", hits={"finetune_top1": text}, metrics={})
+        for row, text in hits.items()
+    ]
+    monkeypatch.setattr(show.Ledger, "load", lambda: Ledger(entries))
+    said = show.mistakes_reading(JOB)
+    assert "Over 1 seeds both are wrong on 25.0 %" in said
+    assert "RGB alone on 25.0 % and flow alone on 25.0 %" in said and "right on 75.0 %" in said
+    monkeypatch.setattr(show.Ledger, "load", lambda: Ledger(entries[:2]))
+    assert "does not hold both" in show.mistakes_reading(JOB)
 
 
 def test_moments_stand_beside_guessing(tiny: Path) -> None:
@@ -155,5 +153,5 @@ def test_reading_of_the_memory_is_what_the_words_say() -> None:
 
 def test_numbers_come_from_the_tables(result: dict, tiny: Path) -> None:
     values = show.numbers({"memdpc/rgb": result}, JOB)
-    assert (values["thesis_memdpc"], values["thesis_dpc"]) == ("68.2", "63.6")
-    assert values["slots"] == 8
+    assert values["slots"] == 8 and values["chance_temporal"] == pytest.approx(50)
+    assert "Not run" in values["said_times"] and "guessing" in values["said_times"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from thesislib import book
-from thesislib.chapters import pages, run
+from thesislib.chapters import compare, pages, run
 from thesislib.chapters.row import Job
 from thesislib.claims import claims
 from thesislib.cli import main
@@ -52,7 +52,7 @@ def test_a_new_chapter_trains_is_judged_promoted_and_shown(
     assert "data set points" in frame.attrs["caption"]
     (claim,) = claims(chapter=9)
     assert (claim.verdict, claim.thesis, claim.n) == ("holds", "90.0 against 50.0", 3)
-    assert "holds" in pages.claims_page(job).text
+    assert "holds" in compare.claims_page(job).text
     assert "right, %" in pages.scores_page(results).text
     assert "`fit`" in pages.rows_page("toy", ("toy/line",)).text
     assert "| toy/line |" in book.room("toy", "show").page(results).text

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import inspect
+import json
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from video_files import write_video
 
 from thesislib import recipes
+from thesislib.cli import PREPARE, main
 from thesislib.data import public
 from thesislib.data.doctor import group_leaks
+from thesislib.data.manifest import read_manifest
 from thesislib.errors import ThesisError
 
 
@@ -27,6 +32,82 @@ def test_ucf101_lists_and_videos_are_joined(roots: Path) -> None:
     assert made.classes == ("Jump",)
     assert (made.info["listed"], made.info["not_on_disk"]) == (7, 1)
     assert group_leaks(made) == {}
+
+
+def two_splits(folder: Path) -> Path:
+    """Eight videos of one class; the lists of split 2, in a folder of their own, are turned round.
+
+    Returns:
+        The folder of the lists.
+    """
+    clips = [f"Jump/v_Jump_g{g:02d}_c01.avi" for g in range(8)]
+    for name in clips:
+        write_video(folder / "videos" / name, 5, codec="mpeg4")
+    lists = folder / "lists"
+    lists.mkdir()
+    for split, test in ((1, clips[:2]), (2, clips[6:])):
+        train = [name for name in clips if name not in test]
+        (lists / f"trainlist{split:02d}.txt").write_text("".join(f"{c} 1\n" for c in train))
+        (lists / f"testlist{split:02d}.txt").write_text("".join(f"{c}\n" for c in test))
+    return lists
+
+
+def test_options_reach_the_recipe(roots: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lists = two_splits(roots)
+    words = ["prepare", "ucf101", str(roots / "videos"), "--annotations", str(lists), "--json"]
+
+    def told(*more: str) -> dict:
+        capsys.readouterr()
+        assert main([*words, *more]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    first = told("--val", "0")
+    assert (first["name"], first["official_split"], first["not_on_disk"]) == ("ucf101", 1, 0)
+    assert first["splits"] == {"train": 6, "val": 0, "test": 2}
+    second = told("--split", "2", "--val", "0.5")
+    assert (second["name"], second["official_split"]) == ("ucf101_split2", 2)
+    assert second["splits"] == {"train": 3, "val": 3, "test": 2}
+    tested = [
+        {Path(v.path).stem for v in read_manifest(name).videos if v.split == "test"}
+        for name in ("ucf101", "ucf101_split2")
+    ]
+    assert tested == [{f"v_Jump_g{g:02d}_c01" for g in pair} for pair in ((0, 1), (6, 7))]
+    assert read_manifest("ucf101").info["options"]["full_check"] is False
+    told("--name", "whole", "--full-check")
+    assert read_manifest("whole").info["options"]["full_check"] is True
+
+
+def test_a_name_never_holds_another_split(roots: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lists = two_splits(roots)
+    words = ["prepare", "ucf101", str(roots / "videos"), "--annotations", str(lists)]
+    for more, message in (
+        (["--name", "ucf101_split2"], "'ucf101_split2' would hold split 1: ask for split 2"),
+        (["--name", "mine", "--split", "2"], ""),
+        (["--name", "mine", "--split", "1"], "The name 'mine' is taken by a data set from"),
+        (["--split", "4"], "There is no trainlist04.txt in"),
+    ):
+        capsys.readouterr()
+        assert main([*words, *more]) == bool(message)
+        assert message in capsys.readouterr().err
+    assert main(["prepare", "kinetics400", str(roots), "--split", "2"]) == 1
+    assert "'kinetics400' takes no split: leave it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_a_recipe_takes_what_it_says(name: str) -> None:
+    """Its function has each option as an argument, and the command line offers each."""
+    one = recipes.RECIPES[name]
+    module = import_module(f"thesislib.{one.module}")
+    takes = inspect.signature(getattr(module, one.function)).parameters
+    if "options" in takes:
+        takes = inspect.signature(public.prepare_listed).parameters
+    assert set(one.options) <= set(takes)
+    assert set(one.options) <= {option for option, *_ in PREPARE}
+
+
+def test_the_command_line_offers_no_other_options() -> None:
+    assert {option for option, *_ in PREPARE} == set(recipes.OPTIONS)
+    assert recipes.takers("split") == "ucf101, hmdb51" and recipes.takers("jobs") == ""
 
 
 def test_hmdb51_codes_and_kinetics_csv(roots: Path) -> None:

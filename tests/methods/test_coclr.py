@@ -87,7 +87,7 @@ def test_info_counts_the_thesiss_networks(capsys: pytest.CaptureFixture[str]) ->
     assert parameters["InfoNCE, query and key"] == 18_181_696
     assert parameters["CoCLR, query, key and sampler"] == 27_272_544
     assert parameters["trained"] == 9_090_848
-    assert report["shapes"]["logits (B, 1 + K)"] == "(128, 2049)"
+    assert report["shapes"]["logits (B, 1 + Q)"] == "(128, 2049)"
     assert report["of one query"]["batches in the queue"] == "16"
     assert report["of one query"]["clips that share batch norm"] == 32
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import replace
@@ -19,7 +20,7 @@ from torch.utils.data import Dataset
 from thesislib.checkpoint import RunFolder, load_state
 from thesislib.data.loader import EpochSampler
 from thesislib.methods.coclr import build
-from thesislib.train import fit, seed_everything
+from thesislib.train import fit, seed_everything, train
 
 pytestmark = pytest.mark.skipif(
     not dist.is_available() or not dist.is_gloo_available(), reason="needs torch.distributed, gloo"
@@ -101,6 +102,24 @@ def run_fit(objective: str, folder: Path, processes: int) -> None:
     fit(model_of(config), dataset, None, config, RunFolder(folder), log=None)
 
 
+def run_train(folder: Path, rank: int) -> None:
+    """A whole run; what this process said and how often it wrote a result goes to a file."""
+    os.environ["THESISLIB_RUNS"] = str(folder / "runs")
+    lines: list[str] = []
+    written: list[str] = []
+    finish = RunFolder.finish
+
+    def counted(run: RunFolder, result: Any) -> None:
+        written.append(run.name)
+        finish(run, result)
+
+    RunFolder.finish = counted  # type: ignore[method-assign]  # in this process alone
+    data = Videos("coclr", as_two=False), None
+    trained = train("coclr", lambda: model_of(HALF), lambda: data, HALF, "p", log=lines.append)
+    said = {"lines": lines, "written": written, "result": trained.result}
+    (folder / f"train-{rank}.json").write_text(json.dumps(said))
+
+
 def process(rank: int, folder: str) -> None:
     """One of two."""
     torch.set_num_threads(1)
@@ -113,6 +132,7 @@ def process(rank: int, folder: str) -> None:
     for objective in OBJECTIVES:
         torch.save(learn(objective, rank, 2), f"{folder}/{objective}-{rank}.pt")
     run_fit("coclr", Path(folder) / "fit", 2)
+    run_train(Path(folder), rank)
     dist.destroy_process_group()
 
 
@@ -162,3 +182,17 @@ def test_two_processes_of_the_fit_loop(
             two[name], expected, rtol=1e-3, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
         )
     assert all(not torch.equal(one[k], fresh[k]) for k in one if ".query." in k)
+
+
+def test_one_process_speaks_and_writes(folder: Path) -> None:
+    """And says how large a batch is: ``batch_size`` is that of a process."""
+    first, second = (json.loads((folder / f"train-{rank}.json").read_text()) for rank in range(2))
+    assert (
+        f"16 items, 1 epochs, batches of 2 processes x {BATCH // 2} = {BATCH}" in first["lines"][0]
+    )
+    assert second["lines"] == [] and second["written"] == []
+    (name,) = first["written"]
+    run = folder / "runs" / name
+    assert RunFolder(run).result()["provenance"]["processes"] == 2
+    assert (run / "model" / "model.safetensors").is_file()
+    assert not list(run.rglob(".*.part"))

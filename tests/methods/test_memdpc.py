@@ -50,7 +50,7 @@ def test_info_names_the_counts_of_both_directions() -> None:
         "in all, one direction": 15_042_624,
         "in all, both directions": 15_436_608,
     }
-    assert report["shapes"]["addresses (B, P, k, h, w)"] == "(16, 3, 1024, 4, 4)"
+    assert report["shapes"]["addresses (B, P, S, h, w)"] == "(16, 3, 1024, 4, 4)"
 
     # Against DPC: three reads of the memory at 16 places in each direction in place of three
     # predictors, and a second aggregator (5 + 2 steps) and score matrix.

@@ -20,6 +20,9 @@ from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.reader import open_video
 from thesislib.places import runs_root
 
+# The pretext task: against other videos, all candidates, the other times alone.
+TASK = ("pretext_top1_easy", "pretext_top1", "pretext_top1_temporal")
+
 
 def chance(job: Job) -> dict[str, float]:
     """Pretext accuracy of guessing on the validation split of the job's data set.

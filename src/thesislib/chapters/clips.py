@@ -25,6 +25,7 @@ from thesislib.evaluation.nonlinear_probe import nonlinear_probe
 from thesislib.evaluation.retrieval import retrieval
 from thesislib.evaluation.scores import Lacking, PerVideo, Scores, accuracy, load_rows, save_rows
 from thesislib.places import runs_root
+from thesislib.runs import starting_from
 from thesislib.train import Trained, placed, pretext_metrics, seed_everything
 from thesislib.train import train as train_model
 
@@ -91,8 +92,10 @@ def pretrain(job: Job) -> Trained:
 
 
 def pretrain_with(job: Job, config: Any, start: Callable[[Any], object] | None = None) -> Trained:
-    """The same with settings of the caller's, and first weights."""
+    """The same with settings of the caller's, and first weights: by default those of ``init``."""
     manifest = read_manifest(config.dataset)
+    if start is None and config.init:
+        start = starting_from(config.init)
     build = partial(run.method_of(job.row).MODEL, config)
     data = partial(clips_of, manifest, config)
     name = run.method_name(job.row)
@@ -102,6 +105,8 @@ def pretrain_with(job: Job, config: Any, start: Callable[[Any], object] | None =
 def untrained(job: Job) -> Trained:
     """The row's model with random weights."""
     config = run.settings(job)
+    if config.init:
+        raise ThesisError(f"{job.row} has random weights: leave init out, or train another row.")
     read_manifest(config.dataset)  # it must be there: to say so later would not be kinder
     seed_everything(config.seed)
     return Trained(placed(run.method_of(job.row).MODEL(config)), None, {})
@@ -165,12 +170,9 @@ def judge(job: Job, trained: Trained) -> Scores:
 
 def other_reading(name: str, train: PerVideo, test: PerVideo) -> Scores:
     """Probe and R@1 of what else a network can be read by: ``probe_NAME_top1``, ..."""
-    near = retrieval(test, train, (1,))
-    rename = {"retrieval_r1": f"retrieval_{name}_r1"}
-    return accuracy(linear_probe(train, test), f"probe_{name}_top1") | Scores(
-        {new: near.metrics[old] for old, new in rename.items()},
-        {new: near.hits[old] for old, new in rename.items()},
-    )
+    near, own, other = retrieval(test, train, (1,)), "retrieval_r1", f"retrieval_{name}_r1"
+    probe = accuracy(linear_probe(train, test), f"probe_{name}_top1")
+    return probe | Scores({other: near.metrics[own]}, {other: near.hits[own]})
 
 
 def _tuning(job: Job, trained: Trained) -> FinetuneConfig:

@@ -22,13 +22,13 @@ from torch.utils.data import Dataset
 from thesislib import book, published, report, viz
 from thesislib.chapters import run
 from thesislib.chapters.row import Job
-from thesislib.claims import NOT_RUN, claims
+from thesislib.claims import NOT_RUN
 from thesislib.config import RunConfig
 from thesislib.data.loader import make_loader
 from thesislib.data.manifest import SPLITS, Manifest
 from thesislib.errors import choose
 from thesislib.evaluation.scores import Lacking
-from thesislib.ledger import Entry, Ledger
+from thesislib.ledger import Ledger
 from thesislib.report import NO_VALUE
 from thesislib.train import Log
 
@@ -164,14 +164,21 @@ def settings_page(job: Job) -> Page:
     return differences_page(*stages)
 
 
+# What a reader needs to train it again, whether it differs or not.
+ALWAYS = ("optimiser", "lr", "schedule", "epochs", "batch_size", "weight_decay")
+
+
 def differences_page(*stages: tuple[str, Any, Any]) -> Page:
-    """Settings that differ, for each stage: its name, the settings here, those of the thesis."""
+    """Settings that differ, for each stage: its name, the settings here, those of the thesis.
+
+    Those in :data:`ALWAYS` stand there even if they agree.
+    """
     head, rows = ["setting"], dict[str, list[str]]()
     for place, (stage, mine, theirs) in enumerate(stages):
         head += [f"{stage}, here", "thesis"]
         here, there = _flat(mine), _flat(theirs)
         for name in here:
-            if here[name] != there[name]:
+            if here[name] != there[name] or name in ALWAYS:
                 row = rows.setdefault(name, [f"`{name}`"])
                 row += [NO_VALUE] * (2 * place + 1 - len(row)) + [here[name], there[name]]
     return grid(head, [row + [NO_VALUE] * (len(head) - len(row)) for row in rows.values()])
@@ -251,49 +258,6 @@ def scores_page(results: Mapping[str, Mapping[str, Any]], remark: str = "") -> P
     return table if judged else Page(f"{table.text}\n{remark}")
 
 
-def asked_for(job: Job) -> str:
-    """The data set that a reader has chosen; "" where it is the one that the tables name."""
-    usual = run.judged_on(replace(job, dataset="", on=""))
-    return "" if run.judged_on(job) == usual else run.judged_on(job)
-
-
-def tables_page(
-    tables: str | Sequence[str], results: Mapping[str, Mapping[str, Any]], job: Job
-) -> Page:
-    """Tables of the thesis: its numbers, ours over seeds from the ledger, and those of this run.
-
-    This run has a column of its own where the ledger knows nothing of its rows.
-    """
-    at_hand = Ledger(_entry(result) for result in results.values())
-    parts = []
-    for number in [tables] if isinstance(tables, str) else tables:
-        frame = report.thesis_table(number, job.profile, asked_for(job))
-        mine = report.thesis_table(number, job.profile, asked_for(job), at_hand)
-        for name in [c for c in frame.columns if c.endswith(", ours")]:
-            values = [v.removesuffix(" (1)").replace(NOT_RUN, NO_VALUE) for v in mine[name]]
-            place = list(frame.columns).index(name) + 1
-            pairs = zip(values, frame[name], strict=True)
-            if any(v != NO_VALUE and ours == NOT_RUN for v, ours in pairs):
-                frame.insert(place, name.replace(", ours", ", this run"), values)
-        # A label that all rows share tells nothing and makes the table wider.
-        labels = list(frame.columns[: len(published.table(number).labels)])
-        frame = frame.drop(columns=[c for c in labels if frame[c].nunique() == 1])
-        parts.append(f"**{frame.attrs['caption']}**\n\n{report.to_markdown(frame)}")
-    return Page("\n\n".join(parts))
-
-
-def _entry(result: Mapping[str, Any]) -> Entry:
-    known = {k: v for k, v in result.items() if k in Entry.__dataclass_fields__}
-    return Entry(**{"method": result["row"].partition("/")[0], **known})
-
-
-def claims_page(job: Job) -> Page:
-    """What the thesis asserts in the chapter of a row, with the verdicts of the ledger."""
-    chapter = book.chapter(job.row).number
-    found = claims(None, job.profile, asked_for(job), chapter)
-    return Page(report.to_markdown(report.claims_frame(found)))
-
-
 # -- numbers that the prose quotes ---------------------------------------------------------
 
 
@@ -303,20 +267,19 @@ def glue_all(values: Mapping[str, Any]) -> None:
         report.glue(name, value)
 
 
+def scale(job: Job) -> str:
+    """What the numbers of a page are of."""
+    return f"{job.profile} profile, data set {run.judged_on(job)}, seed {job.seed}"
+
+
 def run_numbers(results: Mapping[str, Mapping[str, Any]], job: Job) -> dict[str, Any]:
     """What every chapter says of the runs at hand."""
     sources = [result["provenance"] for result in results.values()]
     return {
-        "scale": f"{job.profile} profile, data set {run.judged_on(job)}, seed {job.seed}",
+        "scale": scale(job),
         "minutes_run": round(sum(s["wall_seconds"] for s in sources) / 60, 1),
         "device": sources[0]["device"],
     }
-
-
-def quoted(number: str, method: str, column: str, rows: Mapping[str, str]) -> dict[str, str]:
-    """The thesis's numbers for some rows of a table, each as ``thesis_<its name in the text>``."""
-    table = published.table(number)
-    return {f"thesis_{n}": table.cell(f"{method}/{row}", column).text for n, row in rows.items()}
 
 
 def minutes(row: str, profile: str) -> str:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from thesislib import viz
 from thesislib.clip_config import FRAME_WISE, one_view
+from thesislib.data.clips import centre_start
 from thesislib.data.dataset import ClipDataset
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import Frames, open_video
@@ -38,9 +40,9 @@ class Strips(NamedTuple):
 class Neighbours(NamedTuple):
     """Queries and what is nearest to them, for :func:`thesislib.viz.retrieval_grid`."""
 
-    queries: Frames  # (Q, H, W, 3)
+    queries: Frames  # (Q, T, H, W, 3)
     labels: list[str]
-    found: dict[str, Frames]  # by encoder, (Q, K, H, W, 3)
+    found: dict[str, Frames]  # by encoder, (Q, K, T, H, W, 3)
     found_labels: dict[str, list[list[str]]]
 
 
@@ -51,28 +53,48 @@ def actions_picture(manifest: Manifest, frames: int = 5, seed: int = 0) -> viz.P
     return _sheet(manifest, videos, frames, columns=2)
 
 
-def pair_picture(manifest: Manifest, frames: int = 8) -> viz.Picture:
+def pair_picture(manifest: Manifest, frames: int = 8, among: int = 100) -> viz.Picture:
     """Two actions by one actor that only the order of the frames tells apart.
 
-    Other data sets than the studio show their first two videos.
+    Of the first ``among`` such pairs it shows the one of which one video, played backwards, is
+    most like the other: same side, same arms, same tempo. Other data sets than the studio show
+    their first two videos.
     """
     known = {(v.group, v.label): v for v in manifest.videos}
     groups = dict.fromkeys(v.group for v in manifest.videos)
-    both = [(g, a, b) for g in groups for a, b in PAIRS if {(g, a), (g, b)} <= known.keys()]
-    videos = list(manifest.videos[:2])
-    if both:
-        group, first, second = both[0]
-        videos = [known[group, first], known[group, second]]
-    return _sheet(manifest, videos, frames, columns=1)
+    both = [(known.get((g, a)), known.get((g, b))) for g in groups for a, b in PAIRS]
+    pairs = [(one, other) for one, other in both if one and other][:among]
+    if not pairs:
+        return _sheet(manifest, list(manifest.videos[:2]), frames, columns=1)
+    best = min(pairs, key=lambda pair: _reversal(*(_spread(manifest, v, frames)[0] for v in pair)))
+    return _sheet(manifest, list(best), frames, columns=1)
+
+
+def _reversal(one: Frames, other: Frames) -> float:
+    """How far two videos (T, H, W, 3) are apart with one played backwards, against both forwards.
+
+    Small for the same poses in opposite order; about 1 where nothing moves or all differs.
+    """
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    if a.shape != b.shape:
+        return np.inf
+    return float(np.abs(a - b[::-1]).mean() / max(np.abs(a - b).mean(), 1e-9))
+
+
+def _spread(manifest: Manifest, video: Video, frames: int) -> tuple[Frames, NDArray[np.int64]]:
+    """Evenly spaced frames of a whole video, and their numbers."""
+    numbers = np.linspace(0, video.n_frames - 1, frames).round().astype(int)
+    return open_video(manifest.file(video)).frames(numbers), numbers
 
 
 def _sheet(manifest: Manifest, videos: list[Video], frames: int, columns: int) -> viz.Picture:
     shown, numbers = [], []
     for video in videos:
-        numbers.append(np.linspace(0, video.n_frames - 1, frames).round().astype(int))
-        shown.append(open_video(manifest.file(video)).frames(numbers[-1]))
+        strip, places = _spread(manifest, video, frames)
+        shown.append(strip)
+        numbers.append(places.tolist())
     names = [video_name(video) for video in videos]
-    return viz.contact_sheet(shown, names, [[int(i) for i in n] for n in numbers], columns)
+    return viz.contact_sheet(shown, names, numbers, columns)
 
 
 def batch_picture(batch: Mapping[str, Tensor], videos: ClipDataset, count: int = 4) -> viz.Picture:
@@ -104,7 +126,7 @@ def training_views(manifest: Manifest, config: Any, videos: int = 3, frames: int
 
     What differs between the frames of a view was drawn for each frame, what they share was drawn
     once for the clip. Flow is shown by direction and speed as decoded, and as the three channels
-    that the network sees.
+    that the network sees, with the deviations from standing still made larger for the eye.
 
     Args:
         manifest: The data set; its training split, if there is one.
@@ -135,12 +157,28 @@ def training_views(manifest: Manifest, config: Any, videos: int = 3, frames: int
                 decoded = [viz.flow_colours(clip, config.flow.bound) for clip in decoded]
             shown = denormalise(item[name], config.augment.normalise)
             shown = shown.reshape(len(views), -1, *shown.shape[-3:])  # (views, N * T, S, S, 3)
-            rows += [*decoded, *shown[:, picks]]
+            shown, more = shown[:, picks], ""
+            if flow:
+                gain = _gain(shown)
+                shown = np.stack([viz.amplified(view, gain) for view in shown])
+                more = f", contrast × {gain}" if gain > 1 else ""
+            rows += [*decoded, *shown]
             title = f"{video_name(video)}{', flow' if flow else ''}, as decoded"
-            titles += [title] * len(views) + seen
+            titles += [title] * len(views) + [name + more for name in seen]
             indices = [dataset.indices(view.start)[picks] for view in views]
             numbers += 2 * [np.minimum(i, video.n_frames - 1).tolist() for i in indices]
     return Strips(rows, titles, numbers)
+
+
+def _gain(views: Frames, full: int = 120) -> int:
+    """How many times larger flow (V, T, S, S, 3) is to deviate from standing still, 1 to 20.
+
+    So the fastest twentieth of the places gets a full colour, about what a limb covers. Only noise
+    asks for more than 20.
+    """
+    ground = np.median(views, axis=(1, 2, 3), keepdims=True)
+    fast = float(np.percentile(np.abs(views - ground).max(-1), 95))
+    return int(np.clip(full / max(fast, 1), 1, 20))
 
 
 def _telling(dataset: ClipDataset, count: int) -> list[int]:
@@ -158,12 +196,14 @@ def _telling(dataset: ClipDataset, count: int) -> list[int]:
 
 
 def neighbours(
-    model: Any, manifest: Manifest, config: Any, queries: int = 6, k: int = 3
+    model: Any, manifest: Manifest, config: Any, queries: int = 4, k: int = 3
 ) -> tuple[Neighbours, str]:
     """Queries from the test split and their nearest training videos under three encoders.
 
     The gallery is a sample of the training split, one window a video, and the queries are drawn by
-    the seed of ``config``. Without a test split the training videos query one another.
+    the seed of ``config``. Without a test split the training videos query one another. Each video
+    is shown by the first, the middle and the last frame of its window, since no single one can tell
+    an action from its counterpart in time.
 
     Returns:
         What was found, and a sentence on what is missing in it ("" if nothing is).
@@ -198,22 +238,41 @@ def neighbours(
             near = [gallery.videos[i] for i in row]
             # Without a test split a video finds itself first.
             rows.append([v for v in near if v.path != asked.videos[number].path][:k])
-        found[name] = np.stack([middle_frames(gallery, row, config) for row in rows])
+        found[name] = np.stack([window_frames(gallery, row, config) for row in rows])
         labels[name] = [[v.label for v in row] for row in rows]
     seen = [asked.videos[i] for i in next(iter(columns.values()))[0].videos]
-    frames = middle_frames(asked, seen, config)
+    frames = window_frames(asked, seen, config)
     return Neighbours(frames, [v.label for v in seen], found, labels), missing
+
+
+def window_frames(
+    manifest: Manifest, videos: Sequence[Video], config: Any, frames: int = 3
+) -> Frames:
+    """Frames of the middle window of each video, evenly spaced from its first to its last.
+
+    They are cut and resized as the network gets them: (V, frames, size, size, 3).
+    """
+    strips = []
+    for video in videos:
+        start = centre_start(video.n_frames, config.span)
+        numbers = np.linspace(start, start + config.span - config.stride, frames).round()
+        numbers = np.minimum(numbers.astype(int), video.n_frames - 1)
+        strips.append(_as_seen(manifest, video, numbers, config))
+    return np.stack(strips)
 
 
 def middle_frames(manifest: Manifest, videos: Sequence[Video], config: Any) -> Frames:
     """One frame of each video, cut and resized as the network gets it: (V, size, size, 3)."""
+    middles = [np.array([video.n_frames // 2]) for video in videos]
+    pairs = zip(videos, middles, strict=True)
+    return np.concatenate([_as_seen(manifest, video, n, config) for video, n in pairs])
+
+
+def _as_seen(manifest: Manifest, video: Video, numbers: NDArray[np.int64], config: Any) -> Frames:
+    """Frames of a video by number, as the network gets them: (T, size, size, 3)."""
     cut = Transform(config.augment, config.size, train=False)
     rng = np.random.default_rng(0)  # nothing is drawn: the centre crop
-    frames = []
-    for video in videos:
-        whole = open_video(manifest.file(video)).frames(np.array([video.n_frames // 2]))
-        frames.append(cut.augment_frames(whole, rng)[0])
-    return np.stack(frames)
+    return cut.augment_frames(open_video(manifest.file(video)).frames(numbers), rng)
 
 
 def video_name(video: Video) -> str:

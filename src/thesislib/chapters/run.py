@@ -99,6 +99,8 @@ def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
     whole = replace(config, dataset=judged_on(job))
     if config.dataset != whole.dataset:
         text += f" {row.fingerprint(config.dataset)}"
+    if first := getattr(config, "init", ""):  # whose place in the hash the text takes
+        text += f" from {first}"
     return whole, {"init": text}
 
 
@@ -147,7 +149,8 @@ def run(job: Job) -> dict[str, Any]:
     config = {"pretrain": settings(job).to_dict()}
     config |= {"finetune": on_top.to_dict()} if on_top else {}
     fused = {"fuse": [part["config"] for part in scores.parts]}
-    seconds = float(trained.result.get("provenance", {}).get("wall_seconds", 0))
+    source = trained.result.get("provenance", {})
+    seconds = float(source.get("wall_seconds", 0))
     result = {
         "row": job.row,
         "run": run_.name,
@@ -171,7 +174,8 @@ def run(job: Job) -> dict[str, Any]:
             begun,
             row.fingerprint(whole.dataset),
             seconds + time.time() - after,
-        ),
+        )
+        | {name: source[name] for name in ("processes",) if name in source},
     }
     run_.finish(result)
     return result

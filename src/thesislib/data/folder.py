@@ -258,7 +258,8 @@ def _target(name: str, root: str | Path | None, info: dict[str, Any], force: boo
     taken = (target / MANIFEST_FILE).is_file() or (target / INFO_FILE).is_file()
     if taken and not force:
         before = read_manifest(target).info if (target / MANIFEST_FILE).is_file() else {}
-        same = all(before.get(key) == info.get(key) for key in ("recipe", "source"))
+        keys = [key for key in ("recipe", "source", "official_split") if key in info]
+        same = all(before.get(key) == info[key] for key in keys)
         if before and not same:
             raise ThesisError(
                 f"The name {name!r} is taken by a data set from {before.get('source', target)}: "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -97,11 +98,17 @@ def prepare_listed(
         force: Replace a data set of this name that came from elsewhere.
 
     Raises:
-        ThesisError: The split files or all videos are missing.
+        ThesisError: The split files or all videos are missing, or the name is another split's.
     """
     source = Path(path).expanduser().resolve()
     if not source.is_dir():
         raise ThesisError(f"{source} is not a folder of videos.")
+    said = re.search(r"split(\d+)$", name or "")
+    if said and int(said[1]) != split and recipe != "kinetics400":
+        raise ThesisError(
+            f"{name!r} would hold split {split}: ask for split {said[1]} (--split {said[1]}), or "
+            "choose another name."
+        )
     lists = Path(annotations).expanduser().resolve() if annotations else source
     read = {"ucf101": ucf101_rows, "hmdb51": hmdb51_rows, "kinetics400": kinetics400_rows}[recipe]
     rows = read(lists, split)
@@ -129,7 +136,7 @@ def prepare_listed(
             "recipe": recipe,
             "source": str(source),
             "licence": "see the terms of the data set",
-            "official_split": split,
+            **({"official_split": split} if recipe != "kinetics400" else {}),
             "listed": len(rows),
             "not_on_disk": len(rows) - len(found),
         },

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from thesislib.clip_config import ClipConfig, one_view
 from thesislib.data.dataset import ClipDataset
@@ -70,3 +71,26 @@ def imagenet_features(
     values = np.concatenate(rows).astype(np.float32)
     names = tuple(manifest.videos[v].path for v in videos)
     return PerVideo(values, np.array(labels), np.array(videos), dataset.report, names)
+
+
+# Two frames a second of a video with 30, as large as the network wants them.
+SINGLE_FRAMES = ClipConfig(num_seq=1, seq_len=1, stride=30, size=224, batch_size=16, short="pad")
+
+
+class ImageNetEncoder(nn.Module):
+    """The image network where an index asks for a video encoder: the mean over a video's frames.
+
+    Raises:
+        ThesisError: The extra ``imagenet`` is not installed.
+    """
+
+    def __init__(self, config: ClipConfig = SINGLE_FRAMES) -> None:
+        super().__init__()
+        self.config = config
+        self.network = imagenet_network()
+
+    def encode(self, batch: dict[str, Tensor]) -> Tensor:
+        """Mean feature of the frames ``(B, N, 3, T, H, W)``: float32 ``(B, 1280)``."""
+        frames = batch["video"].transpose(2, 3).flatten(1, 2)  # (B, N*T, 3, H, W)
+        features = self.network.extract_features(frames.flatten(0, 1)).mean((2, 3))
+        return features.unflatten(0, frames.shape[:2]).mean(1)

@@ -25,12 +25,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from tqdm import tqdm
 
 from thesislib.checkpoint import commit
 from thesislib.clip_config import ClipConfig
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import extract, preprocessing
+from thesislib.evaluation.features import over_windows, preprocessing
 from thesislib.evaluation.retrieval import nearest
 from thesislib.evaluation.scores import unit
 from thesislib.files import replacing, sweep, write_json
@@ -251,7 +252,12 @@ def check_target(folder: Path) -> None:
 
 
 def build_index(
-    model: Any, manifest: Manifest, config: ClipConfig, crops: int = 1, run: str = ""
+    model: Any,
+    manifest: Manifest,
+    config: ClipConfig,
+    crops: int = 1,
+    run: str = "",
+    progress: bool = False,
 ) -> FeatureIndex:
     """Encodes every video of a manifest, whatever its split.
 
@@ -264,11 +270,21 @@ def build_index(
         config: Of the model's training: length, stride and size of a window, modality.
         crops: 1, 5 or 10 views of each window.
         run: Where the weights come from, so that queries can be encoded later.
+        progress: Show a bar on stderr, if that is a terminal.
 
     Raises:
         ThesisError: Not one video can be read, or the flow that the model needs is missing.
     """
-    found = extract(model, manifest, config, crops)
+    off = None if progress else True
+    with tqdm(desc="encoding", total=len(manifest), unit="video", disable=off) as bar:
+
+        def encode(batch: dict[str, Any]) -> torch.Tensor:
+            encoded: torch.Tensor = model.encode(batch)
+            bar.update(int(batch["index"].max()) - bar.n)  # those before are done
+            return encoded
+
+        found = over_windows(encode, model, manifest, config, crops=crops)
+        bar.update(len(manifest) - bar.n)
     stream = Stream(
         values=found.values,
         run=run,

@@ -69,10 +69,10 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
 
         Args:
             batch: With ``index``, ``source`` and, for UberNCE, ``label``.
-            other: Features of the keys' clips in the other stream, ``(B, dim)``; for CoCLR.
+            other: Features of the keys' clips in the other stream, ``(B, D)``; for CoCLR.
 
         Returns:
-            bool ``(B, K)`` each: entries that the objective found (by label, or among the nearest
+            bool ``(B, Q)`` each: entries that the objective found (by label, or among the nearest
             in the other stream), and earlier keys of the same source, which do not use these up
             (in training alone: videos of the validation split are numbered for themselves).
         """
@@ -86,6 +86,9 @@ class CoCLR(nn.Module, PyTorchModelHubMixin):
 
     def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of thesis equation 4.1, of UberNCE, or of equations 4.2 and 4.4, and its logs.
+
+        The queue is read before the keys of this batch, and the sampler's features of the same
+        clips, are written into it.
 
         Logged: what :func:`thesislib.losses.queue_measures` says (its ``precision`` is nowhere used
         in training), and ``waiting``: 1 while the loss has no gradient as the queue is not full.
@@ -189,8 +192,8 @@ def summary(model: Any) -> dict[str, Any]:
         "shapes": {
             "training input (B, views, N, 3, T, H, W)": str((batch, config.views, *clip)),
             "features (B, D)": str((batch, network.backbone.feature_dim)),
-            "queue (K, dim)": str((config.queue, config.dim)),
-            "logits (B, 1 + K)": str((batch, 1 + config.queue)),
+            "queue (Q, D)": str((config.queue, config.dim)),
+            "logits (B, 1 + Q)": str((batch, 1 + config.queue)),
         },
         "of one query": {
             "positives": mined,

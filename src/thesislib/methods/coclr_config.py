@@ -59,7 +59,7 @@ class CoCLRConfig(ClipConfig):
     gating: bool = False  # S3D-G
     mixed: tuple[str, ...] = tuple(MIXED)  # the mixed blocks that S3D has; all nine in the thesis
     dim: int = 128  # of the projection
-    queue: int = 2048  # features K kept; 16384 for Kinetics-400
+    queue: int = 2048  # length Q of the queue; 16384 for Kinetics-400
     temperature: float = 0.07  # tau
     momentum: float = 0.999  # m of the key encoder
     topk: int = 5  # positives mined for each clip

@@ -45,7 +45,7 @@ class MemDPCConfig(ClipConfig):
     stem_pool: bool = True
     dropout: float = 0.1  # on the states of the ConvGRUs
     pred_step: int = 3  # blocks to predict
-    memory_slots: int = 1024  # k; the thesis also tries 512 and 2048
+    memory_slots: int = 1024  # S (thesis: k); the thesis also tries 512 and 2048
     bidirectional: bool = False  # a second aggregator predicts the past (3.3.3)
     loss_reduction: str = "mean"  # of the two directions: mean (thesis), or sum (as released)
     relu_first: bool = False  # classifier: ReLU before the time pool (as released), or after it
@@ -102,15 +102,15 @@ class Prediction(NamedTuple):
 
     predicted: Tensor  # (B, P, D, h, w): z hat of equation 3.4
     true: Tensor  # (B, P, D, h, w): z of the same blocks, in the same order
-    address: Tensor  # (B, P, k, h, w): p of equation 3.3, sums to 1 over the slots
+    address: Tensor  # (B, P, S, h, w): p of equation 3.3, sums to 1 over the slots
     context: Tensor  # (B, D, h, w): c_t of equation 3.2, after the blocks that were seen
 
 
 class MemDPC(nn.Module, PyTorchModelHubMixin):
     """Memory-augmented Dense Predictive Coding: pre-training model.
 
-    Shapes (N blocks of T frames, P predicted steps, k slots): video ``(B, N, 3, T, H, W)``;
-    features ``(B, N, D, h, w)`` with ``h = H/32``; memory ``(k, D)``.
+    Shapes (N blocks of T frames, P predicted steps, S slots): video ``(B, N, 3, T, H, W)``;
+    features ``(B, N, D, h, w)`` with ``h = H/32``; memory ``(S, D)``.
     """
 
     def __init__(self, config: MemDPCConfig):
@@ -140,11 +140,11 @@ class MemDPC(nn.Module, PyTorchModelHubMixin):
             context: ``(B, D, h, w)``.
 
         Returns:
-            The prediction ``(B, D, h, w)`` and the address it was read from, ``(B, k, h, w)``: at
+            The prediction ``(B, D, h, w)`` and the address it was read from, ``(B, S, h, w)``: at
             each place probabilities over the slots, of which the prediction is the expectation.
         """
-        address = torch.softmax(self.address_head(context), 1)  # (B, k, h, w), no temperature
-        return torch.einsum("bkhw,kd->bdhw", address, self.memory), address
+        address = torch.softmax(self.address_head(context), 1)  # (B, S, h, w), no temperature
+        return torch.einsum("bshw,sd->bdhw", address, self.memory), address
 
     def predict(self, aggregator: ConvGRU, z: Tensor) -> Prediction:
         """Predicts the last P of the blocks ``z`` ``(B, N, D, h, w)`` from the first N - P."""
@@ -228,7 +228,7 @@ class MemDPC(nn.Module, PyTorchModelHubMixin):
         return torch.cat([d.predicted for d in found], 1), torch.cat([d.true for d in found], 1)
 
     def address(self, batch: dict[str, Tensor]) -> Tensor:
-        """Addresses of the forward predictions, ``(B, P, k, h, w)``; they sum to 1 over slots."""
+        """Addresses of the forward predictions, ``(B, P, S, h, w)``; they sum to 1 over slots."""
         return self.predict(self.aggregator, self.features(batch["video"])).address
 
     def classifier(
@@ -272,14 +272,14 @@ def memory_use(address: Tensor) -> dict[str, Tensor]:
     """Tells a memory that is used from one that has collapsed.
 
     Args:
-        address: ``(B, P, k, h, w)``, non-negative, sums to 1 over the slots.
+        address: ``(B, P, S, h, w)``, non-negative, sums to 1 over the slots.
 
     Returns:
         ``address_perplexity``: exp of the mean entropy of an address, in slots: 1 where every
-        prediction is one slot, k where it is the mean of all. ``slots_used``: exp of the entropy
-        of the mean address, as a share of the k slots: near 1/k where all predictions read the same
+        prediction is one slot, S where it is the mean of all. ``slots_used``: exp of the entropy
+        of the mean address, as a share of the S slots: near 1/S where all predictions read the same
         slot, 1 where all slots are read equally often. A memory with ``address_perplexity`` equal
-        to ``k * slots_used`` is read alike at every place, which is a collapse of the other kind.
+        to ``S * slots_used`` is read alike at every place, which is a collapse of the other kind.
     """
     p = address.float()
     each = torch.special.entr(p).sum(2).mean()
@@ -307,8 +307,8 @@ def summary(model: MemDPC) -> dict[str, Any]:
         "shapes": {
             "input (B, N, 3, T, H, W)": str(video),
             "block features (B*N, D, T', H', W')": str((batch * blocks, *shape)),
-            "memory (k, D)": str(tuple(model.memory.shape)),
-            "addresses (B, P, k, h, w)": str(
+            "memory (S, D)": str(tuple(model.memory.shape)),
+            "addresses (B, P, S, h, w)": str(
                 (batch, config.pred_step, config.memory_slots, *shape[2:])
             ),
             "scores": str((sum(candidates.values()),) * 2),

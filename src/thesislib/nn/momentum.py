@@ -25,14 +25,14 @@ class FeatureQueue(nn.Module):
     """The features of the last ``size`` samples, first in, first out.
 
     Args:
-        size: Entries K. A whole number of batches keeps all entries of a batch equally old.
+        size: Length Q. A whole number of batches keeps all entries of a batch equally old.
         dim: Length D of a feature.
         streams: Features kept of each sample: 1, or 2 where two networks describe it.
 
     Attributes:
-        features: ``(streams, K, D)`` unit vectors; random ones until they are overwritten.
-        source: int64 ``(K,)``, what each entry was cut from; -1 for nothing yet.
-        label: int64 ``(K,)``, its class; -1 where unknown.
+        features: ``(streams, Q, D)`` unit vectors; random ones until they are overwritten.
+        source: int64 ``(Q,)``, what each entry was cut from; -1 for nothing yet.
+        label: int64 ``(Q,)``, its class; -1 where unknown.
     """
 
     features: Tensor
@@ -75,12 +75,12 @@ class FeatureQueue(nn.Module):
 
 @torch.no_grad()
 def momentum_update(key: nn.Module, query: nn.Module, momentum: float) -> None:
-    """Moves the key encoder's parameters towards the query encoder's: ``k = m k + (1 - m) q``.
+    """Moves the keys' parameters towards the query encoder's: by ``1 - momentum`` of the way.
 
     Buffers are left alone: the statistics of the key's batch norm come from its own batches.
     """
-    for k, q in zip(key.parameters(), query.parameters(), strict=True):
-        k.mul_(momentum).add_(q.detach(), alpha=1 - momentum)
+    for slow, fast in zip(key.parameters(), query.parameters(), strict=True):
+        slow.mul_(momentum).add_(fast.detach(), alpha=1 - momentum)
 
 
 def split_encode(encoder: Encoder, clips: Tensor, splits: int = 1) -> Tensor:
@@ -154,7 +154,7 @@ class MomentumPair(nn.Module):
 
     Args:
         query: The encoder that learns.
-        momentum: m of :func:`momentum_update`.
+        momentum: Of :func:`momentum_update`, what the keys' weights keep in a step.
         splits: Parts of a batch, each with its own batch norm.
     """
 
@@ -166,7 +166,7 @@ class MomentumPair(nn.Module):
         self.splits = splits
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries of the first views, keys of the second, both ``(B, dim)`` unit vectors.
+        """Queries of the first views, keys of the second, both ``(B, D)`` unit vectors.
 
         In training the key encoder moves first, and both use the statistics of (parts of) a batch.
         """

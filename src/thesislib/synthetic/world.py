@@ -103,9 +103,9 @@ class World:
         return cls(**values)
 
 
-# The studio of chapters 1 to 3: sessions of one actor in one room, all of them different, in which
-# random weights, colours and single frames are weak readers and clips are enough. Found on the
-# validation split; book/data.md says how.
+#: The studio of chapters 1 to 3: sessions of one actor in one room, all of them different, in which
+#: random weights, colours and single frames are weak readers and clips are enough. Found on the
+#: validation split; book/data.md says how.
 STUDIO = World(
     session=True,
     scenes=0.7,

@@ -1,7 +1,7 @@
 """Figures of the book: one style, one colour a method, videos as strips of frames.
 
-Every function takes arrays or plain dictionaries and returns a :class:`Picture`, which shows itself
-once in a notebook, carries a caption and an alternative text, and stays below 150 kB.
+Every function takes arrays, plain dictionaries or claims and returns a :class:`Picture`, which
+shows itself once in a notebook, carries a caption and an alternative text, and stays below 150 kB.
 """
 
 from thesislib.viz.charts import (
@@ -10,9 +10,13 @@ from thesislib.viz.charts import (
     lines_with_interval,
     pretext_vs_downstream,
 )
+from thesislib.viz.cotraining import co_training, queue_roles
+from thesislib.viz.dataflow import dpc_flow, two_futures
 from thesislib.viz.diagrams import block_diagram, score_matrix
+from thesislib.viz.forest_plot import forest
 from thesislib.viz.style import Picture, use_style
 from thesislib.viz.video import (
+    amplified,
     contact_sheet,
     flow_colours,
     retrieval_grid,
@@ -22,14 +26,20 @@ from thesislib.viz.video import (
 __all__ = [
     "Picture",
     "alternation",
+    "amplified",
     "block_diagram",
+    "co_training",
     "contact_sheet",
     "curves",
+    "dpc_flow",
     "flow_colours",
+    "forest",
     "lines_with_interval",
     "pretext_vs_downstream",
+    "queue_roles",
     "retrieval_grid",
     "score_matrix",
+    "two_futures",
     "use_style",
     "write_contact_sheet",
 ]

@@ -24,7 +24,8 @@ def curves(
     Args:
         rows: The lines of ``metrics.jsonl``; a row that lacks a key is left out of its curve.
         keys: Names of metrics, or metric -> name in the legend.
-        chance: Name -> level in the unit of the metrics, e.g. ``{"chance, temporal": 1 / 3}``.
+        chance: Name -> level in the unit of the metrics, e.g. ``{"chance, temporal": 1 / 3}``. If
+            there is one for each curve, in their order, it has the colour of its curve.
         ylabel: With "%" in it, fractions are drawn as per cent.
         caption: Kept with the picture.
     """
@@ -41,12 +42,20 @@ def curves(
                 markersize=5, markevery=every)  # fmt: skip
         if len(y):
             ends.append(f"{name} from {y[0]:.1f} to {y[-1]:.1f}")
+    paired = len(chance or {}) == len(names)
     for i, (name, level) in enumerate((chance or {}).items()):
-        ax.axhline(factor * level, color="#666666", linewidth=1.2, label=name,
+        ax.axhline(factor * level, linewidth=1.4, label=name,
+                   color=CYCLE[i % len(CYCLE)] if paired else "#666666",
                    linestyle=[(0, (5, 3)), (0, (1, 1.5)), (0, (5, 2, 1, 2))][i % 3])  # fmt: skip
     ax.set(xlabel="epoch", ylabel=ylabel)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    picture.legend(loc="outside right upper") if len(names) + len(chance or {}) > 3 else ax.legend()
+    lines = ax.get_lines()
+    if paired:  # each curve above its own level
+        lines = [line for pair in zip(lines, lines[len(names) :], strict=False) for line in pair]
+    if len(lines) > 3:
+        picture.legend(handles=lines, loc="outside right upper")
+    else:
+        ax.legend(handles=lines)
     picture.alt = f"Curves over epochs, {ylabel}: " + "; ".join(ends) + "."
     return picture
 
@@ -93,33 +102,38 @@ def pretext_vs_downstream(
 
 
 def lines_with_interval(
-    series: Mapping[str, Sequence[tuple[float, float, float | None]]],
+    series: Mapping[str, Sequence[tuple[float, float, float | None, int]]],
     xlabel: str,
     ylabel: str = "top-1 (%)",
     caption: str = "",
 ) -> Picture:
-    """Curves of means with their 95 % intervals.
+    """Curves of means with their 95 % intervals, beside one another where they share an x.
 
     Args:
-        series: Name -> points of x, mean and half the interval (``None`` where there is none).
+        series: Name -> points of x, mean, half the interval (``None`` where there is none), seeds.
         xlabel: Name and unit of the axis.
         ylabel: The same, upwards; points are drawn as they are.
         caption: Kept with the picture.
     """
     picture = new_picture(WIDTH, HEIGHT, "", caption)
     ax = picture.subplots()
+    drawn = {name: points for name, points in series.items() if points}
+    all_x = sorted({p[0] for points in drawn.values() for p in points})
+    apart = 0.014 * (all_x[-1] - all_x[0]) if all_x else 0.0  # so that no bar hides another
     said = []
-    for i, (name, points) in enumerate(series.items()):
-        if not points:
-            continue
+    for i, (name, points) in enumerate(drawn.items()):
         x, mean = [p[0] for p in points], [p[1] for p in points]
-        half = [p[2] or 0.0 for p in points]
-        ax.errorbar(x, mean, yerr=half, capsize=3, label=name, color=CYCLE[i % len(CYCLE)],
-                    marker=_MARKERS[i % 6], markersize=5, linewidth=1.4)  # fmt: skip
+        aside = apart * (i - (len(drawn) - 1) / 2)
+        few, many = min(p[3] for p in points), max(p[3] for p in points)
+        name += f" (n = {few})" if few == many else f" (n = {few} to {many})"
+        ax.errorbar([v + aside for v in x], mean, yerr=[p[2] or 0.0 for p in points], capsize=3,
+                    label=name, color=CYCLE[i % len(CYCLE)], marker=_MARKERS[i % 6],
+                    markersize=5.5, linewidth=0.9, elinewidth=1.8, capthick=1.8)  # fmt: skip
         said.append(f"{name} from {mean[0]:.1f} at {x[0]:g} to {mean[-1]:.1f} at {x[-1]:g}")
     if said:
         ax.set(xlabel=xlabel, ylabel=ylabel)
-        ax.legend()
+        ax.set_xticks(all_x)
+        picture.legend(loc="outside upper center", ncols=2, columnspacing=1.2)
     else:
         ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center", color="#555555")
         ax.set(xticks=[], yticks=[])

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 
 from thesislib.viz.style import WIDTH, Picture, bare, new_picture
 
-_KINDS = {  # codes of losses.pair_kinds, from the rarest to the most frequent
-    1: ("positive", "#0072B2"),
+_KINDS = {  # codes of losses.pair_kinds, from the rarest to the most frequent, dark to light
+    1: ("positive", "#00395C"),
     -1: ("temporal", "#D55E00"),
     -3: ("spatial", "#F0C05A"),
-    0: ("easy", "#E8E8E8"),
+    0: ("easy", "#F2F2F2"),
 }
 
 
 def score_matrix(scores: NDArray[Any], kinds: NDArray[Any], caption: str = "") -> Picture:
     """The scores of one contrastive step beside what each pair is.
+
+    Light is a high score. All below zero are as dark as zero: what points the other way is no
+    rival. The positives are framed, and their mean stands in the title beside that of the others.
 
     Args:
         scores: (R, R) float, predictions in rows, targets in columns.
@@ -29,25 +32,32 @@ def score_matrix(scores: NDArray[Any], kinds: NDArray[Any], caption: str = "") -
         caption: Kept with the picture.
     """
     counts = {name: int((kinds[0] == code).sum()) for code, (name, _) in _KINDS.items()}
-    alt = f"Left: {len(scores)} predictions against {len(scores)} targets. Right: the kind of each "
+    right, wrong = float(scores[kinds == 1].mean()), float(scores[kinds != 1].mean())
+    means = f"mean {right:.1f}, others {wrong:.1f}".replace("-", "\N{MINUS SIGN}")
+    alt = f"Left: {len(scores)} predictions against {len(scores)} targets, the positives framed; "
+    alt += f"their scores have {means}. Right: the kind of each "
     alt += "pair; each prediction meets " + ", ".join(f"{n} {k}" for k, n in counts.items()) + "."
     picture = new_picture(WIDTH, 3.8, alt, caption, tight=False)
     picture.subplots_adjust(left=0.05, right=0.99, top=0.93, bottom=0.2, wspace=0.06)
-    left, right = picture.subplots(1, 2)
-    shown = left.imshow(scores, cmap="cividis")
-    bar = picture.colorbar(shown, cax=left.inset_axes((0, -0.1, 1, 0.05)), orientation="horizontal")
+    left, other = picture.subplots(1, 2)
+    shown = left.imshow(scores, cmap="cividis", vmin=0, vmax=max(float(scores.max()), 1e-9))
+    for row, column in np.argwhere(kinds == 1):
+        left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white",
+                                 linewidth=min(1.4, 40 / len(scores))))  # fmt: skip
+    bar = picture.colorbar(shown, cax=left.inset_axes((0, -0.1, 1, 0.05)), orientation="horizontal",
+                           extend="min" if scores.min() < 0 else "neither")  # fmt: skip
     bar.set_label("score (dot product)")
     place = np.zeros(kinds.shape, dtype=int)
     for i, code in enumerate(_KINDS):
         place[kinds == code] = i
-    right.imshow(place, cmap=ListedColormap([c for _, c in _KINDS.values()]), vmin=0, vmax=3)
-    for ax, title in ((left, "scores"), (right, "kinds of pairs")):
-        ax.set_title(title)
+    other.imshow(place, cmap=ListedColormap([c for _, c in _KINDS.values()]), vmin=0, vmax=3)
+    for ax, title in ((left, f"scores; framed: {means}"), (other, "kinds of pairs")):
+        ax.set_title(title, fontsize=10)
         bare(ax)
     left.set_ylabel("prediction")
     handles = [Patch(facecolor=c, edgecolor="#888888", label=f"{n} ({counts[n]})")
                for n, c in _KINDS.values()]  # fmt: skip
-    right.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2,
+    other.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2,
                  fontsize=9, handlelength=1.2, columnspacing=1)  # fmt: skip
     return picture
 

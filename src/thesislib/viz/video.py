@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from thesislib.data.manifest import Manifest
@@ -17,6 +19,8 @@ from thesislib.errors import VideoError
 from thesislib.viz.style import WIDTH, Picture, bare, new_picture
 
 _RIGHT, _WRONG = "#009E73", "#D55E00"
+# Inches of a grid of neighbours: an encoder's name, a label, the titles, between strips, around.
+_NAME, _LABEL, _HEAD, _GAP, _EDGE = 0.66, 0.21, 0.3, 0.1, 0.04
 
 
 def _row(frames: Frames, gap: int = 2) -> Frames:
@@ -62,6 +66,15 @@ def flow_colours(flow: Frames, bound: float = 20.0, full: float | None = None) -
     hue = np.arctan2(y, x) / (2 * np.pi) % 1
     hsv = np.stack([hue, np.minimum(speed / full, 1), np.ones_like(hue)], axis=-1)
     return (hsv_to_rgb(hsv) * 255).round().astype(np.uint8)
+
+
+def amplified(flow: Frames, gain: float) -> Frames:
+    """Flow as a network gets it, uint8 (T, H, W, 3), with every deviation ``gain`` times as large.
+
+    What stands still is the median of a channel and stays as it is.
+    """
+    ground = np.median(flow, axis=(0, 1, 2))
+    return np.clip(ground + gain * (flow - ground), 0, 255).round().astype(np.uint8)
 
 
 def contact_sheet(
@@ -148,64 +161,90 @@ def retrieval_grid(
     labels: Mapping[str, Sequence[Sequence[str]]],
     caption: str = "",
 ) -> Picture:
-    """Queries and their nearest neighbours under several encoders, side by side.
+    """Queries and their nearest neighbours, a line for each encoder; every video a strip of frames.
 
     A neighbour of the query's class has a full frame and a tick, another one a dashed frame and a
-    cross: colour is never alone. Without labels no tile is marked.
+    cross: colour is never alone. Without labels no strip is marked.
 
     Args:
-        queries: uint8 (Q, H, W, 3) RGB, one frame of each query.
+        queries: uint8 (Q, T, H, W, 3) RGB, T frames of each query, read from left to right.
         query_labels: Q class names.
-        neighbours: Encoder name -> uint8 (Q, K, H, W, 3), best first.
+        neighbours: Encoder name -> uint8 (Q, K, T, H, W, 3), best first.
         labels: Encoder name -> Q lists of K class names.
         caption: Kept with the picture.
     """
-    names = list(neighbours)
     k = next(iter(neighbours.values())).shape[1]
-    found = {
-        n: sum(a == q for q, row in zip(query_labels, labels[n], strict=True) for a in row)
-        for n in names
-    }
-    total = len(queries) * k
-    alt = f"{len(queries)} query videos and their {k} nearest neighbours. Of the same class: "
-    alt += ", ".join(f"{n} {found[n]} of {total}" for n in names) + "."
-    if not any(query_labels):
-        alt = f"{len(queries)} query videos and their {k} nearest neighbours by {', '.join(names)}."
-    cell = WIDTH / (1 + len(names) * k + 0.25 * len(names))
-    ratios = [1.0] + ([0.25] + [1.0] * k) * len(names)
-    height = len(queries) * (cell * queries.shape[1] / queries.shape[2] + 0.26) + 0.35
+    wide = (WIDTH - _NAME - k * _GAP - 2 * _EDGE) / (1 + k)
+    pixels = _row(queries[0]).shape
+    tall = wide * pixels[0] / pixels[1]
+    block = len(neighbours) * (tall + _LABEL) + _GAP  # the lines of one query
+    height = _HEAD + len(queries) * block
+    alt = _retrieval_alt(queries, query_labels, neighbours, labels)
     picture = new_picture(WIDTH, height, alt, caption, tight=False)
-    grid = picture.add_gridspec(
-        len(queries), len(ratios), width_ratios=ratios, wspace=0.14, hspace=0.42,
-        left=0.01, right=0.99, bottom=0.24 / height, top=1 - 0.3 / height,
-    )  # fmt: skip
+
+    def place(query: int, line: int, column: int) -> Axes:
+        """Axes for a strip; column 0 is the query's, and names stand to the right of it."""
+        left = _EDGE + column * (wide + _GAP) + (_NAME if column else 0)
+        below = height - _HEAD - query * block - line * (tall + _LABEL) - tall
+        return picture.add_axes((left / WIDTH, below / height, wide / WIDTH, tall / height))
+
     for q, label in enumerate(query_labels):
-        ax = picture.add_subplot(grid[q, 0])
-        _tile(ax, queries[q], label)
+        ax = place(q, 0, 0)
+        _strip(ax, queries[q], label)
         if q == 0:
-            ax.set_title("query", fontsize=10, pad=5)
-        for n, name in enumerate(names):
+            ax.set_title("query", fontsize=10, pad=5, loc="left")
+        else:
+            y = 1 - (_HEAD + q * block - 0.75 * _GAP) / height
+            picture.add_artist(Line2D((0.01, 0.99), (y, y), color="#CCCCCC", linewidth=0.8))
+        for line, name in enumerate(neighbours):
             for j in range(k):
-                ax = picture.add_subplot(grid[q, 2 + n * (k + 1) + j])
-                _tile(ax, neighbours[name][q, j], labels[name][q][j], label or None)
-                if q == 0 and j == (k - 1) // 2:
-                    middle = 0.5 if k % 2 else 1.03
-                    ax.set_title(name, fontsize=10, pad=5, x=middle)
+                ax = place(q, line, 1 + j)
+                _strip(ax, neighbours[name][q, j], labels[name][q][j], label or None)
+                if j == 0:
+                    ax.set_ylabel(textwrap.fill(name, 10), rotation=0, ha="right", va="center",
+                                  fontsize=8.5, labelpad=5)  # fmt: skip
+                if (q, line, j) == (0, 0, 0):
+                    ax.set_title("nearest videos, best first", fontsize=10, pad=5, loc="left")
     return picture
 
 
-def _tile(ax: Axes, frame: Frames, label: str, wanted: str | None = None) -> None:
-    ax.imshow(frame)
+def _retrieval_alt(
+    queries: Frames,
+    query_labels: Sequence[str],
+    neighbours: Mapping[str, Frames],
+    labels: Mapping[str, Sequence[Sequence[str]]],
+) -> str:
+    """How many neighbours of each encoder are right, in words."""
+    q, t = queries.shape[:2]
+    k = next(iter(neighbours.values())).shape[1]
+    alt = f"{q} query videos and their {k} nearest neighbours, {t} frames of each"
+    if not any(query_labels):
+        return f"{alt}, by {', '.join(neighbours)}."
+    found = {
+        name: sum(a == b for b, row in zip(query_labels, labels[name], strict=True) for a in row)
+        for name in neighbours
+    }
+    return (
+        f"{alt}. Of the same class: "
+        + ", ".join(f"{name} {right} of {q * k}" for name, right in found.items())
+        + "."
+    )
+
+
+def _strip(ax: Axes, frames: Frames, label: str, wanted: str | None = None) -> None:
+    """Draws frames (T, H, W, 3) and marks them, if ``wanted`` says what would be right."""
+    ax.imshow(_row(frames), aspect="auto")
     ax.set(xticks=[], yticks=[])
-    # Two words on two lines: a tile is half an inch wide.
-    ax.set_xlabel(label.replace("_", "\n"), fontsize=7.5, labelpad=2, linespacing=1.05)
+    # The label begins beside the mark, which stands below a corner: above it would hide hands.
+    after = 0.0 if wanted is None else 0.17 / (WIDTH * ax.get_position().width)
+    ax.set_xlabel(label.replace("_", " "), fontsize=8.5, labelpad=2, x=after, ha="left")
     right = wanted == label
     for spine in ax.spines.values():
         spine.set_visible(wanted is not None)
         spine.set(color=_RIGHT if right else _WRONG, linewidth=2)
         spine.set_linestyle("-" if right else (0, (1.6, 1.2)))
     if wanted is not None:
-        ax.text(0.93, 0.93, "✓" if right else "✗", transform=ax.transAxes, ha="right", va="top",
-                fontsize=10, color="white", fontweight="bold",
+        ax.text(0, -0.04, "✓" if right else "✗", transform=ax.transAxes, ha="left", va="top",
+                fontsize=9, color="white", fontweight="bold",
                 bbox={"facecolor": _RIGHT if right else _WRONG, "edgecolor": "none",
-                      "boxstyle": "square,pad=0.12"})  # fmt: skip
+                      "boxstyle": "square,pad=0.1"})  # fmt: skip

@@ -19,6 +19,7 @@ from thesislib.chapters.row import Job
 from thesislib.data.dataset import clips_of
 from thesislib.data.flow_files import check_flow
 from thesislib.data.manifest import Manifest, read_manifest
+from thesislib.errors import ThesisError
 from thesislib.evaluation.features import over_windows
 from thesislib.evaluation.retrieval import within
 from thesislib.methods.coclr import build
@@ -71,6 +72,11 @@ def plan(cycles: int, stream: str = "flow", at_once: bool = False) -> list[Stage
 def cycles(job: Job) -> Trained:
     """Initialisation and all cycles, up to the network of the row's stream."""
     config = run.settings(job)
+    if config.init or config.sampler:
+        raise ThesisError(
+            f"{job.row} names the runs that its stages start from and mine with itself: leave init "
+            "and sampler out."
+        )
     return cotrain(config, read_manifest(config.dataset), job.log)
 
 
@@ -92,7 +98,8 @@ def cotrain(config: CoCLRConfig, manifest: Manifest, log: Log = print) -> Traine
     check_flow(manifest, config.flow)  # before the hours of the first stage, not after them
     done: list[Trained] = []
     stages: list[dict[str, Any]] = []
-    for stage in plan(config.cycles, config.modality, config.objective == "simultaneous"):
+    todo = plan(config.cycles, config.modality, config.objective == "simultaneous")
+    for number, stage in enumerate(todo, 1):
         own = stage_config(config, stage, [s["run"] for s in stages])
         start = None
         if stage.start is not None and stage.sampler is not None:
@@ -100,7 +107,7 @@ def cotrain(config: CoCLRConfig, manifest: Manifest, log: Log = print) -> Traine
                 hand_over, own=done[stage.start].model, sampler=done[stage.sampler].model
             )
         if log:
-            log(stage.name)
+            log(f"{stage.name}, stage {number} of {len(todo)}")
         data, after = (
             partial(clips_of, manifest, own),
             partial(monitor, manifest=manifest, config=own),

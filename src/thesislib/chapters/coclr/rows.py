@@ -11,6 +11,7 @@ from thesislib.chapters import clips
 from thesislib.chapters.coclr.cycles import cycles
 from thesislib.chapters.row import Job, Row
 from thesislib.config import FULL_SCALE
+from thesislib.errors import ThesisError
 
 FLOW = {"modality": "flow"}
 # The whole set's flow is needed in every `make book`: TV-L1 with far fewer steps.
@@ -36,6 +37,8 @@ def tuning(config: Any, changes: Mapping[str, Any]) -> Any:
 
 def as_long(config: Any, job: Job) -> Any:
     """Trained for the epochs that each network of the cycles has in all."""
+    if config.sampler:
+        raise ThesisError(f"{job.row} mines nothing, so leave sampler out; the cycles name theirs.")
     config, last = clips.flow_at_hand(config, job), config.epochs
     epochs = last + config.cycles * config.cycle_epochs
     # The rate falls as long before the end as in the shorter training.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from thesislib import published
-from thesislib.chapters import blocks, pages, run
+from thesislib import published, viz
+from thesislib.chapters import blocks, compare, pages, run
 from thesislib.chapters.row import Job
+from thesislib.data.dataset import training_clips
 from thesislib.data.manifest import Manifest
+from thesislib.data.transforms import denormalise
 from thesislib.ledger import Ledger
 
 AXES = {
@@ -19,6 +23,27 @@ AXES = {
     "truth": "(B, P, D, H', W')",
     "scores": "(B P H' W', B P H' W')",
 }
+QUOTES = {
+    "DPC, fine-tuned": ("2.1", "dpc/5pred3", "finetune_top1"),
+    "random weights, fine-tuned": ("2.1", "dpc/random", "finetune_top1"),
+}
+# Random weights, the same training on other batches, and the method, by every reader.
+BATCHES = ("dpc/random", "dpc/at-large", "dpc/5pred3")
+READERS = (
+    "finetune_top1", "probe_top1", "retrieval_r1", "probe_context_top1", "retrieval_context_r1",
+)  # fmt: skip
+
+
+def batches_picture(manifest: Manifest, config: Any, clips: int = 8) -> viz.Picture:
+    """The first frames of a batch that is drawn at large, and of one as the settings compose it.
+
+    Without the colours of training, which would hide who is who.
+    """
+    rows, plain = [], replace(config, augment=config.augment.light())
+    for settings in (replace(plain, batch_groups=0), plain):
+        batch = next(pages.batches(training_clips(manifest, settings), settings))
+        rows.append(denormalise(batch["video"][:clips, 0, :, :1])[:, 0])  # (clips, H, W, 3)
+    return viz.contact_sheet(rows, ["at large", "of one session"], None, columns=1)
 
 
 def stages(job: Job) -> dict[int, list[dict[str, Any]]]:
@@ -27,26 +52,50 @@ def stages(job: Job) -> dict[int, list[dict[str, Any]]]:
     return {seed: entry.checkpoints for seed, entry in entries.items() if entry.checkpoints}
 
 
+def costliest(job: Job) -> str:
+    """Which ablation of Table 2.1 loses most against the method, and how far seeds differ."""
+    ledger, where = Ledger.load(), run.judged_on(job)
+    found = {
+        row: ledger.compare("dpc/5pred3", row, "finetune_top1", job.profile, where)
+        for row in ("dpc/parallel", "dpc/pooled")
+    }
+    losses = {row: c["difference"] for row, c in found.items() if c["difference"] is not None}
+    if not losses:
+        return "The ledger holds neither ablation for this data set."
+    row = max(losses, key=lambda name: losses[name])
+    values = ledger.summary("dpc/5pred3", "finetune_top1", job.profile, where)["values"]
+    spread = 100 * max(abs(a - b) for a, b in itertools.combinations([*values, values[0]], 2))
+    return (
+        f"`{row}`, by {100 * losses[row]:.1f} points over {found[row]['n']} seeds; two seeds of "
+        f"`dpc/5pred3` differ by up to {spread:.1f}."
+    )
+
+
 def numbers(
     results: Mapping[str, Mapping[str, Any]], job: Job, manifest: Manifest
 ) -> dict[str, Any]:
-    """What the text quotes: sizes, chance levels, minutes, the thesis's figures."""
-    table, figure = published.table("2.1"), published.figure("2.3")
-    levels = blocks.chance(job)
+    """What the text quotes: sizes, chance levels, the thesis's figures, verdicts of the ledger."""
+    figure, levels = published.figure("2.3"), blocks.chance(job)
     pretext = figure.series["pretext_top1"]
     return {
         **pages.run_numbers(results, job),
         "temporal_reading": blocks.temporal_reading(results[job.row]["metrics"], job),
         "videos": len(manifest),
         "classes": len(manifest.classes),
-        "minutes_gpu": pages.minutes(job.row, "gpu"),
-        "minutes_paper": pages.minutes(job.row, "paper"),
         "chance_all": 100 * levels["all"],
         "chance_temporal": 100 * levels["temporal"],
         "candidates": round(1 / levels["all"]),
-        "thesis_random": table.cell("dpc/random", "finetune_top1").text,
-        "thesis_dpc": table.cell("dpc/5pred3", "finetune_top1").text,
-        "thesis_pooled": table.cell("dpc/pooled", "finetune_top1").text,
+        "thesis_pooled": published.table("2.1").printed("dpc/pooled", "finetune_top1"),
         "thesis_pretext_first": pretext[0],
         "thesis_pretext_last": pretext[-1],
+        "costliest": costliest(job),
+        **{
+            f"said_{name}": compare.said(job, *ids)
+            for name, ids in {
+                "batches": ("dpc-batches", "dpc-batches-probe-top1", "dpc-batches-retrieval-r1"),
+                "times": ("dpc-times",),
+                "dense": ("dpc-dense",),
+                "stages": ("dpc-pretext-downstream",),
+            }.items()
+        },
     }

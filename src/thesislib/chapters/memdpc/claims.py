@@ -16,9 +16,11 @@ CLAIMS: tuple[Above | Greater, ...] = (
         "Predicting out of a compressive memory beats DPC's prediction from the context, "
         "fine-tuned."),
     Greater("memdpc-memory-probe", "3.1", "memdpc/rgb", "memdpc/dpc",
-        "The same by linear probe of the context.", "probe_top1", "probe_context_top1"),
+        "Predicting out of a memory beats the context, by linear probe of the context.",
+        "probe_top1", "probe_context_top1"),
     Greater("memdpc-memory-retrieval", "3.1", "memdpc/rgb", "memdpc/dpc",
-        "The same by nearest neighbours in the context.", "retrieval_r1", "retrieval_context_r1"),
+        "Predicting out of a memory beats the context, by nearest neighbours in it.",
+        "retrieval_r1", "retrieval_context_r1"),
     Greater("memdpc-smaller-memory", "3.1", "memdpc/rgb", "memdpc/rgb-m512",
         "1024 slots beat half as many."),
     Greater("memdpc-larger-memory", "3.1", "memdpc/rgb", "memdpc/rgb-m2048",

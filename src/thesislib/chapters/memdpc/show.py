@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from thesislib import published, viz
-from thesislib.chapters import blocks, pages, run
+from thesislib import viz
+from thesislib.chapters import blocks, compare, pages, run
 from thesislib.chapters.clips import SHARES
 from thesislib.chapters.pages import Page, grid
 from thesislib.chapters.pictures import Strips, video_name
@@ -29,6 +29,7 @@ from thesislib.ledger import Ledger
 from thesislib.methods.memdpc import memory_use
 from thesislib.report import percent
 
+PERPLEXITY = "pretext_address_perplexity"
 PERCENT = tuple(round(100 * share) for share in SHARES)
 EFFICIENCY = {
     "MemDPC, RGB": "memdpc/rgb",
@@ -36,12 +37,35 @@ EFFICIENCY = {
     "MemDPC, flow": "memdpc/flow",
     "random, flow": "memdpc/random-flow",
 }
+QUOTES = {
+    "MemDPC, fine-tuned": ("3.1", "memdpc/rgb", "finetune_top1"),
+    "MemDPC on flow, fine-tuned": ("3.1", "memdpc/flow", "finetune_top1"),
+    "DPC, fine-tuned": ("3.1", "memdpc/dpc", "finetune_top1"),
+    "random weights, fine-tuned": ("3.1", "memdpc/random-rgb", "finetune_top1"),
+}
+TIMES = ("memdpc/dpc", "memdpc/rgb", "memdpc/bd-rgb", "memdpc/flow", "memdpc/bd-flow")
+FROZEN_ROWS = (
+    "memdpc/random-rgb", "memdpc/rgb", "memdpc/bd-rgb", "memdpc/random-flow", "memdpc/flow",
+    "memdpc/bd-flow",
+)  # fmt: skip
+READERS = (
+    "finetune_top1", "probe_top1", "retrieval_r1", "nonlinear_top1", "probe_z_top1",
+    "retrieval_z_r1",
+)  # fmt: skip
+# What the text takes from the ledger: its name there -> claims.
+SAID = {
+    "directions": ("memdpc-both-directions", "memdpc-both-directions-flow"),
+    "flow": ("memdpc-flow", "memdpc-two-streams"),
+    "times": ("memdpc-times", "memdpc-times-flow"),
+    "frozen": ("memdpc-pretraining-probe-top1", "memdpc-pretraining-retrieval-r1"),
+    "memory": ("memdpc-smaller-memory", "memdpc-larger-memory"),
+}
 AXES = {
     "video": "(B, N, 3, T, H, W)",
     "z": "(B, N, D, H', W')",
     "context": "(B, D, H', W')",
-    "memory": "(k, D)",
-    "address": "(B, P, k, H', W')",
+    "memory": "(S, D)",
+    "address": "(B, P, S, H', W')",
     "guess": "(B, P, D, H', W')",
     "truth": "(B, P, D, H', W')",
     "scores": "(B P H' W', B P H' W')",
@@ -180,16 +204,17 @@ def memory_reading(reading: Reading, width: int = 8) -> str:
 # -- from the ledger -----------------------------------------------------------------------
 
 
-def efficiency(job: Job) -> dict[str, list[tuple[float, float, float | None]]]:
-    """Accuracy in per cent over the share of labels, with half its interval (figure 3.5)."""
+def efficiency(job: Job) -> dict[str, list[tuple[float, float, float | None, int]]]:
+    """Accuracy in per cent over the share of labels, half its interval, seeds (figure 3.5)."""
     ledger, where = Ledger.load(), run.judged_on(job)
-    series: dict[str, list[tuple[float, float, float | None]]] = {}
+    series: dict[str, list[tuple[float, float, float | None, int]]] = {}
     for name, row in EFFICIENCY.items():
         for share in PERCENT:
             found = ledger.summary(row, f"finetune_top1_{share}", job.profile, where)
             if found["mean"] is not None:
                 half = found["half_width"]
-                point = (share, 100 * found["mean"], None if half is None else 100 * half)
+                half = None if half is None else 100 * half
+                point = (share, 100 * found["mean"], half, found["n"])
                 series.setdefault(name, []).append(point)
     return series
 
@@ -213,38 +238,44 @@ def moments_page(job: Job) -> Page:
     )
 
 
-def frozen_reading(ledger: Ledger, job: Job) -> str:
-    """Frozen features of MemDPC beside those of random weights, in words."""
-    parts, gains, seeds = [], [], 0
-    for name in ("probe_top1", "nonlinear_top1", "retrieval_r1"):
-        rows = ("memdpc/rgb", "memdpc/random-rgb")
-        found = ledger.compare(*rows, name, job.profile, run.judged_on(job))
-        mine, random = found["mean_a"], found["mean_b"]
-        if mine is not None and random is not None:
-            metric = published.metric(name)
-            parts.append(f"{metric.name} {100 * mine:.1f} against {100 * random:.1f} %")
-            gains.append(mine - random)
-            seeds = found["n"]
-    if not parts:
-        return "Frozen features of MemDPC and of random weights were not compared on this data set."
-    text = f"Frozen, MemDPC beside random weights (ledger, {seeds} seeds): {', '.join(parts)}."
-    if max(gains) < 0:
-        text += (
-            " So in this run's world what was learnt describes the action worse than filters drawn "
-            "at random. A pretext task that can be solved by telling videos apart need not learn "
-            "what happens in them, and fine-tuning hides that."
-        )
-    return text
+def perplexity_reading(job: Job) -> str:
+    """How many slots an address was spread over at the end of pre-training, over the seeds."""
+    found = Ledger.load().summary(job.row, PERPLEXITY, job.profile, run.judged_on(job))
+    if found["mean"] is None:
+        return "The ledger has no run of this data set that says where it ended."
+    slots = run.settings(job).memory_slots
+    return f"In the ledger it ends at {found['mean']:.1f} of {slots} slots ({found['n']} seeds)."
+
+
+def mistakes_reading(job: Job) -> str:
+    """How the mistakes of RGB and flow fall together, fine-tuned, over the seeds of the ledger."""
+    ledger, where = Ledger.load(), run.judged_on(job)
+    rows = [ledger.select(f"memdpc/{r}", job.profile, where) for r in ("rgb", "flow", "2stream")]
+    seeds = [s for s in rows[0] if all(s in row for row in rows[1:])]
+    if not seeds:
+        return "The ledger does not hold both streams for this data set."
+    rgb, flow, both = (
+        np.array([[h == "1" for h in row[s].hits["finetune_top1"]] for s in seeds]) for row in rows
+    )
+    shares = (~rgb & ~flow, ~rgb & flow, rgb & ~flow)
+    wrong, only_rgb, only_flow = (100 * share.mean() for share in shares)
+    return (
+        f"Over {len(seeds)} seeds both are wrong on {wrong:.1f} % of the test videos, RGB alone on "
+        f"{only_rgb:.1f} % and flow alone on {only_flow:.1f} %. The last two are what fusion can "
+        f"win; it is right on {100 * both.mean():.1f} %, RGB on {100 * rgb.mean():.1f} % and flow "
+        f"on {100 * flow.mean():.1f} %."
+    )
 
 
 def numbers(results: Mapping[str, Mapping[str, Any]], job: Job) -> dict[str, Any]:
     """What the text quotes."""
-    quoted = {"memdpc": "rgb", "dpc": "dpc", "random": "random-rgb", "flow": "flow"}
     return {
         **pages.run_numbers(results, job),
         "temporal_reading": blocks.temporal_reading(results[job.row]["metrics"], job),
         "chance_all": 100 * blocks.chance(job)["all"],
+        "chance_temporal": 100 * blocks.chance(job)["temporal"],
         "slots": run.settings(job).memory_slots,
-        "frozen_reading": frozen_reading(Ledger.load(), job),
-        **pages.quoted("3.1", "memdpc", "finetune_top1", quoted),
+        "perplexity_reading": perplexity_reading(job),
+        "mistakes_reading": mistakes_reading(job),
+        **{f"said_{name}": compare.said(job, *ids) for name, ids in SAID.items()},
     }

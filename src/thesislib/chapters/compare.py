@@ -1,0 +1,129 @@
+"""Ours beside the thesis's: the opening of a chapter, its tables, its claims, and what repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from thesislib import book, published, report, viz
+from thesislib.chapters import run
+from thesislib.chapters.pages import Page, grid, minutes, scale
+from thesislib.chapters.row import Job
+from thesislib.claims import NOT_RUN, claims
+from thesislib.errors import choose
+from thesislib.ledger import Entry, Ledger
+from thesislib.report import NO_VALUE, percent
+
+REPEATED = ("pretext_top1", "finetune_top1", "probe_top1", "retrieval_r1")
+
+
+def glance(
+    job: Job, facts: Mapping[str, str], quotes: Mapping[str, tuple[str, str, str]] | None = None
+) -> Page:
+    """A chapter in a few lines, as an output, so that every reader of the notebook sees numbers.
+
+    Args:
+        job: The page's.
+        facts: Line -> text.
+        quotes: Line -> table of the thesis, row, metric; shown as the thesis prints it and as the
+            ledger has it.
+    """
+    lines = [*facts.items()]
+    for name, (number, row, metric) in (quotes or {}).items():
+        table = published.table(number)
+        found = Ledger.load().summary(row, metric, job.profile, table.dataset(metric, job.profile))
+        ours = f"{percent(found)} % here ({found['n']} seeds)" if found["n"] else NOT_RUN
+        lines.append((name, f"{table.printed(row, metric)} % in the thesis, {ours}"))
+    lines.append(("this page", scale(job)))
+    times = [f"{minutes(job.row, profile)} ({profile})" for profile in ("small", "gpu", "paper")]
+    lines.append(("minutes of a run", ", ".join(times)))
+    return grid(("at a glance", ""), lines)
+
+
+def readers_page(job: Job, rows: Sequence[str], metrics: Sequence[str]) -> Page:
+    """Rows of the ledger by several readers: mean ± half of the 95 % interval (seeds), in %."""
+    ledger, where = Ledger.load(), run.judged_on(job)
+
+    def cell(row: str, metric: str) -> str:
+        found = ledger.summary(row, metric, job.profile, where)
+        if found["n"]:
+            return f"{percent(found)} ({found['n']})"
+        return NOT_RUN if not ledger.select(row, job.profile, where) else NO_VALUE
+
+    lines = [(f"`{row}`", run.find(row).name, *(cell(row, m) for m in metrics)) for row in rows]
+    return grid(("row", "name", *(published.metric(m).name for m in metrics)), lines)
+
+
+def said(job: Job, *ids: str) -> str:
+    """What the ledger says of claims, for prose that must not say anything else."""
+    chapter = book.chapter(job.row).number
+    known = {c.id: c for c in claims(None, job.profile, asked_for(job), chapter)}
+    found = [known[choose("claim", one, known)] for one in ids]
+    return " ".join(
+        f"{c.statement} {c.verdict.capitalize()}{f': {c.ours}' if c.ours else ''}." for c in found
+    )
+
+
+def asked_for(job: Job) -> str:
+    """The data set that a reader has chosen; "" where it is the one that the tables name."""
+    usual = run.judged_on(replace(job, dataset="", on=""))
+    return "" if run.judged_on(job) == usual else run.judged_on(job)
+
+
+def tables_page(
+    tables: str | Sequence[str], results: Mapping[str, Mapping[str, Any]], job: Job
+) -> Page:
+    """Tables of the thesis: its numbers, ours over seeds from the ledger, and those of this run.
+
+    This run has a column of its own where the ledger knows nothing of its rows.
+    """
+    at_hand = Ledger(_entry(result) for result in results.values())
+    parts = []
+    for number in [tables] if isinstance(tables, str) else tables:
+        frame = report.thesis_table(number, job.profile, asked_for(job))
+        mine = report.thesis_table(number, job.profile, asked_for(job), at_hand)
+        for name in [c for c in frame.columns if c.endswith(", ours")]:
+            values = [v.removesuffix(" (1)").replace(NOT_RUN, NO_VALUE) for v in mine[name]]
+            place = list(frame.columns).index(name) + 1
+            pairs = zip(values, frame[name], strict=True)
+            if any(v != NO_VALUE and ours == NOT_RUN for v, ours in pairs):
+                frame.insert(place, name.replace(", ours", ", this run"), values)
+        # A label that all rows share tells nothing and makes the table wider.
+        labels = list(frame.columns[: len(published.table(number).labels)])
+        frame = frame.drop(columns=[c for c in labels if frame[c].nunique() == 1])
+        parts.append(f"**{frame.attrs['caption']}**\n\n{report.to_markdown(frame)}")
+    return Page("\n\n".join(parts))
+
+
+def _entry(result: Mapping[str, Any]) -> Entry:
+    known = {k: v for k, v in result.items() if k in Entry.__dataclass_fields__}
+    return Entry(**{"method": result["row"].partition("/")[0], **known})
+
+
+def claims_page(job: Job) -> Page:
+    """What the thesis asserts in the chapter of a row, with the verdicts of the ledger."""
+    chapter = book.chapter(job.row).number
+    found = claims(None, job.profile, asked_for(job), chapter)
+    return Page(report.to_markdown(report.claims_frame(found)))
+
+
+def forest_picture(job: Job) -> viz.Picture:
+    """The differences behind the verdicts of a chapter."""
+    return viz.forest(claims(None, job.profile, asked_for(job), book.chapter(job.row).number))
+
+
+def repeat_page(results: Mapping[str, Mapping[str, Any]], job: Job) -> Page:
+    """Each run at hand beside the ledger's run of the same seed, and the mean over its seeds."""
+    rows, ledger = [], Ledger.load()
+    for row, result in results.items():
+        kept = ledger.select(row, job.profile, result["dataset"])
+        same = kept[job.seed].metrics if job.seed in kept else {}
+        for metric in (m for m in REPEATED if m in result["metrics"]):
+            mean = ledger.summary(row, metric, job.profile, result["dataset"])
+            there = f"{100 * same[metric]:.1f}" if metric in same else NOT_RUN
+            over = f"{percent(mean)} ({mean['n']})" if mean["n"] else NOT_RUN
+            name = published.metric(metric).name
+            rows.append((f"`{row}`", name, f"{100 * result['metrics'][metric]:.1f}", there, over))
+    head = ("row", "%", "this page", f"ledger, seed {job.seed}", "ledger, mean of its seeds")
+    return grid(head, rows)

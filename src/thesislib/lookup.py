@@ -1,0 +1,294 @@
+"""From an index to the nearest videos: a web page, a csv, plain data, as ``thesislib retrieve``.
+
+The index is :mod:`thesislib.evaluation.index`, the page :mod:`thesislib.viz.gallery`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from thesislib.data.checking import check_files, printable
+from thesislib.data.containers import VideoInfo
+from thesislib.data.flow import compute_flow
+from thesislib.data.folder import Candidate, find_candidates
+from thesislib.data.manifest import Manifest, Video
+from thesislib.errors import ThesisError
+from thesislib.evaluation.index import FeatureIndex, Stream, build_index, join, weights_hash
+from thesislib.files import write_text
+from thesislib.own_videos import IMAGENET, Say, encoder, to_stderr
+from thesislib.train import placed
+from thesislib.viz.gallery import Match, gallery_page, notes_on, thumbnails
+
+QUERIES = 40  # shown where nobody says how many: a page of at most about 4 MB
+
+
+def retrieve(
+    folder: str | Path,
+    queries: Sequence[str] = (),
+    k: int = 5,
+    out: str | Path = "gallery.html",
+    limit: int = QUERIES,
+    log: Say = to_stderr,
+    *,
+    above: float | None = None,
+    table: str | Path | None = None,
+) -> dict[str, Any]:
+    """Looks up the nearest videos and writes them as one self-contained web page.
+
+    Args:
+        folder: An index.
+        queries: Video files and folders of them, which the runs of the index encode; default: the
+            videos of the index, each against all the others.
+        k: Neighbours of each query; fewer where there are fewer.
+        out: The page.
+        limit: At most so many queries, evenly chosen; 0: all.
+        log: Where the log lines go.
+        above: Only neighbours of this cosine or more, in [-1, 1], and only queries that have one:
+            near 1 these are copies. Every query is looked up; ``limit`` is of those on the page.
+        table: Also write what was found as csv, a line a neighbour.
+
+    Returns:
+        Plain JSON: page ("" where nothing is near enough), its size, counts, and ``results``: each
+        query's ``path`` and ``neighbours`` (``path``, ``cosine``, ``label``, ``same_group``).
+
+    Raises:
+        ThesisError: There is no index or run any more, a run has changed, or no query can be read.
+    """
+    out = Path(out).expanduser()
+    if out.is_dir():
+        raise ThesisError(f"{out} is a folder: name a file for the page, such as gallery.html.")
+    if k < 1 or limit < 0:
+        raise ThesisError("Ask for at least one neighbour, and for 0 (all) or more queries.")
+    if above is not None and not -1 <= above <= 1:
+        raise ThesisError(f"{above} is no cosine: give -1 to 1.")
+    index = FeatureIndex.load(folder)
+    first = limit if above is None else 0
+    asked, skipped = encode(queries, index, first, log) if queries else (None, [])
+    asked = asked or index.select(_evenly(len(index), first, log))
+    rows = _found(index, asked, k, above)
+    shown = [rows[i] for i in _evenly(len(rows), limit, log)]
+    page = _page(index, shown, out, bool(queries), above, log) if shown else {"page": ""}
+    results = [_result(query, matches) for query, matches in rows]
+    if table is not None:
+        write_text(table, as_table(results))
+        page["table"] = str(table)
+    return {**page, "queries": len(asked), "videos": len(index), "skipped": skipped} | {
+        "results": results
+    }
+
+
+def _found(
+    index: FeatureIndex, asked: FeatureIndex, k: int, above: float | None
+) -> list[tuple[Video, list[Match]]]:
+    """Each query with its neighbours; without those that are not near enough."""
+    known = {video.path: video for video in index.videos}
+    # Label and group of a query that the index has are those of the data set.
+    asked = replace(asked, videos=tuple(known.get(v.path, v) for v in asked.videos))
+    others = len(index) - any(video.path in known for video in asked.videos)
+    if others < 1:
+        raise ThesisError(f"The index {index.dataset} has one video: there is nothing to compare.")
+    found = index.search(asked, min(k, others))
+    least = -2.0 if above is None else above
+    rows = [
+        (
+            query,
+            [
+                Match(index.videos[r], float(c))
+                for r, c in zip(places, cosine, strict=True)
+                if c >= least
+            ],
+        )
+        for query, places, cosine in zip(asked.videos, found.rows, found.cosine, strict=True)
+    ]
+    return [(query, matches) for query, matches in rows if matches]
+
+
+def _page(
+    index: FeatureIndex,
+    rows: list[tuple[Video, list[Match]]],
+    out: Path,
+    outside: bool,
+    above: float | None,
+    log: Say,
+) -> dict[str, Any]:
+    """Writes the page of some queries; says how large it is and what can be counted on it."""
+    pictures = thumbnails([v for query, found in rows for v in (query, *(m.video for m in found))])
+    counts = notes_on(rows)
+    most = max(len(matches) for _, matches in rows)
+    lines = _notes(index, len(rows), most, outside, above, counts)
+    write_text(out, gallery_page(f"Nearest videos in {index.dataset}", lines, rows, pictures))
+    for path, picture in pictures.items():
+        if picture.reason:
+            log(f"no picture of {path}: {picture.reason}")
+    return {"page": str(out), "megabytes": round(out.stat().st_size / 1e6, 2), **counts}
+
+
+def _result(query: Video, matches: list[Match]) -> dict[str, Any]:
+    """A query and its neighbours as plain JSON."""
+    neighbours = [
+        {
+            "path": match.video.path,
+            "cosine": round(match.cosine, 4),
+            "label": match.video.label,
+            "same_group": match.same_group(query),
+        }
+        for match in matches
+    ]
+    return {"path": query.path, "label": query.label, "neighbours": neighbours}
+
+
+def as_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """What :func:`retrieve` found as csv, a line a neighbour."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["query", "label", "rank", "neighbour", "its_label", "cosine", "same_group"])
+    for one in results:
+        for rank, near in enumerate(one["neighbours"], 1):
+            words = (printable(one["path"]), one["label"], rank, printable(near["path"]))
+            writer.writerow([*words, near["label"], near["cosine"], near["same_group"]])
+    return text.getvalue()
+
+
+def encode(
+    sources: Sequence[str], index: FeatureIndex, limit: int = 0, log: Say = to_stderr
+) -> tuple[FeatureIndex, list[str]]:
+    """Video files and folders of them, encoded as the videos of the index were.
+
+    The flow that a run needs is computed on the way, and not kept.
+
+    Args:
+        sources: Files and folders.
+        index: Names the runs.
+        limit: At most so many videos, evenly chosen; 0: all.
+        log: Where the log lines go.
+
+    Returns:
+        The queries, and what could not be used, ``path: reason``.
+
+    Raises:
+        ThesisError: Nothing can be used, or a run of the index is gone or has changed.
+    """
+    loaded = [_same_encoder(stream, index.dataset) for stream in index.streams]
+    videos, skipped = _videos(sources)
+    for line in skipped:
+        log(f"skipped: {line}")
+    if not videos:
+        raise ThesisError(f"None of the queries is a usable video: {'; '.join(skipped[:3])}.")
+    chosen = tuple(videos[i] for i in _evenly(len(videos), limit, log))
+    parts = []
+    for stream, (model, config) in zip(index.streams, loaded, strict=True):
+        with TemporaryDirectory(prefix="thesislib-") as root:
+            manifest = Manifest("queries", Path(root), chosen)
+            if config.modality != "rgb":
+                log(f"computing the optical flow of {len(chosen)} videos")
+                compute_flow(manifest, config.flow, progress=False)
+            parts.append(build_index(placed(model), manifest, config, stream.crops, stream.run))
+    queries = join(parts)
+    return queries, skipped + [f"{path}: cannot be read" for path in queries.skipped]
+
+
+def _same_encoder(stream: Stream, dataset: str) -> tuple[Any, Any]:
+    """Model and settings of a stream, if they are still those of the index."""
+    again = f"make the index again by `thesislib features {dataset}`"
+    if not stream.run:
+        raise ThesisError(f"The index does not say which run made it: {again}.")
+    try:
+        model, config, name = encoder(stream.run)
+    except ThesisError as error:
+        raise ThesisError(f"The run of the index cannot encode queries: {error}") from None
+    if config.hash() != stream.settings or weights_hash(model) != stream.weights:
+        raise ThesisError(f"{Path(name).name} has changed since it made the index: {again}.")
+    return model, config
+
+
+def _videos(sources: Sequence[str]) -> tuple[list[Video], list[str]]:
+    """Usable videos with absolute paths, each once, and ``path: reason`` of the others."""
+    found: dict[Path, Candidate] = {}
+    for source in sources:
+        path = Path(source).expanduser()
+        # As in a manifest, so that a video of the index is known again: links to files stay.
+        if path.is_dir():
+            files = find_candidates(path.resolve())[0]
+        else:
+            files = [Candidate(path.parent.resolve() / path.name, source)]
+        found |= {candidate.path: candidate for candidate in files}
+    videos, skipped = [], []
+    findings = check_files(list(found), progress=False)
+    for candidate, what in zip(found.values(), findings, strict=True):
+        if isinstance(what, VideoInfo):
+            # No group: groups are known inside one data set only.
+            videos.append(Video.of(str(candidate.path), candidate.label, "test", "", what))
+        else:
+            skipped.append(f"{printable(candidate.name)}: {what}")
+    return videos, skipped
+
+
+def _evenly(count: int, limit: int, log: Say) -> list[int]:
+    """At most ``limit`` of ``count`` places, evenly spread; 0: all."""
+    if not limit or limit >= count:
+        return list(range(count))
+    log(f"{limit} of {count} videos are queries, evenly chosen; --queries 0 takes all")
+    return [int(i) for i in np.linspace(0, count - 1, limit).round()]
+
+
+def _notes(
+    index: FeatureIndex,
+    queries: int,
+    k: int,
+    outside: bool,
+    above: float | None,
+    counts: dict[str, Any],
+) -> list[str]:
+    """What stands above the rows."""
+    nearest = f"{k} nearest videos" if k > 1 else "nearest video"
+    if above is not None:
+        first = (
+            f"{queries} videos, and to each those of {len(index)} at a cosine of {above:g} or more."
+        )
+    elif outside:
+        first = f"{queries} queries, and to each the {nearest} of {len(index)}."
+    elif queries < len(index):
+        first = f"{queries} of {len(index)} videos, evenly chosen, and to each the {nearest}."
+    else:
+        first = f"Each of {len(index)} videos, and the {nearest} among the others."
+    encoders = " and ".join(_who(stream) for stream in index.streams)
+    lines = [
+        first,
+        f"Encoded by {encoders}. The number is the cosine of the features less the "
+        "mean of the index" + (", averaged over both." if len(index.streams) > 1 else "."),
+    ]
+    if counts["labelled"]:
+        lines.append(
+            f"The nearest video has the query's class (✓) in {counts['right']} of "
+            f"{counts['labelled']} cases. All splits are in the index: this is a look, not a "
+            "benchmark."
+        )
+    if counts["same_group"]:
+        lines.append(
+            f"{counts['same_group']} of {counts['neighbours']} neighbours belong to the group of "
+            "their query (same recording, or same actor and scene) and are easy to find: they are "
+            "marked."
+        )
+    if index.skipped:
+        lines.append(f"{len(index.skipped)} videos could not be read and are not in the index.")
+    return lines
+
+
+def _who(stream: Stream) -> str:
+    """An encoder, how it learnt, and what it saw."""
+    seen = stream.preprocessing
+    frames, hop = seen["frames_per_window"], seen["raw_frames_between_windows"]
+    saw = f"{frames} frames {seen['stride_raw_frames']} apart"
+    saw = f"{saw if frames > 1 else f'one frame in {hop}'}, {seen['size_pixels']} pixels"
+    if stream.run == IMAGENET:
+        return f"EfficientNet-Lite0, which learnt the labels of ImageNet's photographs ({saw})"
+    name = Path(stream.run).name or "a model without a run"
+    return f"{name}, which was told no labels ({seen['modality']}, {saw})"
