@@ -156,7 +156,7 @@ def stage(root: Path, target: Path, notebooks: dict[str, Path], minutes: dict[st
         notebooks: executed notebook of each chapter.
         minutes: machine and minutes of each chapter, for the status page.
     """
-    wanted: dict[str, Path | str] = {"_config.yml": root / "_config.yml"}
+    wanted: dict[str, Path | str | bytes] = {"_config.yml": root / "_config.yml"}
     wanted["_toc.yml"] = root / "_toc.yml"
     for path in (root / "book").rglob("*"):
         if path.is_file():
