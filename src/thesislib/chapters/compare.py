@@ -10,7 +10,7 @@ from thesislib import book, published, report, viz
 from thesislib.chapters import run
 from thesislib.chapters.pages import Page, grid, minutes, scale
 from thesislib.chapters.row import Job
-from thesislib.claims import NOT_RUN, claims
+from thesislib.claims import NOT_RUN, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
 from thesislib.report import NO_VALUE, percent
@@ -55,10 +55,24 @@ def readers_page(job: Job, rows: Sequence[str], metrics: Sequence[str]) -> Page:
     return grid(("row", "name", *(published.metric(m).name for m in metrics)), lines)
 
 
+def verdicts(job: Job) -> dict[str, Claim]:
+    """The claims of the chapter of a row, by id, as the ledger decides them."""
+    chapter = book.chapter(job.row).number
+    return {c.id: c for c in claims(None, job.profile, asked_for(job), chapter)}
+
+
 def said(job: Job, *ids: str) -> str:
     """What the ledger says of claims, for prose that must not say anything else."""
-    chapter = book.chapter(job.row).number
-    known = {c.id: c for c in claims(None, job.profile, asked_for(job), chapter)}
+    return _sentences(verdicts(job), ids)
+
+
+def sayings(job: Job, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """:func:`said` for several places of a text, each as ``said_<its name there>``."""
+    known = verdicts(job)  # once: every verdict of the chapter is a bootstrap
+    return {f"said_{name}": _sentences(known, ids) for name, ids in groups.items()}
+
+
+def _sentences(known: Mapping[str, Claim], ids: Sequence[str]) -> str:
     found = [known[choose("claim", one, known)] for one in ids]
     return " ".join(
         f"{c.statement} {c.verdict.capitalize()}{f': {c.ours}' if c.ours else ''}." for c in found
@@ -103,14 +117,12 @@ def _entry(result: Mapping[str, Any]) -> Entry:
 
 def claims_page(job: Job) -> Page:
     """What the thesis asserts in the chapter of a row, with the verdicts of the ledger."""
-    chapter = book.chapter(job.row).number
-    found = claims(None, job.profile, asked_for(job), chapter)
-    return Page(report.to_markdown(report.claims_frame(found)))
+    return Page(report.to_markdown(report.claims_frame(verdicts(job).values())))
 
 
 def forest_picture(job: Job) -> viz.Picture:
     """The differences behind the verdicts of a chapter."""
-    return viz.forest(claims(None, job.profile, asked_for(job), book.chapter(job.row).number))
+    return viz.forest(list(verdicts(job).values()))
 
 
 def repeat_page(results: Mapping[str, Mapping[str, Any]], job: Job) -> Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -51,7 +52,7 @@ def clip_spec(
     rng = np.random.default_rng([seed, VIDEO, index])
     tempo, amplitude = rng.uniform(*world.tempo), rng.uniform(*world.amplitude)
     phase = rng.uniform()
-    rng = session(seed, group)[0] if world.session else rng
+    rng = session(seed, group).view if world.session else rng
     return ClipSpec(
         index, action, split, group, seed, size, frames, world,
         float(tempo), float(amplitude), float(phase),
@@ -61,9 +62,18 @@ def clip_spec(
     )  # fmt: skip
 
 
-def session(seed: int, group: int) -> list[np.random.Generator]:
-    """Draws that the videos of one session share: viewpoint, camera path, habits, light."""
-    return np.random.default_rng([seed, SESSION, group]).spawn(4)
+class Session(NamedTuple):
+    """Generators of what the videos of one session share."""
+
+    view: np.random.Generator  # mirror image and viewpoint
+    path: np.random.Generator  # of the camera
+    habits: np.random.Generator
+    light: np.random.Generator
+
+
+def session(seed: int, group: int) -> Session:
+    """The draws of a session, each from its beginning."""
+    return Session(*np.random.default_rng([seed, SESSION, group]).spawn(4))
 
 
 @dataclass(frozen=True)
@@ -99,8 +109,8 @@ def performance(spec: ClipSpec, actor: Actor) -> Performance:
     rng = np.random.default_rng([spec.seed, TAKE, spec.index])
     take = Take(spec.frames, spec.tempo, spec.amplitude, spec.phase, actor.body, rng)
     motion = perform(spec.action, take)
-    _, path, habits, _ = session(spec.seed, spec.group) if w.session else [rng] * 4
-    habit = wander(take, w.style, w.tremor, habits)
+    shared = session(spec.seed, spec.group) if w.session else Session(rng, rng, rng, rng)
+    habit = wander(take, w.style, w.tremor, shared.habits)
     joints = joints_of(motion, actor.body, habit)
     prop = motion.prop
     if motion.carry is not None:
@@ -113,7 +123,7 @@ def performance(spec: ClipSpec, actor: Actor) -> Performance:
         joints = fail(motion, joints, actor.body, habit, spec.failure, chance)
         way, prop = stopped(way, spec.failure), let_go(prop, spec.failure)
     yaw = np.radians(spec.yaw)
-    camera, drift = camera_path(path, spec, actor.height)
+    camera, drift = camera_path(shared.path, spec, actor.height)
     return Performance(
         turned(joints, yaw, spec.mirror), turned(way, yaw, spec.mirror) + drift, prop, camera
     )
@@ -171,7 +181,7 @@ def render_clip(spec: ClipSpec) -> Image:
         if finer > 1:
             canvas = cv2.resize(canvas, (spec.size,) * 2, interpolation=cv2.INTER_AREA)  # type: ignore
         out[t] = canvas
-    light = session(spec.seed, spec.group)[3] if w.session else rng
+    light = session(spec.seed, spec.group).light if w.session else rng
     return expose(out, rng, light, w)
 
 

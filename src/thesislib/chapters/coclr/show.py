@@ -311,5 +311,5 @@ def numbers(results: Mapping[str, Mapping[str, Any]], job: Job) -> dict[str, Any
         "cmc_reading": cmc_reading(job),
         "topk_answer": topk_answer(job),
         "accuracy_reading": accuracy_reading(results[job.row], config.queue),
-        **{f"said_{name}": compare.said(job, *ids) for name, ids in SAID.items()},
+        **compare.sayings(job, SAID),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,6 +25,13 @@ AXES = {
 QUOTES = {
     "DPC, fine-tuned": ("2.1", "dpc/5pred3", "finetune_top1"),
     "random weights, fine-tuned": ("2.1", "dpc/random", "finetune_top1"),
+}
+# What the text takes from the ledger: its name there -> claims.
+SAID = {
+    "batches": ("dpc-batches", "dpc-batches-probe-top1", "dpc-batches-retrieval-r1"),
+    "times": ("dpc-times",),
+    "dense": ("dpc-dense",),
+    "stages": ("dpc-pretext-downstream",),
 }
 # Random weights, the same training on other batches, and the method, by every reader.
 BATCHES = ("dpc/random", "dpc/at-large", "dpc/5pred3")
@@ -64,7 +70,7 @@ def costliest(job: Job) -> str:
         return "The ledger holds neither ablation for this data set."
     row = max(losses, key=lambda name: losses[name])
     values = ledger.summary("dpc/5pred3", "finetune_top1", job.profile, where)["values"]
-    spread = 100 * max(abs(a - b) for a, b in itertools.combinations([*values, values[0]], 2))
+    spread = 100 * (max(values) - min(values))
     return (
         f"`{row}`, by {100 * losses[row]:.1f} points over {found[row]['n']} seeds; two seeds of "
         f"`dpc/5pred3` differ by up to {spread:.1f}."
@@ -89,13 +95,5 @@ def numbers(
         "thesis_pretext_first": pretext[0],
         "thesis_pretext_last": pretext[-1],
         "costliest": costliest(job),
-        **{
-            f"said_{name}": compare.said(job, *ids)
-            for name, ids in {
-                "batches": ("dpc-batches", "dpc-batches-probe-top1", "dpc-batches-retrieval-r1"),
-                "times": ("dpc-times",),
-                "dense": ("dpc-dense",),
-                "stages": ("dpc-pretext-downstream",),
-            }.items()
-        },
+        **compare.sayings(job, SAID),
     }

@@ -277,5 +277,5 @@ def numbers(results: Mapping[str, Mapping[str, Any]], job: Job) -> dict[str, Any
         "slots": run.settings(job).memory_slots,
         "perplexity_reading": perplexity_reading(job),
         "mistakes_reading": mistakes_reading(job),
-        **{f"said_{name}": compare.said(job, *ids) for name, ids in SAID.items()},
+        **compare.sayings(job, SAID),
     }
