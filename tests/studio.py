@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from thesislib.data.manifest import Manifest
 from thesislib.synthetic import World, prepare
 
@@ -37,6 +39,12 @@ TUNE = {
     "epochs": 1,
     "per_class": 2,
 }
+
+
+def use_folders(patch: pytest.MonkeyPatch, root: Path) -> None:
+    """Data, runs and ledger below ``root``, as long as the patch holds."""
+    for name in ("data", "runs", "results"):
+        patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
 
 
 def tiny(root: Path) -> Manifest:

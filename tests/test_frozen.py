@@ -145,8 +145,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
     )  # fmt: skip
     normal = nn.init.normal_
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("data", "runs", "results"):
-            patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
+        studio.use_folders(patch, root)
         # With the weights of the thesis a handful of steps leaves features of zero.
         patch.setattr(nn.init, "normal_", lambda x, std=1.0: normal(x, std=max(std, 0.3)))
         threads = torch.get_num_threads()

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "data"))
 from video_files import write_video
 
-from studio import SMALL
+from studio import SMALL, use_folders
 from thesislib.chapters.row import Job
 from thesislib.chapters.run import train
 from thesislib.cli import main
@@ -63,8 +63,7 @@ class Home:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("data", "runs", "results"):
-            patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
+        use_folders(patch, root)
         patch.chdir(root)
         yield Home(root)
 

@@ -43,8 +43,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manifest]:
     small = paper.override({"profile": "small", "dataset": "synthetic", **SMALL})
     tune = tuned.override({"profile": "small", "dataset": "synthetic", **studio.TUNE})
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("data", "runs", "results"):
-            patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
+        studio.use_folders(patch, root)
         patch.setattr(CoCLRConfig, "preset", staticmethod({"small": small, "paper": paper}.get))
         patch.setattr(FinetuneConfig, "preset", staticmethod({"small": tune, "paper": tuned}.get))
         patch.setitem(QUICK, "flow.algorithm", "dis")

@@ -43,8 +43,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     small = paper.override({"profile": "small", "dataset": "synthetic", **SMALL})
     tune = tuned.override({"profile": "small", "dataset": "synthetic", **TUNE})
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("data", "runs", "results"):
-            patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
+        studio.use_folders(patch, root)
         presets = {"small": small, "paper": paper, "gpu": paper}
         patch.setattr(DPCConfig, "preset", staticmethod(presets.__getitem__))
         patch.setattr(FinetuneConfig, "preset", staticmethod({"small": tune, "paper": tuned}.get))

@@ -39,8 +39,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     small = paper.override({"profile": "small", "dataset": "synthetic", **SMALL})
     tune = tuned.override({"profile": "small", "dataset": "synthetic", **TUNE})
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("data", "runs", "results"):
-            patch.setenv(f"THESISLIB_{name.upper()}", str(root / name))
+        studio.use_folders(patch, root)
         patch.setattr(MemDPCConfig, "preset", staticmethod({"small": small, "paper": paper}.get))
         patch.setattr(FinetuneConfig, "preset", staticmethod({"small": tune, "paper": tuned}.get))
         patch.setitem(FAST, "flow.algorithm", "dis")

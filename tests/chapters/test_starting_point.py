@@ -30,8 +30,7 @@ JOB = Job("dpc/5pred3", dataset="synthetic", changes=STILL, log=None)
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("starting")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("data", "runs", "results"):
-            patch.setenv(f"THESISLIB_{name.upper()}", str(path / name))
+        studio.use_folders(patch, path)
         studio.tiny(path / "data")
         yield path
 
