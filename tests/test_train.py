@@ -106,7 +106,8 @@ def test_interrupted_equals_undisturbed(
 def test_log_is_short(tmp_path: Path) -> None:
     lines: list[str] = []
     train.fit(line(), Points(), None, config(epochs=57), run_at(tmp_path / "a"), log=lines.append)
-    assert 5 <= len(lines) <= 12 and "min left" in lines[0]
+    assert "items, 57 epochs, batches of" in lines[0] and "min left" in lines[1]
+    assert 5 <= len(lines) <= 13
 
 
 class WhoRead(Points):
@@ -156,6 +157,13 @@ class Sessions(Points):
 
     def composition(self, batch_size: int, processes: int = 1) -> Composition:
         return Composition(np.repeat(np.arange(3), 4), batch_size, 1, 2, processes=processes)
+
+
+def test_the_log_counts_what_a_composition_draws(tmp_path: Path) -> None:
+    lines: list[str] = []
+    train.fit(line(), Sessions(), None, config(), run_at(tmp_path / "a"), log=lines.append)
+    drawn = len(Sessions().composition(config().batch_size))
+    assert drawn == 2 * len(Sessions()) and f": {drawn} items, " in lines[0]
 
 
 @pytest.mark.parametrize("stop", [2, 7, 12])
@@ -308,7 +316,7 @@ def test_batches_of_text_and_of_nested_features(tmp_path: Path) -> None:
     rows = train.fit(model, Words(), Words(), options, run, log=lines.append)
     assert rows[-1]["val_error"] < 0.5 * rows[0]["val_error"]
     assert rows[-1]["words"] == pytest.approx(3, abs=0.5)
-    assert "error" in lines[0] and "words" in lines[0], "the log has the model's own names"
+    assert "error" in lines[1] and "words" in lines[1], "the log has the model's own names"
     train.seed_everything(0)
     rows = train.fit(Padded(), Counted(), None, config(), run_at(tmp_path / "b"), log=None)
     assert rows[-1]["longest"] > 2, "a data set's own collate wins"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,10 @@ def write_json(path: str | Path, value: Any, *, sort_keys: bool = False) -> None
     """Writes JSON, one space a level."""
     text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=sort_keys)
     write_text(path, text + "\n")
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as csv, quoted where it has to be."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    return text.getvalue()

@@ -5,8 +5,6 @@ The index is :mod:`thesislib.evaluation.index`, the page :mod:`thesislib.viz.gal
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +20,7 @@ from thesislib.data.folder import Candidate, find_candidates
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex, Stream, build_index, join, weights_hash
-from thesislib.files import write_text
+from thesislib.files import csv_text, write_text
 from thesislib.own_videos import IMAGENET, Say, encoder, to_stderr
 from thesislib.train import placed
 from thesislib.viz.gallery import Match, gallery_page, notes_on, thumbnails
@@ -147,14 +145,13 @@ def _result(query: Video, matches: list[Match]) -> dict[str, Any]:
 
 def as_table(results: Sequence[Mapping[str, Any]]) -> str:
     """What :func:`retrieve` found as csv, a line a neighbour."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["query", "label", "rank", "neighbour", "its_label", "cosine", "same_group"])
+    head = ("query", "label", "rank", "neighbour", "its_label", "cosine", "same_group")
+    rows = []
     for one in results:
         for rank, near in enumerate(one["neighbours"], 1):
             words = (printable(one["path"]), one["label"], rank, printable(near["path"]))
-            writer.writerow([*words, near["label"], near["cosine"], near["same_group"]])
-    return text.getvalue()
+            rows.append((*words, near["label"], near["cosine"], near["same_group"]))
+    return csv_text(head, rows)
 
 
 def encode(

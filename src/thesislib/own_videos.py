@@ -5,8 +5,6 @@ The index itself is :mod:`thesislib.evaluation.index`; :mod:`thesislib.lookup` s
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ from thesislib.data.manifest import MANIFEST_FILE, Manifest, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.imagenet import ImageNetEncoder
 from thesislib.evaluation.index import FeatureIndex, build_index, check_target, join
-from thesislib.files import write_text
+from thesislib.files import csv_text, write_text
 from thesislib.places import data_root, runs_root
 from thesislib.runs import load_run, newest_run
 from thesislib.train import placed
@@ -108,15 +106,13 @@ def encoder(name: str) -> tuple[Any, Any, str]:
 
 def as_table(index: FeatureIndex) -> str:
     """An index as csv: path, label and the numbers of each video, as the encoders gave them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     widths = [stream.values.shape[1] for stream in index.streams]
     names = [f"s{s}_{i}" for s, width in enumerate(widths, 1) for i in range(width)]
-    writer.writerow(["path", "label", *names])
+    rows = []
     for row, video in enumerate(index.videos):
         values = [f"{x:.9g}" for stream in index.streams for x in stream.values[row]]
-        writer.writerow([printable(video.path), video.label, *values])
-    return text.getvalue()
+        rows.append((printable(video.path), video.label, *values))
+    return csv_text(("path", "label", *names), rows)
 
 
 def data_set(source: str, log: Say = to_stderr) -> Manifest:

@@ -26,10 +26,9 @@ def note() -> dict[str, Any]:
     return {"processes": count} if count > 1 else {}
 
 
-def batch_text(items: int, config: RunConfig) -> str:
-    """How many items a batch has, over all processes: ``batch_size`` is that of one."""
+def batch_text(each: int, config: RunConfig) -> str:
+    """How many items a batch has, over all processes: ``each`` on one of them."""
     count = PartialState().num_processes
-    each = max(1, min(config.batch_size, items // count))
     shared = f"{count} processes x {each} = " if count > 1 else ""
     steps = f", {config.accumulate} batches a step" if config.accumulate > 1 else ""
     return f"batches of {shared}{count * each}{steps}"

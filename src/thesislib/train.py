@@ -83,10 +83,6 @@ def train(
         start(model)
     begun = time.time()
     train_set, val_set = data()
-    if log and PartialState().is_main_process:
-        items = len(train_set)  # type: ignore[arg-type]  # torch's Dataset does not declare it
-        batches = processes.batch_text(items, config)
-        log(f"{run.name}: {items} items, {config.epochs} epochs, {batches}")
     rows = fit(model, train_set, val_set, config, run, log=log)
     metrics = pretext_metrics(rows[-1]) | dict(after(model) if after else {})
     seconds = float(read_info(run.checkpoint)["seconds"])  # over all the starts of the run
@@ -178,7 +174,7 @@ def fit(
         val_set: The same, for ``val_*`` metrics, always of epoch 0; ``None`` for none.
         config: Epochs, batch size, rates, schedule, seed.
         run: Where checkpoints and metrics go. A checkpoint found there is continued.
-        log: Receives at most a dozen lines; ``None`` for silence.
+        log: Receives a dozen lines; ``None`` for silence.
 
     Raises:
         ThesisError: Fewer items than one batch, or a loss that is not finite.
@@ -186,6 +182,9 @@ def fit(
     loop = _Loop(module, train_set, val_set, config, run)
     started, begun = time.monotonic(), loop.state["epoch"] + loop.state["batch"] / loop.batches
     log_every = max(1, math.ceil(config.epochs / LOG_LINES))
+    if log and loop.accelerator.is_main_process:
+        batches = processes.batch_text(int(loop.loader.batch_size or 1), config)
+        log(f"{run.name}: {loop.sampler.length} items, {config.epochs} epochs, {batches}")
     for epoch in range(loop.state["epoch"], config.epochs):
         row = loop.epoch(epoch)
         last = epoch + 1 == config.epochs
@@ -231,6 +230,7 @@ class _Loop:
             # process and so would repeat the first ones after a restart.
             share=(self.accelerator.process_index, self.processes),
         )
+        self.sampler: Any = self.loader.sampler
         # One loader for all epochs: a worker that keeps decoded videos must outlive the first.
         self.val_loader = None
         if val_set is not None:
@@ -276,7 +276,7 @@ class _Loop:
         self.model.train()
         mean = Mean(state["sums"])
         seen = state["batch"] * config.batch_size * self.processes
-        self.loader.sampler.set_epoch(epoch, skip=seen)  # type: ignore[attr-defined]
+        self.sampler.set_epoch(epoch, skip=seen)
         for batch in self.loader:
             batch = send_to_device(batch, self.accelerator.device, non_blocking=True)
             step = epoch * self.batches + state["batch"]

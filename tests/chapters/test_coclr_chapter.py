@@ -18,7 +18,7 @@ from thesislib.chapters.coclr import show
 from thesislib.chapters.coclr.rows import QUICK
 from thesislib.chapters.row import Job
 from thesislib.checkpoint import RunFolder
-from thesislib.claims import FAILS, UNCLEAR
+from thesislib.claims import FAILS, UNCLEAR, Claim
 from thesislib.clip_config import FlowConfig
 from thesislib.data.flow import compute_flow
 from thesislib.data.manifest import Manifest, Video, read_manifest
@@ -149,12 +149,11 @@ def test_a_fall_of_the_accuracy_is_explained_where_there_is_one(
 def test_reading_of_cmc_follows_the_verdict(
     verdict: str, conjecture: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = f"CoCLR beats CMC. *{verdict.capitalize()}*: 50.0 against 30.0."
-    monkeypatch.setattr(
-        show.compare, "said", lambda job, *ids: said if ids == ("coclr-cmc",) else ""
-    )
+    claim = Claim("coclr-cmc", 4, "CoCLR beats CMC.", "", "", "", verdict=verdict)
+    monkeypatch.setattr(show.compare, "verdicts", lambda job: {claim.id: claim})
     text = show.cmc_reading(JOB)
-    assert text.startswith(said) and ("other way round" in text) == conjecture
+    assert text.startswith(f"CoCLR beats CMC. {verdict.capitalize()}")
+    assert ("other way round" in text) == conjecture
 
 
 def test_settings_of_rows() -> None:

@@ -136,8 +136,10 @@ def test_chance_is_one_over_the_candidates(tiny: Path) -> None:
 
 
 def test_source_is_what_the_file_holds() -> None:
-    page = pages.source(DPC.features, dense_nce)
-    assert page.text.startswith("```python\ndef features(") and page.text.endswith("\n```\n")
+    page = pages.source(DPC.features, DPC.predict, dense_nce)
+    head = "```python\n# class DPC, in part\n\ndef features("
+    assert page.text.startswith(head) and page.text.endswith("\n```\n")
+    assert page.text.count("# class") == 1, "once for all methods of a class in a row"
     assert inspect.getsource(dense_nce) in page.text + "\n"
     assert repr(page) == page._repr_markdown_() == page.text
 

@@ -137,8 +137,16 @@ def batches(dataset: Dataset[Any], config: RunConfig) -> Iterator[dict[str, Any]
 
 
 def source(*objects: Callable[..., Any]) -> Page:
-    """The library's own text of functions and methods, so that a page cannot show a stale copy."""
-    parts = [textwrap.dedent(inspect.getsource(o)).rstrip() for o in objects]
+    """The library's own text of functions and methods, so that a page cannot show a stale copy.
+
+    A remark says of which class methods are, where the ones before are of another.
+    """
+    parts, known = [], ""
+    for one in objects:
+        owner = one.__qualname__.rpartition(".")[0]
+        text = textwrap.dedent(inspect.getsource(one)).rstrip()
+        parts.append(f"# class {owner}, in part\n\n{text}" if owner not in ("", known) else text)
+        known = owner
     return Page("```python\n" + "\n\n".join(parts) + "\n```\n")
 
 

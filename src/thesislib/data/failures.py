@@ -8,12 +8,11 @@ moment in this way (Epstein et al. 2020), and so does the studio's ``synthetic_o
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping
 
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
-from thesislib.files import write_text
+from thesislib.files import csv_text, write_text
 
 FAILURES_FILE = "failures.csv"
 
@@ -25,13 +24,11 @@ def write_failures(manifest: Manifest, frames: Mapping[str, int]) -> None:
         manifest: The data set.
         frames: Path of a video to the number of the frame at which it goes wrong.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "seconds"))
+    rows = []
     for video in manifest.videos:
         known = video.path in frames
-        writer.writerow((video.path, f"{frames[video.path] / video.fps:.6g}" if known else ""))
-    write_text(manifest.root / FAILURES_FILE, text.getvalue())
+        rows.append((video.path, f"{frames[video.path] / video.fps:.6g}" if known else ""))
+    write_text(manifest.root / FAILURES_FILE, csv_text(("path", "seconds"), rows))
 
 
 def read_failures(manifest: Manifest) -> dict[str, int]:

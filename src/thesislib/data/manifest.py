@@ -11,7 +11,6 @@ import contextlib
 import csv
 import dataclasses
 import hashlib
-import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +22,7 @@ import numpy as np
 
 from thesislib.data.containers import VideoInfo
 from thesislib.errors import ThesisError
-from thesislib.files import sweep, write_json, write_text
+from thesislib.files import csv_text, sweep, write_json, write_text
 from thesislib.places import data_root
 
 try:
@@ -165,14 +164,11 @@ def _balanced(videos: list[Video], count: Callable[[int], int], seed: int) -> li
 
 
 def _rows_as_text(videos: Iterable[Video]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
-    for v in videos:
-        writer.writerow(
-            [v.path, v.label, v.split, v.group, v.n_frames, f"{v.fps:.6g}", v.width, v.height]
-        )
-    return text.getvalue()
+    rows = (
+        (v.path, v.label, v.split, v.group, v.n_frames, f"{v.fps:.6g}", v.width, v.height)
+        for v in videos
+    )
+    return csv_text(FIELDS, rows)
 
 
 @contextlib.contextmanager
