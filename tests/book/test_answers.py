@@ -8,10 +8,8 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import av
 import numpy as np
@@ -20,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import notebooks
 from conftest import REPO
+from exercises import answer, answers, untested
 
 sys.path.insert(0, str(REPO / "tests"))
 import studio
@@ -49,35 +47,11 @@ from thesislib.synthetic.motion import Take, joints_of
 from thesislib.train import seed_everything
 
 PRIMER, COCLR = "01_primer", "04_coclr"
-EXERCISE = re.compile(r"^(\d)\. (.+?)(?=^\d\. |\Z)", re.MULTILINE | re.DOTALL)
-BOX = re.compile(r":::\{admonition\} Answer\n:class: dropdown\n(.+?)\n:::", re.DOTALL)
-TESTED: set[tuple[str, int]] = set()
-
-
-def exercises(chapter: str) -> dict[int, list[str]]:
-    """Number of each exercise of a chapter -> its answers."""
-    (pair,) = [pair for pair in notebooks.pairs(REPO) if pair.name == chapter]
-    cells = notebooks.from_text(pair.text.read_text(encoding="utf-8")).cells
-    last = [cell.source for cell in cells if cell.cell_type == "markdown"]
-    part = re.split(r"## Exercises|\*\*To try\*\*", "\n\n".join(last))[1]
-    return {int(number): BOX.findall(text) for number, text in EXERCISE.findall(part)}
-
-
-def answer(chapter: str, number: int) -> str:
-    return exercises(chapter)[number][0]
-
-
-def answers(chapter: str, number: int) -> Callable[[Any], Any]:
-    """Marks a test as the one behind the answer to an exercise."""
-    TESTED.add((chapter, number))
-    return lambda test: test
 
 
 @pytest.mark.parametrize("chapter", [PRIMER, COCLR])
 def test_every_exercise_has_one_answer_and_a_test(chapter: str) -> None:
-    found = exercises(chapter)
-    assert found and all(len(boxes) == 1 for boxes in found.values())
-    assert set(found) == {number for name, number in TESTED if name == chapter}
+    assert not untested(chapter)
 
 
 @pytest.fixture(scope="module")

@@ -71,10 +71,10 @@ def costliest(job: Job) -> str:
     row = max(losses, key=lambda name: losses[name])
     values = ledger.summary("dpc/5pred3", "finetune_top1", job.profile, where)["values"]
     spread = 100 * (max(values) - min(values))
-    return (
-        f"`{row}`, by {100 * losses[row]:.1f} points over {found[row]['n']} seeds; two seeds of "
-        f"`dpc/5pred3` differ by up to {spread:.1f}."
-    )
+    over = f"over {found[row]['n']} seeds; two seeds of `dpc/5pred3` differ by up to {spread:.1f}."
+    if losses[row] <= 0:
+        return f"None loses anything: `{row}` gains {-100 * losses[row]:.1f} points {over}"
+    return f"`{row}`, by {100 * losses[row]:.1f} points {over}"
 
 
 def numbers(
