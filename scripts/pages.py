@@ -51,7 +51,7 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
         "claims.md": claims(found, report),
         "decided.md": decided(found),
         "forest.png": viz.forest(found).png(),
-        "ledger.md": table(report.status_frame(ledger), report),
+        "ledger.md": kept(report.status_frame(ledger), report),
         "chapters.md": chapters(minutes),
         "versions.md": versions(minutes),
         "baselines.md": baselines(),
@@ -61,6 +61,15 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
 def table(frame: Any, report: Any) -> str:
     """A frame as a MyST table, or a sentence where it has no rows."""
     return NOTHING if frame.empty else str(report.to_markdown(frame))
+
+
+def kept(frame: Any, report: Any) -> str:
+    """What the ledger holds; the versions stand below it, as they would make its lines tall."""
+    if not frame.empty:
+        versions = frame.groupby("versions", sort=True)["method"].unique()
+        frame = frame.drop(columns="versions")
+        frame.attrs["notes"] = [f"{', '.join(names)}: {text}" for text, names in versions.items()]
+    return table(frame, report)
 
 
 def tables(report: Any, ledger: Any) -> str:
