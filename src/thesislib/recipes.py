@@ -33,14 +33,15 @@ RECIPES = {
     "folder": Recipe("data.folder", "prepare_folder", _OWN, path=True),
     "ucf101": Recipe("data.public", "prepare_ucf101", ("split", *_LISTED), path=True),
     "hmdb51": Recipe("data.public", "prepare_hmdb51", ("split", *_LISTED), path=True),
-    **{
-        name: Recipe("data.public", f"prepare_{name}", _LISTED, path=True)
-        for name in (
-            "kinetics400", "kinetics700", "thumos14", "activitynet", "msrvtt", "lsmdc", "smit",
-            "didemo",
-        )
-    },
-}  # fmt: skip
+    "kinetics400": Recipe("data.public", "prepare_kinetics400", _LISTED, path=True),
+    "kinetics700": Recipe("data.public", "prepare_kinetics700", _LISTED, path=True),
+    "thumos14": Recipe("data.public", "prepare_thumos14", _LISTED, path=True),
+    "activitynet": Recipe("data.public", "prepare_activitynet", _LISTED, path=True),
+    "msrvtt": Recipe("data.public", "prepare_msrvtt", _LISTED, path=True),
+    "lsmdc": Recipe("data.public", "prepare_lsmdc", _LISTED, path=True),
+    "smit": Recipe("data.public", "prepare_smit", _LISTED, path=True),
+    "didemo": Recipe("data.public", "prepare_didemo", _LISTED, path=True),
+}
 OPTIONS = tuple(dict.fromkeys(option for one in RECIPES.values() for option in one.options))
 
 
@@ -71,7 +72,8 @@ def prepare(
             official lists), ``val`` and ``test`` (shares), ``full_check`` (decode every frame),
             ``lists_only`` (what the lists say; no video is looked for), ``copy`` (the videos into
             the data set), ``seed`` (of everything drawn), ``jobs`` (processes or threads; default
-            one a core), ``force`` (replace what another recipe left under this name). ``None`` means its default.
+            one a core), ``force`` (replace what another recipe left under this name).
+            ``None`` means its default.
 
     Returns:
         Plain JSON: name, manifest, videos, classes, splits, skipped, fingerprint; of a public set

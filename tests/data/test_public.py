@@ -153,6 +153,8 @@ def test_the_published_lists(shared: Path) -> None:
     for split in (1, 2, 3):
         rows = actions.ucf101_lists(lists / "ucf101", split).rows
         assert len(rows) == 13320
+        if split == 1:
+            assert Counter(row.split for row in rows) == {"train": 9537, "test": 3783}
         assert len({r.label for r in rows}) == 101
         places: dict[str, set[str]] = {}
         for row in rows:

@@ -167,7 +167,7 @@ def _thumos_truth(lists: Path) -> Found:
 def _thumos_json(lists: Path) -> Found:
     """``{"database": {video: {"subset", "annotations"}}}``; times are text."""
     for file in find_lists(lists, "*.json"):
-        database = _database(file)
+        database = _database(file, read_json(file))
         if database and all(THUMOS_NAME.match(video) for video in database):
             return [file], {v: _segments(file, v, said) for v, said in database.items()}, {}
     return [], {}, {}
@@ -185,10 +185,10 @@ def activitynet_lists(lists: Path, split: int = 1) -> Listed:
     test list) are counted and left out.
     """
     for file in find_lists(lists, "*.json"):
-        database = _database(file)
+        content = read_json(file)
+        database = _database(file, content)
         if database and all("subset" in said for said in database.values()):
             return _activitynet(file, database, {v: s["subset"] for v, s in database.items()})
-        content = read_json(file)
         if _bmn(content):
             return _activitynet(file, content, _bmn_subsets(lists, file))
     raise ThesisError(
@@ -244,9 +244,8 @@ def activitynet_aliases(stem: str) -> Iterable[str]:
     return (stem.removeprefix("v_"),)
 
 
-def _database(file: Path) -> dict[str, Any]:
+def _database(file: Path, content: Any) -> dict[str, Any]:
     """The videos of a JSON in ActivityNet's form; empty if it is another."""
-    content = read_json(file)
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict):
         return {}

@@ -224,12 +224,14 @@ def _with_validation(
 def _write_beside(listed: Listed, manifest: Manifest, names: Mapping[str, str]) -> None:
     """Segments and captions of the videos of a manifest; earlier files of others go."""
     paths = {video.path: names[video.path] for video in manifest.videos}
-    for file in (SEGMENTS_FILE, CAPTIONS_FILE):
-        (manifest.root / file).unlink(missing_ok=True)
     if listed.segments:
         write_segments(manifest.root, {p: listed.segments.get(n, ()) for p, n in paths.items()})
+    else:
+        (manifest.root / SEGMENTS_FILE).unlink(missing_ok=True)
     if listed.captions:
         write_captions(manifest.root, {p: listed.captions.get(n, ()) for p, n in paths.items()})
+    else:
+        (manifest.root / CAPTIONS_FILE).unlink(missing_ok=True)
 
 
 def _write_unseen(

@@ -88,7 +88,8 @@ def read_lines(file: Path) -> list[str]:
 
 def header(file: Path) -> list[str]:
     """The names in the first line of a csv, or its cells if it has no header."""
-    reader = csv.reader(read_text(file).splitlines()[:1], skipinitialspace=True)
+    first, *_ = read_text(file).lstrip().split("\n", 1)
+    reader = csv.reader([first.strip()], skipinitialspace=True)
     return [name.strip() for name in next(reader, [])]
 
 
