@@ -289,4 +289,4 @@ def _moments(file: Path) -> list[dict[str, Any]]:
 MSRVTT = PublicSet("msrvtt", "see the terms of the data set", msrvtt_lists)
 LSMDC = PublicSet("lsmdc", "under an agreement with the publisher", lsmdc_lists)
 SMIT = PublicSet("smit", "under an agreement with the publisher", smit_lists)
-DIDEMO = PublicSet("didemo", "lists BSD 2-Clause; videos Creative Commons (Flickr)", didemo_lists)
+DIDEMO = PublicSet("didemo", "see the terms of the data set; videos Creative Commons (YFCC100M)", didemo_lists)

@@ -277,7 +277,7 @@ def _segment(times: Iterable[object], label: str, file: Path, video: str) -> Seg
 THUMOS14 = PublicSet("thumos14", "for research, see the terms of the data set", thumos14_lists)
 ACTIVITYNET = PublicSet(
     "activitynet",
-    "lists MIT; the videos belong to their uploaders",
+    "see the terms of the data set; the videos belong to their uploaders",
     activitynet_lists,
     aliases=activitynet_aliases,
 )
