@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 
@@ -38,7 +39,7 @@ from thesislib.files import write_json
 from thesislib.places import data_root
 from thesislib.synthetic.actions import ACTIONS
 from thesislib.synthetic.motion import FPS
-from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec, render_clip
+from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec
 from thesislib.synthetic.scenes import Image
 from thesislib.synthetic.world import STUDIO, World
 
@@ -134,10 +135,11 @@ def balanced_deck(rng: np.random.Generator, actions: tuple[str, ...], count: int
 
 def file_of(spec: ClipSpec) -> str:
     """Path of a video inside its data set (posix)."""
-    return f"{spec.split}/{spec.action}/g{spec.group:04d}_v{spec.index:05d}.mp4"
+    name = f"g{spec.group:04d}_v{spec.index:05d}.mp4"
+    return "/".join(filter(None, (spec.split, spec.label, name)))
 
 
-def write_mp4(path: Path, frames: Image, fps: int = FPS) -> None:
+def write_mp4(path: Path, frames: Image, fps: Fraction = Fraction(FPS)) -> None:
     """Encodes RGB frames ``(T, H, W, 3)`` uint8 as H.264 in yuv420p, H and W even."""
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options=CODEC)
@@ -155,7 +157,7 @@ def film_one(spec: ClipSpec, root: Path) -> int:
     target = root / file_of(spec)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = root / PARTIAL / f"{os.getpid()}-{spec.index}.mp4"
-    write_mp4(partial, render_clip(spec))
+    write_mp4(partial, spec.film(), spec.fps)
     os.replace(partial, target)
     return spec.index
 
@@ -276,7 +278,7 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     prefix = f"{recipe.hash}-g"
     videos = tuple(
         Video(
-            file_of(s), s.action, s.split, f"{prefix}{s.group:04d}", s.frames, float(FPS),
+            file_of(s), s.label, s.split, f"{prefix}{s.group:04d}", s.length, float(s.fps),
             s.size, s.size,
         )
         for s in specs
