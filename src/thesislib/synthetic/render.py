@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from dataclasses import dataclass
 from fractions import Fraction
@@ -185,10 +184,33 @@ def joints_2d(spec: ClipSpec) -> Array:
     return np.asarray(pixels * spec.size)
 
 
-def room_of(actor: Actor, world: World, size: int) -> Room:
+@functools.lru_cache(maxsize=2)  # the videos of a group follow one another
+def room_of(seed: int, group: int, world: World, size: int) -> Room:
     """The backdrop of a group, for frames of ``size`` pixels."""
-    rng = copy.deepcopy(actor.scene)  # asked twice, the same room
-    return backdrop(rng, round(size * MARGIN), world.loudness, world.scenes)
+    scene = actor_of(seed, group, world).scene
+    return backdrop(scene, round(size * MARGIN), world.loudness, world.scenes)
+
+
+class Stage(NamedTuple):
+    """All that is on the stage in a clip, ready to be painted or told about."""
+
+    spec: ClipSpec
+    actor: Actor
+    show: Performance
+    room: Room
+
+
+def staged(spec: ClipSpec, frames: Frames | None = None) -> Stage:
+    """A clip before it is painted.
+
+    Args:
+        spec: The clip.
+        frames: Numbers of the frames to show, ``(T,)``; default each ``spec.every``-th.
+    """
+    actor = actor_of(spec.seed, spec.group, spec.world)
+    numbers = np.arange(0, spec.frames, spec.every) if frames is None else frames
+    room = room_of(spec.seed, spec.group, spec.world, spec.size)
+    return Stage(spec, actor, performance(spec, actor).at(numbers), room)
 
 
 def paint_of(rng: np.random.Generator, world: World) -> Colour:
@@ -201,27 +223,23 @@ def noise_of(spec: ClipSpec) -> np.random.Generator:
     return np.random.default_rng([spec.seed, NOISE, spec.index])
 
 
-def render_clip(spec: ClipSpec, frames: Frames | None = None) -> Image:
-    """The frames of a clip, ``(T, size, size, 3)`` uint8 RGB.
+def render_clip(spec: ClipSpec) -> Image:
+    """The frames of a clip, ``(T, size, size, 3)`` uint8 RGB."""
+    return paint_clip(staged(spec))
 
-    Args:
-        spec: The clip.
-        frames: Numbers of the frames to draw, ``(T,)``; default each ``spec.every``-th.
-    """
-    w = spec.world
-    actor = actor_of(spec.seed, spec.group, w)
-    numbers = np.arange(0, spec.frames, spec.every) if frames is None else frames
-    show = performance(spec, actor).at(numbers)
-    finer = fineness(spec.size)
-    camera = show.camera * (spec.size * finer)
-    scale = spec.size * finer * actor.height
-    painter = Painter(len(numbers), np.radians(spec.elevation), camera, scale)
+
+def paint_clip(stage: Stage) -> Image:
+    """The frames of a stage, ``(T, size, size, 3)`` uint8 RGB."""
+    spec, actor, show, room = stage
+    w, side = spec.world, spec.size * fineness(spec.size)
+    elevation, camera = np.radians(spec.elevation), show.camera * side
+    painter = Painter(len(camera), elevation, camera, side * actor.height)
     rng = noise_of(spec)
     painter.figure(show.joints + show.way[:, None], actor.body, actor.outfit)
     if show.prop is not None:
         yaw = np.radians(spec.yaw)
         painter.prop(show.prop, yaw, spec.mirror, show.way, paint_of(rng, w))
-    out = shoot(painter, room_of(actor, w, spec.size).picture, spec.size)
+    out = shoot(painter, room.picture, spec.size)
     light = session(spec.seed, spec.group).light if w.session else rng
     return expose(out, rng, light, w)
 

@@ -5,15 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import sys
-import threading
-import time
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +32,7 @@ from thesislib.errors import ThesisError, choose
 from thesislib.files import write_json
 from thesislib.places import data_root
 from thesislib.synthetic.actions import ACTIONS
+from thesislib.synthetic.crew import shared_out
 from thesislib.synthetic.motion import FPS
 from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec
 from thesislib.synthetic.scenes import Image
@@ -266,13 +261,13 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     if not missing and (folder / MANIFEST_FILE).is_file():
         return read_manifest(name, folder.parent)
     (folder / PARTIAL).mkdir(exist_ok=True)
-    jobs = max(1, min(jobs or cores(), len(missing)))
     bar = tqdm(
         total=len(specs), initial=len(specs) - len(missing), desc=name, unit="video",
         file=sys.stderr, disable=None if progress else True, mininterval=0.5,
     )  # fmt: skip
     with bar:
-        for _ in film_all(missing, folder, jobs):
+        work = functools.partial(film_one, root=folder)
+        for _ in shared_out(work, missing, jobs, f"filming {folder}"):
             bar.update()
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     prefix = f"{recipe.hash}-g"
@@ -293,40 +288,3 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     recipe.annotate(manifest, specs)
     write_manifest(manifest)
     return manifest
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def film_all(specs: list[ClipSpec], folder: Path, jobs: int) -> Iterable[int]:
-    """Films the videos in this process, or in ``jobs`` fresh ones."""
-    work = functools.partial(film_one, root=folder)
-    if jobs == 1:
-        yield from map(work, specs)
-        return
-    context = multiprocessing.get_context("spawn")  # forking beside torch's threads may hang
-    pool = ProcessPoolExecutor(jobs, context, end_with_parent, (os.getpid(),))
-    try:
-        yield from pool.map(work, specs, chunksize=4)
-    except BrokenProcessPool:
-        raise ThesisError(
-            f"A worker process ended while filming {folder}: run the same command again, with "
-            "jobs=1 if memory is short or the calling script has no `if __name__ == '__main__'`."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def end_with_parent(parent: int) -> None:
-    """Lets a worker end when the process that started it is killed, instead of waiting forever."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
