@@ -10,18 +10,17 @@ from video_files import write_video
 
 from thesislib import recipes
 from thesislib.cli import main
+from thesislib.data.captions import read_captions
 from thesislib.data.manifest import read_manifest
 from thesislib.data.public import actions, captions, intervals, lists, prepare_listed
-from thesislib.data.public.beside import Segment
-from thesislib.data.public.joining import Listed
+from thesislib.data.public.joining import Listed, Span
+from thesislib.data.segments import read_segments
 from thesislib.errors import ThesisError
 
 
-def beside(name: str, what: str) -> dict:
-    """The videos of a file beside a manifest."""
-    content = json.loads((read_manifest(name).root / f"{what}.json").read_text("utf-8"))
-    assert content["format"] == 1
-    return content["videos"]
+def said(name: str) -> list[tuple[str, ...]]:
+    """The captions of a data set, in the order of its videos."""
+    return list(read_captions(read_manifest(name)).values())
 
 
 THUMOS_ROWS = (
@@ -54,11 +53,10 @@ def test_thumos14_with_videos(roots: Path) -> None:
         "segments": {"train": 3, "test": 2},
         "ambiguous": {"train": 1, "test": 1},
     }
-    segments = beside("thumos14", "segments")
     made = read_manifest("thumos14")
-    assert set(segments) == {video.path for video in made.videos}
     path = next(v.path for v in made.videos if "0000052" in v.path)
-    assert segments[path] == [[1.0, 4.0, "CliffDiving", False], [1.5, 2.0, "Ambiguous", True]]
+    assert read_segments(made)[path] == ((1.0, 4.0, "CliffDiving"),)
+    assert read_segments(made, ambiguous=True)[path] == ((1.5, 2.0, "Ambiguous"),)
     assert made.info["only_ambiguous"] == ["video_test_0001292"]
     assert made.info["kept_though_others_drop_them"] == ["video_test_0001292"]
 
@@ -99,12 +97,11 @@ def test_lists_alone_make_a_data_set(roots: Path, capsys: pytest.CaptureFixture[
     assert main(["prepare", "thumos14", str(folder), "--lists-only", "--val", "0", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["splits"] == {"train": 2, "val": 0, "test": 2} and "not_on_disk" not in told
-    assert beside("thumos14", "segments")["video_test_0000004"] == [
-        [0.2, 1.1, "CricketBowling", False]
-    ]
-    video = read_manifest("thumos14").videos[0]
+    made = read_manifest("thumos14")
+    assert read_segments(made)["video_test_0000004"] == ((0.2, 1.1, "CricketBowling"),)
+    video = made.videos[0]
     assert (video.path, video.n_frames, video.width) == ("video_test_0000004", 0, 0)
-    assert not list(read_manifest("thumos14").root.glob("captions.json"))
+    assert not (made.root / "captions.csv").exists()
 
 
 OFFICIAL = {
@@ -116,18 +113,18 @@ OFFICIAL = {
 
 def activitynet(folder: Path, bmn: bool) -> Path:
     folder.mkdir()
-    said, table = {}, ["video,numFrame,seconds,fps,rfps,subset,featureFrame"]
+    told, table = {}, ["video,numFrame,seconds,fps,rfps,subset,featureFrame"]
     for video, (subset, segments) in OFFICIAL.items():
         notes = [{"segment": [a, b], "label": label} for a, b, label in segments]
         if bmn:
-            said[f"v_{video}"] = {
+            told[f"v_{video}"] = {
                 "duration_second": 82.0, "duration_frame": 2050, "annotations": notes,
                 "feature_frame": 2048,
             }  # fmt: skip
             table.append(f"v_{video},2050,82,25,25,{subset},2048")
         else:
-            said[video] = {"duration": 82.0, "subset": subset, "annotations": notes}
-    content = said if bmn else {"version": "VERSION 1.3", "taxonomy": [], "database": said}
+            told[video] = {"duration": 82.0, "subset": subset, "annotations": notes}
+    content = told if bmn else {"version": "VERSION 1.3", "taxonomy": [], "database": told}
     (folder / "lists.json").write_text(json.dumps(content))
     if bmn:
         (folder / "video_info_new.csv").write_text("\n".join(table))
@@ -144,9 +141,7 @@ def test_activitynet(roots: Path, bmn: bool) -> None:
     made = read_manifest("activitynet")
     assert made.info["without_labels"] == 1
     path = next(v.path for v in made.videos if v.split == "test")
-    assert beside("activitynet", "segments")[path] == [
-        [43.9, 45.4, "Doing crunches", False], [0.0, 0.0, "Archery", False],
-    ]  # fmt: skip
+    assert read_segments(made)[path] == ((0.0, 0.0, "Archery"), (43.9, 45.4, "Doing crunches"))
     listed = intervals.activitynet_lists(folder)
     assert listed.lengths == ({row.name: (2050, 25.0) for row in listed.rows} if bmn else {})
 
@@ -177,9 +172,7 @@ def test_msrvtt(roots: Path) -> None:
     for i in (3, 9):
         write_video(folder / f"video{i}.mp4", 5)
     recipes.prepare("msrvtt", path=folder, val=0)
-    assert sorted(beside("msrvtt", "captions").values()) == [
-        ["a person, says the list"], ["caption 3a", "caption 3b"],
-    ]  # fmt: skip
+    assert sorted(said("msrvtt")) == [("a person, says the list",), ("caption 3a", "caption 3b")]
     for name in ("test.csv", "train_7k.csv", "train_9k.csv"):
         (folder / name).unlink()
     counts = captions.msrvtt_lists(folder).counts()
@@ -207,8 +200,7 @@ def test_lsmdc(roots: Path) -> None:
         write_video(folder / "1005_Signs" / f"{clip}.avi", 5, codec="mpeg4")
     told = recipes.prepare("lsmdc", path=folder)
     assert told["splits"] == {"train": 2, "val": 1, "test": 1}  # no draw: there is a val list
-    said = beside("lsmdc", "captions")
-    assert ['SOMEONE says "no.'] in said.values()
+    assert ('SOMEONE says "no.',) in said("lsmdc")
     assert {v.group for v in read_manifest("lsmdc").videos} == {"1005_Signs"}
 
 
@@ -240,7 +232,7 @@ def test_didemo(roots: Path) -> None:
     write_video(folder / "1@N0_a.mp4", 5)  # in another container than the list says
     told = recipes.prepare("didemo", path=folder)
     assert told["listed_counts"]["videos"] == {"train": 2, "val": 1, "test": 1}
-    assert list(beside("didemo", "captions").values()) == [["train 0", "train 1"]]
+    assert said("didemo") == [("train 0", "train 1")]
 
 
 def test_kinetics_names_on_disk_and_other_lists(roots: Path) -> None:
@@ -362,13 +354,13 @@ def test_a_data_set_without_segments_has_no_file_of_them(roots: Path) -> None:
     recipes.prepare("thumos14", path=thumos_csv(roots / "t"), lists_only=True, name="x")
     (roots / "train_data.json").write_text('[{"video": "a", "description": "b"}]')
     recipes.prepare("didemo", path=roots, lists_only=True, name="x", force=True)
-    assert beside("x", "captions") == {"a": ["b"]}
+    assert said("x") == [("b",)]
     assert not (read_manifest("x").root / "segments.json").exists()
 
 
 def test_counts_of_what_is_listed() -> None:
     assert Listed(()).counts() == {}
-    assert Segment(1, 2, "a") == (1, 2, "a", False)
+    assert Span(1, 2, "a") == (1, 2, "a", False)
     assert callable(prepare_listed)
 
 

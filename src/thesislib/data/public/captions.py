@@ -1,6 +1,6 @@
 """Lists of sentences that say what a video shows: MSRVTT, LSMDC, SMIT and DiDeMo.
 
-The sentences go to ``captions.json``; the label of a video stays empty.
+The sentences go to ``captions.csv``; the label of a video stays empty.
 """
 
 from __future__ import annotations
@@ -289,4 +289,6 @@ def _moments(file: Path) -> list[dict[str, Any]]:
 MSRVTT = PublicSet("msrvtt", "see the terms of the data set", msrvtt_lists)
 LSMDC = PublicSet("lsmdc", "under an agreement with the publisher", lsmdc_lists)
 SMIT = PublicSet("smit", "under an agreement with the publisher", smit_lists)
-DIDEMO = PublicSet("didemo", "see the terms of the data set; videos Creative Commons (YFCC100M)", didemo_lists)
+DIDEMO = PublicSet(
+    "didemo", "see the terms of the data set; videos Creative Commons (YFCC100M)", didemo_lists
+)

@@ -15,8 +15,7 @@ from typing import Any
 
 from thesislib.data.folder import Candidate
 from thesislib.data.manifest import Manifest
-from thesislib.data.public.beside import Segment
-from thesislib.data.public.joining import Listed, PublicSet, prepare_listed
+from thesislib.data.public.joining import Listed, PublicSet, Span, prepare_listed
 from thesislib.data.public.lists import (
     find_lists,
     header,
@@ -111,13 +110,13 @@ def thumos14_lists(lists: Path, split: int = 1) -> Listed:
     )
 
 
-Found = tuple[list[Path], dict[str, list[Segment]], dict[str, tuple[int, float]]]
+Found = tuple[list[Path], dict[str, list[Span]], dict[str, tuple[int, float]]]
 
 
 def _thumos_csv(lists: Path) -> Found:
     """``video,type,type_idx,start,end,...``; the number is UCF101's and not used."""
     files = [f for f in find_lists(lists, "*.csv") if set(THUMOS_CSV) <= set(header(f))]
-    found: dict[str, list[Segment]] = {}
+    found: dict[str, list[Span]] = {}
     for file in files:
         for row in read_table(file, THUMOS_CSV):
             times = (row["start"], row["end"])
@@ -131,7 +130,7 @@ def _thumos_text(lists: Path) -> Found:
     """The original: one ``<class>_<val or test>.txt`` a class, ``video  start end`` a line."""
     files = find_lists(lists, "*_val.txt", "*_test.txt")
     files = [f for f in files if f.stem.rsplit("_", 1)[0] in (*THUMOS_CLASSES, AMBIGUOUS)]
-    found: dict[str, list[Segment]] = {}
+    found: dict[str, list[Span]] = {}
     for file in files:
         for line in read_lines(file):
             said = THUMOS_LINE.match(line)
@@ -146,7 +145,7 @@ def _thumos_text(lists: Path) -> Found:
 def _thumos_truth(lists: Path) -> Found:
     """The csv that scores with numbers for classes; it also says frames and rate."""
     files = [f for f in find_lists(lists, "*.csv") if set(THUMOS_TRUTH) <= set(header(f))]
-    found: dict[str, list[Segment]] = {}
+    found: dict[str, list[Span]] = {}
     lengths = {}
     for file in files:
         for row in read_table(file, THUMOS_TRUTH):
@@ -254,7 +253,7 @@ def _database(file: Path, content: Any) -> dict[str, Any]:
     return database
 
 
-def _segments(file: Path, video: str, said: Mapping[str, Any]) -> list[Segment]:
+def _segments(file: Path, video: str, said: Mapping[str, Any]) -> list[Span]:
     annotations = said.get("annotations")
     if not isinstance(annotations, list):
         raise unexpected(file, f'"annotations" of {video}')
@@ -267,11 +266,11 @@ def _segments(file: Path, video: str, said: Mapping[str, Any]) -> list[Segment]:
     return segments
 
 
-def _segment(times: Iterable[object], label: str, file: Path, video: str) -> Segment:
+def _segment(times: Iterable[object], label: str, file: Path, video: str) -> Span:
     start, end = (number(time, file, video) for time in times)
     if end < start or start < 0:
         raise ThesisError(f"{file}, {video}: {start:g} to {end:g} s is no span of time.")
-    return Segment(start, end, label, label == AMBIGUOUS)
+    return Span(start, end, label, label == AMBIGUOUS)
 
 
 THUMOS14 = PublicSet("thumos14", "for research, see the terms of the data set", thumos14_lists)

@@ -14,20 +14,31 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from thesislib.data.captions import CAPTIONS_FILE, write_captions
 from thesislib.data.containers import VIDEO_SUFFIXES
 from thesislib.data.folder import Candidate, claim, write_checked
 from thesislib.data.manifest import SPLITS, Manifest, Video, write_manifest
-from thesislib.data.public.beside import (
-    CAPTIONS_FILE,
-    SEGMENTS_FILE,
-    Segment,
-    write_captions,
-    write_segments,
-)
+from thesislib.data.segments import SEGMENTS_FILE, write_segments
 from thesislib.data.splits import draw_splits, group_of
 from thesislib.errors import ThesisError
+
+
+class Span(NamedTuple):
+    """A listed action in time.
+
+    Attributes:
+        start: Seconds from the start of the video.
+        end: Seconds, not before the start (the truth of ActivityNet has some of no length).
+        label: Class name.
+        ambiguous: Neither right nor wrong to find.
+    """
+
+    start: float
+    end: float
+    label: str
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Listed:
     """
 
     rows: Sequence[Candidate]
-    segments: Mapping[str, Sequence[Segment]] = field(default_factory=dict)
+    segments: Mapping[str, Sequence[Span]] = field(default_factory=dict)
     captions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     lengths: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -223,13 +234,21 @@ def _with_validation(
 
 def _write_beside(listed: Listed, manifest: Manifest, names: Mapping[str, str]) -> None:
     """Segments and captions of the videos of a manifest; earlier files of others go."""
-    paths = {video.path: names[video.path] for video in manifest.videos}
+    spans = {v.path: listed.segments.get(names[v.path], ()) for v in manifest.videos}
     if listed.segments:
-        write_segments(manifest.root, {p: listed.segments.get(n, ()) for p, n in paths.items()})
+        scored, ambiguous = (
+            {
+                path: [one[:3] for one in some if one.ambiguous == mark]
+                for path, some in spans.items()
+            }
+            for mark in (False, True)
+        )
+        write_segments(manifest, scored, ambiguous)
     else:
         (manifest.root / SEGMENTS_FILE).unlink(missing_ok=True)
+    said = {v.path: listed.captions.get(names[v.path], ()) for v in manifest.videos}
     if listed.captions:
-        write_captions(manifest.root, {p: listed.captions.get(n, ()) for p, n in paths.items()})
+        write_captions(manifest, ((p, text) for p, some in said.items() for text in some if text))
     else:
         (manifest.root / CAPTIONS_FILE).unlink(missing_ok=True)
 
