@@ -29,6 +29,7 @@ PREPARE: tuple[tuple[str, type, str], ...] = (
     ("test", float, "share of the groups for testing; default: 0.2"),
     ("copy", bool, "copy the videos into the data set"),
     ("full_check", bool, "decode every frame, not the headers alone"),
+    ("lists_only", bool, "write what the lists say, look for no video"),
     ("seed", int, "of everything drawn"),
     ("jobs", int, "processes or threads; default: one a core"),
     ("force", bool, "replace what is there under this name"),

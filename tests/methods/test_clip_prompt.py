@@ -439,7 +439,7 @@ def golden() -> SimpleNamespace:
     text.attn_mask = text.build_causal_mask()
     made = ClipPrompt(ClipPromptConfig.preset("as_released"), text).eval()
     report = load_clip_prompt(made, weights)
-    assert not report.missing and len(report.unused) == len(own)
+    assert not report.missing and not report.unused and len(report.compared) == len(own)
     rows = [[1934], [8594, 2225], [6293, 41828, 2384, 1520]]
     tokens = torch.tensor([[49406, *r, 49407] + [0] * (75 - len(r)) for r in rows])
     return SimpleNamespace(model=made, tokens=tokens)
@@ -477,6 +477,22 @@ def test_a_checkpoint_of_another_layout_is_refused(golden: SimpleNamespace) -> N
     weights = {f"x.{k}": v for k, v in golden.model.state_dict().items()}
     with pytest.raises(ThesisError, match="does not fit"):
         load_clip_prompt(golden.model, weights)
+
+
+def test_a_checkpoint_of_another_tower_is_refused(golden: SimpleNamespace) -> None:
+    """Every tensor of the tower counts, and nothing is loaded when one differs."""
+    weights = state("clip_prompt")
+    before = golden.model.text.vectors.clone()
+    weights["embedding.weight"] = weights["embedding.weight"] + 1
+    weights["clipmodel.ln_final.bias"] = weights["clipmodel.ln_final.bias"] + 0.01
+    with pytest.raises(ThesisError, match=r"1 of 149 tensors differ.*clipmodel\.ln_final\.bias"):
+        load_clip_prompt(golden.model, weights)
+    assert torch.equal(golden.model.text.vectors, before)
+    # Half precision is no difference; parts that the model lacks are named.
+    halved = {f"module.{k}": v.half() for k, v in state("clip_prompt").items()}
+    report = load_clip_prompt(golden.model, {**halved, "clipmodel.logit_scale": torch.ones(())})
+    assert report.unused == ("clipmodel.logit_scale",) and len(report.compared) == 149
+    load_clip_prompt(golden.model, state("clip_prompt"))
 
 
 def test_save_state_holds_what_learns(golden: SimpleNamespace, tmp_path: Path) -> None:
