@@ -77,7 +77,7 @@ class LongSpec(ClipSpec):
 
 @dataclass(frozen=True)
 class UntrimmedRecipe(Recipe):
-    """Everything that decides the files of untrimmed videos; their lengths follow from the plots."""
+    """Everything that decides the files of untrimmed videos; each is as long as its plot."""
 
     clips: int = 120
     world: World = UNTRIMMED
@@ -136,18 +136,15 @@ class Part(NamedTuple):
 
 def staged_untrimmed(spec: LongSpec, actor: Actor) -> tuple[Array, list[Set]]:
     """Joints ``(T, 17, 3)`` on the stage, and the things on it."""
-    parts = [
-        act_part(spec, actor, i) if b.kind == "act" else None for i, b in enumerate(spec.beats)
-    ]
+    acts = {i: act_part(spec, actor, i) for i, b in enumerate(spec.beats) if b.kind == "act"}
     whole: list[Part] = []
     for i, beat in enumerate(spec.beats):
-        part = parts[i]
-        if part is None:
-            here = whole[-1].way[-1] if whole else at(beat)
-            later = parts[i + 1] if i + 1 < len(parts) else None
-            goal = here if beat.kind == "idle" else at(beat) if later is None else later.way[0]
-            part = background(spec, actor, i, here, goal)
-        whole.append(part)
+        if i in acts:
+            whole.append(acts[i])
+            continue
+        ahead = acts[i + 1].way[0] if i + 1 in acts else at(beat)
+        here = whole[-1].way[-1] if whole else ahead
+        whole.append(background(spec, actor, i, here, here if beat.kind == "idle" else ahead))
     joints = np.concatenate([part.joints for part in whole])
     for beat in spec.beats[1:]:
         f = np.linspace(0, 1, BLEND + 2)[1:-1, None, None]
@@ -196,17 +193,17 @@ def background(spec: LongSpec, actor: Actor, number: int, here: Array, goal: Arr
     """Walking from here to a goal, or standing about."""
     take = take_of(spec, actor, number)
     t = np.linspace(0, 1, take.frames)
-    if np.allclose(here, goal):
+    still = np.allclose(here, goal)
+    if still:
         angles = idle(take)
         way = np.tile(here, (take.frames, 1))
     else:
         way = here + (t * t * (3 - 2 * t))[:, None] * (goal - here)
         angles = walk(take)
     turn = np.clip(np.minimum(t, 1 - t) * take.frames / 12, 0, 1)  # away from the camera and back
-    front, heading = np.radians(spec.yaw), np.arctan2(*(goal - here)[[0, 2]])
-    angles[:, D["yaw"]] = np.degrees(
-        front + turn * (heading - front if (goal != here).any() else 0)
-    )
+    front = np.radians(spec.yaw)
+    heading = front if still else np.arctan2(*(goal - here)[[0, 2]])
+    angles[:, D["yaw"]] = np.degrees(front + turn * (heading - front))
     return Part(posed(spec, take, Motion(angles, plant=False)), way)
 
 
@@ -260,9 +257,8 @@ def render_untrimmed(spec: LongSpec) -> Image:
         paint = paint_of(rng, w)
         painter.prop(prop.at(shown), np.radians(spec.yaw), spec.mirror, (way + drift)[shown], paint)
     room = room_of(spec.seed, spec.group, w, spec.size)
-    return expose(
-        shoot(painter, room.picture, spec.size), rng, shared.light if w.session else rng, w
-    )
+    frames = shoot(painter, room.picture, spec.size)
+    return expose(frames, rng, shared.light if w.session else rng, w)
 
 
 def prepare_untrimmed(
