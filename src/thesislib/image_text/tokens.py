@@ -1,15 +1,17 @@
 """From text to token numbers: open_clip's tokenizers, and a shorter list of merges for a small one.
 
-The small model keeps the first merges of the list that comes with open_clip (OpenAI's, MIT
-licence). A list of words would have been smaller (0.025 against 0.33 million parameters), but users
-type any name in any script. Bytes are the last resort here, so every text has tokens, and what the
-studio never said is spelt from pieces rather than lost as one unknown word.
+The small model reads a part of the merges that come with open_clip (OpenAI's, MIT licence): those
+that spell the words it learns from, so that each of them is one token, and of the others the most
+frequent. A list of whole words would have been smaller (0.025 against 0.33 million parameters), but
+users type any name in any script. Bytes are the last resort here, so every text has tokens, and a
+word the studio never said is spelt from pieces and not lost as unknown.
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +23,47 @@ BYTES = 512  # numbers of the 256 bytes, inside and at the end of a word
 MARKS = 2  # of the start and the end of a text
 
 
-def write_merges(path: Path, count: int) -> int:
-    """Writes the first ``count`` merges of the installed open_clip for ``bpe_path``.
+def write_merges(path: Path, count: int, words: Iterable[str] = ()) -> int:
+    """Writes a part of the installed open_clip's merges, for its ``bpe_path``.
 
-    The file is the same on every machine, to the byte.
+    The same words give the same file on every machine, to the byte. What the whole list makes of
+    one of ``words`` the part makes of it too: no merge on its way is missing.
+
+    Args:
+        path: The file, ending in ``.gz``.
+        count: How many merges.
+        words: Each is to be as few tokens as with the whole list.
 
     Returns:
         The size of the vocabulary: bytes, merges and the two marks.
 
     Raises:
-        ThesisError: The list has not so many.
+        ThesisError: The list is shorter, or the words need more.
     """
-    from open_clip.tokenizer import default_bpe
+    import open_clip
 
-    with gzip.open(default_bpe(), "rt", encoding="utf-8") as file:
-        head, *merges = file.read().split("\n")[: count + 1]
-    if len(merges) < count:
-        raise ThesisError(f"open_clip lists {len(merges)} merges, not {count}: ask for fewer.")
+    whole = open_clip.SimpleTokenizer()
+    ranks: dict[str, int] = {"".join(pair): rank for pair, rank in whole.bpe_ranks.items()}
+    merges = list(whole.bpe_ranks)
+    kept: set[int] = set()
+    todo = [piece for word in words for piece in whole.bpe(word.lower()).split(" ")]
+    while todo:  # a merge needs those of its two parts
+        rank = ranks.get(todo.pop())
+        if rank is not None and rank not in kept:
+            kept.add(rank)
+            todo += merges[rank]
+    if not len(kept) <= count <= len(merges):
+        raise ThesisError(
+            f"{count} merges are not to be had: open_clip lists {len(merges)}, and the words alone "
+            f"need {len(kept)}."
+        )
+    others = (rank for rank in range(len(merges)) if rank not in kept)
+    kept.update(itertools.islice(others, count - len(kept)))
+    lines = ["#version: 0.2", *(" ".join(merges[rank]) for rank in sorted(kept))]
     # No line feed at the end: open_clip would read an empty merge after it.
-    data = "\n".join([head, *merges]).encode()
+    data = gzip.compress("\n".join(lines).encode(), compresslevel=9, mtime=0)
     with replacing(path) as partial:
-        partial.write_bytes(gzip.compress(data, compresslevel=9, mtime=0))
+        partial.write_bytes(data)
     return BYTES + count + MARKS
 
 
