@@ -38,7 +38,7 @@ class ContrastConfig(RunConfig):
     warmup: int = 100
     precision: str = "bf16"
     num_workers: int = 0
-    groups: int = 1200  # sessions that the pictures are taken from, each in a world of its own
+    groups: int = 1000  # sessions that the pictures are taken from, each in a world of its own
     videos: int = 8  # of a session
     frames: int = 8  # of a video
     val_groups: int = 16  # sessions set aside to watch the loss
@@ -101,8 +101,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         rng = np.random.default_rng([self.seed, epoch, index])
-        # Up to four in one text: learnt vectors around a name reach slots that one never fills.
-        count = 1 + int(rng.random() < self.joined) * int(rng.integers(1, 4))
+        # Up to three in one text: learnt vectors around a name reach slots that one never fills.
+        count = 1 + int(rng.random() < self.joined) * int(rng.integers(1, 3))
         text = ", ".join(self.pairs.caption(index, rng) for _ in range(count))
         image = torch.from_numpy(self.pairs.images([index])[0])
         return {"image": image, "tokens": self.tokenizer(text)[0]}
