@@ -29,7 +29,8 @@ def ensure_torchvision() -> ModuleType:
 
     Call it before the first import of timm, open_clip, torchmetrics or a transformers model. Where
     torchvision loads natively this is the plain import. The declared operators have no kernel:
-    calling one (non-maximum suppression of boxes, which nothing here does) raises ``NotImplementedError``.
+    calling one (non-maximum suppression of boxes, which nothing here does) raises
+    ``NotImplementedError``.
 
     Returns:
         The torchvision module.

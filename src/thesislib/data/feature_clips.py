@@ -66,7 +66,8 @@ class FeatureClips(Dataset[dict[str, Any]]):
 
     Items:
         ``features`` (T, D) float32, when not training (S, T, D); ``gap`` int64 or (S,), rows from
-        one to the next; ``label`` int64, -1 without one; ``index`` int64, the place in the manifest.
+        one to the next; ``label`` int64, -1 without one; ``index`` int64, the place in the
+        manifest.
 
     Raises:
         ThesisError: Not one video has features, or settings out of range.

@@ -1,4 +1,4 @@
-"""No network unasked: what Hugging Face's libraries would fetch, they find on disk or not at all."""
+"""No network unasked: what Hugging Face's libraries would fetch, they find on disk or not."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def make_tokenizer(text: Mapping[str, Any], name: str, folder: Path | None) -> A
     """The tokenizer of an architecture.
 
     Args:
-        text: Its ``text_cfg``; a ``bpe_path`` in its ``tokenizer_kwargs`` is relative to ``folder``.
+        text: Its ``text_cfg``; ``bpe_path`` in its ``tokenizer_kwargs`` is relative to ``folder``.
         name: Its name in open_clip, where it has one.
         folder: Where its configuration lies, otherwise.
 

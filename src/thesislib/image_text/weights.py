@@ -186,15 +186,15 @@ def fitted(model: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     from open_clip.convert import convert_state_dict
     from open_clip.factory import convert_to_custom_text_state_dict
 
-    state = convert_state_dict(model, dict(state))
-    if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
-        state = convert_to_custom_text_state_dict(state)
+    fit: dict[str, Tensor] = convert_state_dict(model, dict(state))
+    if "positional_embedding" in fit and not hasattr(model, "positional_embedding"):
+        fit = convert_to_custom_text_state_dict(fit)
     own = model.state_dict()
     for name in ("logit_scale", "logit_bias"):
-        if name in own and name in state:
-            state[name] = state[name].reshape(own[name].shape)
+        if name in own and name in fit and fit[name].numel() == 1:
+            fit[name] = fit[name].reshape(own[name].shape)
     unused = {"text.transformer.embeddings.position_ids"} - own.keys()
-    return {name: value for name, value in state.items() if name not in unused}
+    return {name: value for name, value in fit.items() if name not in unused}
 
 
 def weights_hash(model: nn.Module) -> str:

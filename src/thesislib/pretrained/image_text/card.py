@@ -34,6 +34,7 @@ def write_card(folder: Path, note: Mapping[str, Any]) -> Path:
     )
     learnt, judged = note["judged"]["groups"]
     dirty = " with changes" if source["dirty"] else ""
+    minutes = source["wall_seconds"] / 60
     path = folder / CARD_FILE
     write_text(
         path,
@@ -54,13 +55,13 @@ small size, and not a published model. Written by `{note["recipe"]}`; all number
 - **Tokenizer**: open_clip's, with {settings["merges"]} of its merges (OpenAI's, MIT licence): those
   that spell the studio's words, and the most frequent others. Bytes are the last resort, so any
   text in any script has tokens; what is not of the studio means nothing to it.
-- **Data**: {pictures:,} pictures of {settings["groups"]:,} sessions, each with an actor, a room and a
-  world of its own, filmed on the spot; a caption is drawn anew each time. No picture of a person, no
-  text by a person.
-- **Recipe**: symmetric InfoNCE, {settings["epochs"]} epochs of batches of {settings["batch_size"]},
+- **Data**: {pictures:,} pictures of {settings["groups"]:,} sessions, each with an actor, a room
+  and a world of its own, filmed on the spot; a caption is drawn anew each time. No picture of a
+  person and no text by a person is in it.
+- **Recipe**: symmetric InfoNCE, {settings["epochs"]} epochs, batches of {settings["batch_size"]},
   AdamW {settings["lr"]}, weight decay {settings["weight_decay"]}, one cosine, seed
-  {settings["seed"]}; {source["wall_seconds"] / 60:.0f} minutes by the clock on {source["threads"]}
-  thread of a shared machine.
+  {settings["seed"]}; {minutes:.0f} minutes by the clock, threads: {source["threads"]}, on a
+  machine that did other work beside it.
 - **Commit**: {source["commit"]}{dirty}. **Weights hash**: {note["weights_hash"]}.
 
 ## What it knows

@@ -66,10 +66,10 @@ def make(
         write_model(folder, config, trained.model.model, Path(work) / MERGES_FILE)
     model = load_image_text(folder)
     seeds = (config.seed + 2, config.seed + 3)
-    held = [
+    probed, held = (
         pairs(groups, config.videos, FRAMES, seed, config.size, jobs)
         for groups, seed in zip(judged, seeds, strict=True)
-    ]
+    )
     note = {
         "recipe": f"thesislib weights make {WORD}",
         "version": VERSION,
@@ -78,7 +78,7 @@ def make(
         "parameters": sum(p.numel() for p in model.model.parameters()),
         "bytes": (folder / SAFE_NAME).stat().st_size,
         "judged": {"groups": list(judged), "videos": config.videos, "frames": FRAMES},
-        "scores": shown(judge(model, *held, seed=config.seed)),
+        "scores": shown(judge(model, probed, held, config.seed)),
         "training": trained.result["metrics"],
         "provenance": trained.result["provenance"],
     }
