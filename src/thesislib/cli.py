@@ -164,6 +164,15 @@ def parser() -> argparse.ArgumentParser:
     )
     retrieve.add_argument("--csv", type=Path, metavar="FILE", help="also write a line a neighbour")
 
+    weights = add(
+        "weights", commands.weights, "small models that ship with the package: list, or make again"
+    )
+    weights.add_argument("what", nargs="?", default="list", choices=("list", "make"))
+    weights.add_argument("name", nargs="?", help="make: image-text")
+    weights.add_argument("--out", type=Path, help="folder of the new model; default: in the runs")
+    weights.add_argument("--jobs", type=int, help="processes that film; default: one a core")
+    _settings(weights)
+
     reproduce = add(
         "reproduce", commands.reproduce, "run chapters' notebooks into runs/ by papermill"
     )
