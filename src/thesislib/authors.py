@@ -50,6 +50,17 @@ COCLR_NAMES = tuple(
     for theirs, ours in (("encoder_q", "pair.query"), ("encoder_k", "pair.key"), ("sampler",) * 2)
     for place, part in ((0, "backbone"), (2, "head.0"), (4, "head.2"))
 ) + ((r"^final_bn\.", "norm."), (r"^final_fc\.\d\.", "linear."))
+PROMPT_NAMES = (
+    (r"^embedding\.weight$", "text.vectors"),
+    (r"^temporalEmbedding\.weight$", "temporal.positions"),
+    *(
+        (rf"^temporalModelling\.resblocks\.(\d+)\.{theirs}\.", rf"temporal.blocks.\1.{ours}.")
+        for theirs, ours in (
+            ("ln_1", "norm_1"), ("attn", "attention"), ("ln_2", "norm_2"),
+            (r"mlp\.c_fc", "mlp.0"), (r"mlp\.c_proj", "mlp.2"),
+        )
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,17 @@ def load_coclr(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
             name = re.sub(pattern, ours, name)
         renamed[name] = value
     return _load(model, renamed, COCLR_NAMES, without=("queue.",))
+
+
+def load_clip_prompt(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Fills a :class:`~thesislib.methods.clip_prompt.ClipPrompt` of the released layout, likewise.
+
+    The frozen towers that their file holds as well (``clipmodel.``) stay unused: the model has one.
+
+    Raises:
+        ThesisError: Tensors of the model are not in ``state``; nothing is changed then.
+    """
+    return _load(model, state, PROMPT_NAMES)
 
 
 def _load(

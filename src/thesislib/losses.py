@@ -110,6 +110,44 @@ def similarity(one: Tensor, other: Tensor) -> Tensor:
         return one.float() @ other.float().T
 
 
+def cosine_logits(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+    """Cosines of ``(B, D)`` and ``(C, D)``, of any length, over a temperature: ``(B, C)``.
+
+    What the softmax of thesis equation 5.2 is taken of.
+    """
+    return similarity(F.normalize(one, dim=1), F.normalize(other, dim=1)) / temperature
+
+
+def pair_nce(logits: Tensor, both_ways: bool = True) -> Tensor:
+    """Contrastive loss of B pairs, thesis equation 5.2 (averaged over rows instead of summed).
+
+    Args:
+        logits: ``(B, B)``; the positive of row i is column i.
+        both_ways: Columns look for their row as well, and the loss is the mean of the two; else
+            rows alone do, as the equation says.
+    """
+    own = torch.arange(len(logits), device=logits.device)
+    loss = F.cross_entropy(logits, own)
+    return (loss + F.cross_entropy(logits.T, own)) / 2 if both_ways else loss
+
+
+def candidates(label: Tensor, classes: int, most: int) -> tuple[Tensor, Tensor]:
+    """Classes of a softmax: those present, and others at random up to ``most`` (as released).
+
+    Args:
+        label: int64 ``(B,)``.
+        classes: How many there are.
+        most: How many to take; more where more are present.
+
+    Returns:
+        Classes, int64 ``(n,)``, each once; and the place of each label among them, ``(B,)``.
+    """
+    present, place = label.unique(return_inverse=True)
+    order = torch.randperm(classes, device=label.device)
+    others = order[~torch.isin(order, present)]
+    return torch.cat([present, others[: max(0, most - len(present))]]), place
+
+
 def queue_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """Similarity of each query to its own key and to all keys of a queue (thesis 4.4.2).
 
