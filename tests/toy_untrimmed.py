@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thesislib.data.untrimmed import Segment, Untrimmed
+from thesislib.data.untrimmed import Untrimmed
 
 DIM, CLASSES, RATE = 32, ("run", "jump", "turn", "wave"), 4.0
 
@@ -28,7 +28,7 @@ def toy_video(number: int, rows: int = 0, noise: float = 0.5) -> Untrimmed:
         which = int(rng.integers(len(ways)))
         features[at : at + length] += 2.0 * ways[which]
         if which < len(CLASSES):
-            segments.append(Segment(at / RATE, (at + length) / RATE, CLASSES[which]))
+            segments.append((at / RATE, (at + length) / RATE, CLASSES[which]))
         at += length + int(rng.integers(5, 60))
     return Untrimmed(
         f"toy{number}", features.astype(np.float32), np.arange(rows) / RATE, tuple(segments)

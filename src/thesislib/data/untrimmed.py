@@ -24,12 +24,7 @@ from thesislib.errors import ThesisError
 FloatArray = NDArray[np.floating[Any]]
 
 
-class Segment(NamedTuple):
-    """Something that happens. A plain triple serves as well."""
-
-    start: float  # seconds
-    end: float  # seconds
-    label: str
+Span = tuple[float, float, str]  # start and end in seconds, label
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,8 @@ class Untrimmed:
         name: Of the video.
         features: Real ``(N, D)``, N from 0; may be mapped from disk.
         times: Seconds ``(N,)``, rising.
-        segments: What happens, in any order; they may overlap.
+        segments: What happens: start and end in seconds, label; in any order, and they may overlap.
+        ambiguous: What may or may not happen: neither to be learnt nor background.
 
     Raises:
         ThesisError: Features or times are not finite or do not fit, or a segment ends before it
@@ -53,7 +49,8 @@ class Untrimmed:
     name: str
     features: FloatArray
     times: FloatArray
-    segments: tuple[Segment | tuple[float, float, str], ...] = ()
+    segments: tuple[Span, ...] = ()
+    ambiguous: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or self.times.shape != self.features.shape[:1]:
@@ -69,7 +66,7 @@ class Untrimmed:
             )
         if not np.isfinite(self.times).all() or (np.diff(self.times) <= 0).any():
             raise ThesisError(f"{self.name}: its times do not rise: extract the features again.")
-        for start, end, label in self.segments:
+        for start, end, label in (*self.segments, *self.ambiguous):
             if not (math.isfinite(start) and math.isfinite(end) and start <= end):
                 raise ThesisError(
                     f"{self.name}: {label!r} lasts from {start} to {end} s: correct this segment."
@@ -176,17 +173,19 @@ def window_truth(
         unseen: What segments of other classes are: ``ignore`` or ``background``.
         least_seen: A segment of which the window holds less than this share is ignored.
     """
-    kept: tuple[list[tuple[float, float]], ...] = ([], [])
-    for first, last, label in video.segments:
-        a, b = (float(x) - start for x in video.to_rows([first, last]))
-        cut_a, cut_b = max(a, 0.0), min(b, float(window))
-        if cut_b <= cut_a:  # elsewhere, or of no length
+    learnt: list[tuple[float, float]] = []
+    ignored: list[tuple[float, float]] = []
+    for number, (first, last, label) in enumerate((*video.segments, *video.ambiguous)):
+        sure = number < len(video.segments)
+        known = sure and (classes is None or label in classes)
+        if sure and not known and unseen == "background":
             continue
-        known = classes is None or label in classes
-        if known or unseen == "ignore":
-            learnt = known and cut_b - cut_a >= least_seen * (b - a)
-            kept[not learnt].append((cut_a, cut_b))
-    return Truth(*(torch.tensor(k, dtype=torch.float32).reshape(-1, 2) for k in kept))
+        a, b = (float(x) - start for x in video.to_rows([first, last]))
+        shown = max(a, 0.0), min(b, float(window))
+        if shown[1] > shown[0]:  # neither elsewhere nor of no length
+            whole = shown[1] - shown[0] >= least_seen * (b - a)
+            (learnt if known and whole else ignored).append(shown)
+    return Truth(*(torch.tensor(k, dtype=torch.float32).reshape(-1, 2) for k in (learnt, ignored)))
 
 
 class FeatureWindows(Dataset[dict[str, Tensor]]):

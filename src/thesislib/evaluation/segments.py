@@ -115,7 +115,9 @@ class Segments:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise ThesisError(f"{path} cannot be read ({error}): name a file of segments.") from None
+            raise ThesisError(
+                f"{path} cannot be read ({error}): name a file of segments."
+            ) from None
         for number, line in enumerate(text.split("\n"), 1):
             try:
                 if line.strip():

@@ -46,7 +46,7 @@ class ProposalConfig(RunConfig):
     layers: int = 0  # Transformer layers before it
     depth: int = 2  # convolutions of each tower of the head
     dropout: float = 0.1  # of input channels
-    refine: bool = True  # move the boundaries a second time
+    refine: bool = False  # move the boundaries a second time
     reach: float = 4.0  # farthest boundary that a point answers for, in strides of its level
     radius: float = 1.5  # farthest from a segment's centre that a point learns it, in strides
     centreness: str = "iou"  # what it learns: the IoU reached, or "place": nearness to the centre
@@ -76,7 +76,7 @@ class ProposalConfig(RunConfig):
         paper = cls(
             profile="paper", dataset="activitynet", epochs=20, batch_size=16, lr=1e-4,
             weight_decay=1e-3, clip_grad=1.0, schedule="cosine", warmup=500, whole=True,
-            width=512, layers=1, window=768, levels=6,
+            width=512, refine=True, layers=1, window=768, levels=6,
         )  # fmt: skip
         presets = {
             "small": cls(

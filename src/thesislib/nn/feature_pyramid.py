@@ -17,8 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from thesislib.nn.transformer import Block
+
 PRIOR = 0.01  # actionness that an untrained head starts from: nearly all points are background
-SAMPLES = 5  # rows that the refinement looks at, around each boundary
+SAMPLES = 3  # rows that the refinement looks at, around each boundary
 MARGIN = 0.2  # ... from this share of the length before it to as much behind
 
 
@@ -97,12 +99,7 @@ class FeaturePyramid(nn.Module):
         self.dropout = nn.Dropout1d(dropout)
         self.project = ConvBlock(dim, width)
         heads = max(1, width // 64)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=True
-            )
-            for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(Block(width, heads) for _ in range(layers))
         if layers:
             self.position = nn.Parameter(torch.randn(rows, width) * 0.01)
         self.stem = ConvBlock(width, width)
@@ -123,7 +120,7 @@ class FeaturePyramid(nn.Module):
         if self.layers:
             x = x.transpose(1, 2) + self.position[: x.shape[2]]
             for layer in self.layers:
-                x = layer(x, src_key_padding_mask=~valid)
+                x = layer(x, padding=~valid)
             x = x.transpose(1, 2) * valid[:, None]
         x = self.stem(x, valid)
         levels = [(x, valid)]
