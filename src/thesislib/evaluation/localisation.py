@@ -17,56 +17,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thesislib.errors import ThesisError, choose
+from thesislib.evaluation.matching import (
+    AMBIGUOUS,
+    DEFINITIONS,
+    SMALLEST,
+    TIES,
+    Definition,
+    Pairs,
+    Stretches,
+    check_thresholds,
+    cleaned,
+    codes,
+    falling,
+    first_free,
+    overlaps,
+    places_within,
+)
 from thesislib.evaluation.scores import Scores
-from thesislib.evaluation.segments import Floats, Ints, Segments, temporal_iou
+from thesislib.evaluation.segments import Floats, Ints, Segments
 
 THUMOS14 = (0.3, 0.4, 0.5, 0.6, 0.7)  # the overlaps of Tables 5.5 and 5.6
 ACTIVITYNET = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-AMBIGUOUS = "Ambiguous"  # THUMOS's label of segments that count neither for nor against
-TIES = ("later", "earlier")  # which of equal scores counts first, by its place in the table
-_BITS = 62  # overlaps that fit an integer
-
-
-class Definition(NamedTuple):
-    """How detections are matched and precision is averaged.
-
-    Attributes:
-        ties: Its own rule for equal scores. ``later`` is what a stable sort of the official code
-            does, which sorts upwards and turns round; ``hits`` puts those that hit first.
-        shortest: True segments shorter than this many seconds are dropped, and of two with one
-            label and both ends within a millisecond the later one; ``None`` leaves all.
-        by_score: Predictions choose, the surest first; each takes the free true segment with which
-            it overlaps most. Else the true segments choose, in the order of the table, and scores
-            play no part.
-        area: The average: ``interpolated``, over precision made monotone; ``plain``; or
-            ``eleven`` points of recall.
-        both_empty: The overlap of two segments of no length, whatever their place.
-    """
-
-    ties: str = "later"
-    shortest: float | None = None
-    by_score: bool = True
-    area: str = "interpolated"
-    both_empty: float = 0.0
-
-
-DEFINITIONS = {
-    # The official code: duplicates stay, and 0/0 is not below any threshold: a hit.
-    "activitynet": Definition(both_empty=np.inf),
-    # ActionFormer's: the truth is cleaned before. OpenTAD's differs in what is too short.
-    "deduplicated": Definition(shortest=1e-3),
-    "deduplicated_opentad": Definition(shortest=5e-324),  # the smallest number above 0
-    # The THUMOS kits of 2015 and 2014. They ask for more than the threshold, not for as much.
-    "not_interpolated": Definition("earlier", by_score=False, area="plain"),
-    "eleven_points": Definition("hits", by_score=False, area="eleven"),
-}
-_SAME = 1e-3  # seconds between the ends of duplicates
 
 
 @dataclass(frozen=True)
@@ -175,15 +151,18 @@ def average_precision(
     hits = _hits(task, rule)
     dropped = np.zeros_like(hits)
     if not rule.by_score:
-        dropped = ~hits & _touched(task.predictions, task.truth, truth)[:, None]
-    values = np.zeros((len(task.classes), len(task.thresholds)))
-    for c in range(len(task.classes)):
-        rows, positives = task.of_prediction == c, int((task.of_truth == c).sum())
-        args = (hits[rows], dropped[rows], positives)
+        dropped = ~hits & _touched(task, predictions, truth)[:, None]
+    n = len(task.classes)
+    positives = np.bincount(task.of_truth)
+    by_class = np.argsort(task.of_prediction, kind="stable")
+    ends = np.bincount(task.of_prediction, minlength=n).cumsum()
+    values = np.zeros((n, len(task.thresholds)))
+    for c, rows in enumerate(np.split(by_class, ends[:-1])):
         if rule.area == "eleven":
-            values[c] = _eleven_points(*args, task.predictions.score[rows])
+            values[c] = _eleven_points(hits[rows], dropped[rows], positives[c], task.score[rows])
         else:
-            values[c] = _area(*args, interpolated=rule.area == "interpolated")
+            monotone = rule.area == "interpolated"
+            values[c] = _area(hits[rows], dropped[rows], positives[c], monotone)
     return task.result(values)
 
 
@@ -213,17 +192,16 @@ def top_recall(
     rule = DEFINITIONS[choose("definition of mAP", definition, DEFINITIONS)]
     ties = choose("rule for ties", ties or "later", TIES)
     task = _prepare(truth, predictions, thresholds, rule, ties)
-    in_truth, in_predictions = task.groups()
-    rank = places_within(in_predictions)
-    many = np.bincount(in_truth, minlength=int(in_predictions.max(initial=0)) + 1)
-    pairs = overlaps(task.predictions, in_predictions, task.truth, in_truth, task.thresholds[0])
-    near = rank[pairs.prediction] < k * many[in_predictions[pairs.prediction]]
+    group = task.predictions.group
+    many = np.bincount(task.truth.group, minlength=int(group.max(initial=0)) + 1)
+    pairs = overlaps(task.predictions, task.truth, min(task.thresholds))
+    near = (places_within(group) < k * many[group])[pairs.prediction]
+    positives = np.bincount(task.of_truth)
     values = np.zeros((len(task.classes), len(task.thresholds)))
     for t, threshold in enumerate(task.thresholds):
-        found = np.zeros(len(task.truth), bool)
+        found = np.zeros(len(task.of_truth), bool)
         found[pairs.truth[near & (pairs.iou >= threshold)]] = True
-        total = np.bincount(task.of_truth)
-        values[:, t] = np.bincount(task.of_truth, found, len(total)) / total
+        values[:, t] = np.bincount(task.of_truth, found) / positives
     return task.result(values)
 
 
@@ -234,26 +212,18 @@ def top_recall(
 class _Task:
     """Cleaned truth and the predictions of its classes, the surest first."""
 
-    classes: NDArray[np.str_]
-    thresholds: tuple[float, ...]  # rising
-    asked: tuple[float, ...]  # as the caller has them
-    truth: Segments
-    predictions: Segments
-    place: Ints  # of a prediction in the caller's table
+    classes: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    truth: Stretches  # a group is a video and class
+    predictions: Stretches
     of_truth: Ints  # the class of each, a position in ``classes``
     of_prediction: Ints
+    score: Floats  # of the predictions
+    place: Ints  # of the predictions in the caller's table
     unknown: int
 
-    def groups(self) -> tuple[Ints, Ints]:
-        """One number a video and class, of true segments and of predictions."""
-        first, second = codes(self.truth.video, self.predictions.video)
-        n = len(self.classes)
-        return first * n + self.of_truth, second * n + self.of_prediction
-
     def result(self, values: Floats) -> PerClass:
-        order = [self.thresholds.index(t) for t in self.asked]
-        names = tuple(self.classes.tolist())
-        return PerClass(names, self.asked, values[:, order], len(self.truth), self.unknown)
+        return PerClass(self.classes, self.thresholds, values, len(self.of_truth), self.unknown)
 
 
 def _prepare(
@@ -267,115 +237,37 @@ def _prepare(
     truth = cleaned(truth.select(truth.label != AMBIGUOUS), rule.shortest)
     if not len(truth):
         raise ThesisError("There is no true segment to find: is this the right split?")
-    classes = np.unique(truth.label)
-    known = np.flatnonzero(np.isin(predictions.label, classes))
+    classes = sorted(set(truth.label.tolist()))
+    number = {name: i for i, name in enumerate(classes)}
+    label = np.array([number.get(name, -1) for name in predictions.label.tolist()], np.int64)
+    known = np.flatnonzero(label >= 0)
     place = known[falling(predictions.score[known], ties)]
-    surest = predictions.select(place)
+    of_truth = np.array([number[name] for name in truth.label.tolist()], np.int64)
+    in_truth, in_predictions = codes(truth.video, predictions.video)
+    n = len(classes)
     return _Task(
-        classes=classes,
-        thresholds=tuple(sorted(set(asked))),
-        asked=asked,
-        truth=truth,
-        predictions=surest,
+        classes=tuple(classes),
+        thresholds=asked,
+        truth=Stretches(in_truth * n + of_truth, truth.start, truth.end),
+        predictions=Stretches(
+            in_predictions[place] * n + label[place],
+            predictions.start[place],
+            predictions.end[place],
+        ),
+        of_truth=of_truth,
+        of_prediction=label[place],
+        score=predictions.score[place],
         place=place,
-        of_truth=np.searchsorted(classes, truth.label),
-        of_prediction=np.searchsorted(classes, surest.label),
         unknown=len(predictions) - len(known),
     )
-
-
-def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
-    """The overlaps as they are.
-
-    Raises:
-        ThesisError: There is none, one is not in (0, 1], or they are more than 62.
-    """
-    found = tuple(float(t) for t in thresholds)
-    if not found or len(found) > _BITS or not all(0 < t <= 1 for t in found):
-        raise ThesisError(f"The overlaps are {found}: give 1 to {_BITS}, above 0, at most 1.")
-    return found
-
-
-def falling(score: Floats, ties: str) -> Ints:
-    """Positions by falling score; of equal ones the ``later`` or the ``earlier`` first."""
-    if ties == "later":
-        return np.argsort(score, kind="stable")[::-1]
-    return np.argsort(-score, kind="stable")
-
-
-def cleaned(truth: Segments, shortest: float | None) -> Segments:
-    """Without segments shorter than ``shortest`` and without duplicates; all of it for ``None``.
-
-    A duplicate has the video, the label and, within a millisecond, both ends of one before it.
-    """
-    if shortest is None:
-        return truth
-    kept: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    rows = []
-    columns = (truth.video, truth.label, truth.start, truth.end)
-    table = zip(*(column.tolist() for column in columns), strict=True)
-    for i, (video, label, start, end) in enumerate(table):
-        others = kept.setdefault((video, label), [])
-        double = any(abs(start - a) <= _SAME and abs(end - b) <= _SAME for a, b in others)
-        if end - start >= shortest and not double:
-            others.append((start, end))
-            rows.append(i)
-    return truth.select(np.array(rows, np.int64))
-
-
-def codes(first: NDArray[np.str_], second: NDArray[np.str_]) -> tuple[Ints, Ints]:
-    """Numbers in place of names, the same in both."""
-    _, number = np.unique(np.concatenate([first, second]), return_inverse=True)
-    return number[: len(first)], number[len(first) :]
-
-
-def places_within(group: Ints) -> Ints:
-    """How many before each have its group: 0, 1, 2, ... in each group."""
-    order = np.argsort(group, kind="stable")
-    begin = np.searchsorted(group[order], group[order])
-    place = np.empty(len(group), np.int64)
-    place[order] = np.arange(len(group)) - begin
-    return place
 
 
 # -- matching ------------------------------------------------------------------------------
 
 
-class Pairs(NamedTuple):
-    """A prediction, a true segment of its group, and their overlap: three arrays ``(P,)``."""
-
-    prediction: Ints
-    truth: Ints
-    iou: Floats
-
-
-def overlaps(
-    predictions: Segments,
-    in_predictions: Ints,
-    truth: Segments,
-    in_truth: Ints,
-    least: float,
-    both_empty: float = 0.0,
-) -> Pairs:
-    """All pairs within a group that overlap by at least ``least``, by prediction."""
-    order = np.argsort(in_truth, kind="stable")
-    first = np.searchsorted(in_truth[order], in_predictions)
-    many = np.searchsorted(in_truth[order], in_predictions, side="right") - first
-    one = np.repeat(np.arange(len(predictions)), many)
-    within = np.arange(len(one)) - np.repeat(np.cumsum(many) - many, many)
-    two = order[np.repeat(first, many) + within]
-    a, b = predictions, truth
-    iou = temporal_iou(a.start[one], a.end[one], b.start[two], b.end[two], both_empty)
-    near = iou >= least
-    return Pairs(one[near], two[near], iou[near])
-
-
 def _hits(task: _Task, rule: Definition) -> NDArray[np.bool_]:
     """Whether a prediction is the one that finds a true segment, ``(N, T)``."""
-    in_truth, in_predictions = task.groups()
-    pairs = overlaps(
-        task.predictions, in_predictions, task.truth, in_truth, task.thresholds[0], rule.both_empty
-    )
+    pairs = overlaps(task.predictions, task.truth, min(task.thresholds), rule.both_empty)
     # Who chooses goes through its pairs in falling overlap and takes the first that is free.
     if rule.by_score:
         order = np.lexsort((-pairs.truth, -pairs.iou, pairs.prediction))
@@ -383,26 +275,20 @@ def _hits(task: _Task, rule: Definition) -> NDArray[np.bool_]:
         order = np.lexsort((task.place[pairs.prediction], -pairs.iou, pairs.truth))
     iou = pairs.iou[order][:, None]
     enough = iou >= task.thresholds if rule.by_score else iou > task.thresholds
-    steps = np.arange(len(task.thresholds))
-    # Each overlap is one bit of an integer, so that one walk over the pairs serves all of them.
-    reach = (enough.astype(np.int64) << steps).sum(1)
-    hit = [0] * len(task.predictions)
-    taken = [0] * len(task.truth)
-    columns = (pairs.prediction[order], pairs.truth[order], reach)
-    for p, t, r in zip(*(column.tolist() for column in columns), strict=True):
-        free = r & ~hit[p] & ~taken[t]
-        hit[p] |= free
-        taken[t] |= free
-    found: NDArray[np.bool_] = (np.array(hit, np.int64)[:, None] >> steps & 1).astype(bool)
-    return found
+    ordered = Pairs(pairs.prediction[order], pairs.truth[order], pairs.iou[order])
+    return first_free(ordered, enough, len(task.score), len(task.of_truth))
 
 
-def _touched(predictions: Segments, scored: Segments, truth: Segments) -> NDArray[np.bool_]:
+def _touched(task: _Task, predictions: Segments, truth: Segments) -> NDArray[np.bool_]:
     """Which predictions overlap an ambiguous segment of their video at all."""
     ambiguous = truth.select(truth.label == AMBIGUOUS)
-    in_ambiguous, in_predictions = codes(ambiguous.video, predictions.video)
-    pairs = overlaps(predictions, in_predictions, ambiguous, in_ambiguous, 5e-324)
-    touched = np.zeros(len(predictions), bool)
+    first, second = codes(ambiguous.video, predictions.video)
+    pairs = overlaps(
+        task.predictions._replace(group=second[task.place]),
+        Stretches(first, ambiguous.start, ambiguous.end),
+        SMALLEST,
+    )
+    touched = np.zeros(len(task.score), bool)
     touched[pairs.prediction] = True
     return touched
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from thesislib.errors import ThesisError, choose
-from thesislib.evaluation.localisation import (
-    ACTIVITYNET,
+from thesislib.evaluation.localisation import ACTIVITYNET
+from thesislib.evaluation.matching import (
     AMBIGUOUS,
     DEFINITIONS,
     TIES,
+    Stretches,
     check_thresholds,
     cleaned,
     codes,
@@ -89,35 +90,32 @@ def average_recall(
         raise ThesisError(f"There is no {what}, so there is no recall: is this the right split?")
     if points < 1 or not (limit is None or limit > 0):
         raise ThesisError(f"limit={limit} and points={points}: give positive numbers.")
-    proposals = proposals.select(falling(proposals.score, ties))
-    of_truth, of_proposal = codes(truth.video, proposals.video)
-    videos = len(np.unique(of_truth))
+    best = falling(proposals.score, ties)
+    of_truth, of_all = codes(truth.video, proposals.video)
+    videos = int(of_truth.max()) + 1
+    mine = best[of_all[best] < videos]  # of videos with truth; the others count for the share only
     end = len(proposals) / videos if limit is None else float(limit)
-    supply = np.bincount(of_proposal, minlength=int(of_truth.max()) + 1)
-    supply[np.setdiff1d(of_proposal, of_truth)] = 0  # they only count for the share below
     share = end * videos / len(proposals)
+    supply = np.bincount(of_all[mine], minlength=videos)
     kept = np.minimum((supply * share).astype(np.int64), supply)
     if not kept.any():
         raise ThesisError(f"limit={limit} leaves no proposal in any video: raise it.")
     steps = np.arange(1, points + 1) / points * (end * videos / kept.sum())
-    needed = _needed(truth, of_truth, proposals, of_proposal, asked)
     looked = np.minimum((kept[:, None] * steps).astype(np.int64), kept[:, None])  # (videos, J)
+    needed = _needed(
+        Stretches(of_truth, truth.start, truth.end),
+        Stretches(of_all[mine], proposals.start[mine], proposals.end[mine]),
+        asked,
+    )
     recall = np.stack([(needed <= some[of_truth, None]).mean(0) for some in looked.T])
     return AverageRecall(steps * (kept.sum() / videos), asked, recall)
 
 
-def _needed(
-    truth: Segments,
-    of_truth: Ints,
-    proposals: Segments,
-    of_proposal: Ints,
-    thresholds: tuple[float, ...],
-) -> Ints:
+def _needed(truth: Stretches, proposals: Stretches, thresholds: tuple[float, ...]) -> Ints:
     """How many of its video's proposals it takes until one finds a true segment, ``(N, T)``."""
-    rank = places_within(of_proposal) + 1
-    never = len(proposals) + 1
-    pairs = overlaps(proposals, of_proposal, truth, of_truth, min(thresholds))
-    needed = np.full((len(truth), len(thresholds)), never, np.int64)
+    rank = places_within(proposals.group) + 1
+    pairs = overlaps(proposals, truth, min(thresholds))
+    needed = np.full((len(truth.group), len(thresholds)), len(rank) + 1, np.int64)
     for t, threshold in enumerate(thresholds):
         enough = pairs.iou >= threshold
         np.minimum.at(needed[:, t], pairs.truth[enough], rank[pairs.prediction[enough]])
