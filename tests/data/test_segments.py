@@ -59,7 +59,7 @@ def test_what_is_written_is_read(manifest: Manifest) -> None:
 def test_what_is_no_segment_is_named(row: object, manifest: Manifest) -> None:
     path = manifest.root / SEGMENTS_FILE
     path.write_text(json.dumps({"format": 1, "videos": {"train/1.mp4": [row]}}))
-    with pytest.raises(ThesisError, match="train/1.mp4: .* is no segment"):
+    with pytest.raises(ThesisError, match=r"train/1\.mp4: .* is no segment"):
         read_segments(manifest)
 
 
@@ -80,7 +80,7 @@ def test_other_files_are_refused(text: str, message: str, manifest: Manifest) ->
 
 
 def test_segments_of_no_video_or_no_length_are_not_written(manifest: Manifest) -> None:
-    with pytest.raises(ThesisError, match="no video 'x.mp4'"):
+    with pytest.raises(ThesisError, match=r"no video 'x\.mp4'"):
         write_segments(manifest, {"x.mp4": []})
     with pytest.raises(ThesisError, match="is no segment"):
         write_segments(manifest, {"train/0.mp4": [(2.0, 1.0, "a")]})
@@ -88,7 +88,7 @@ def test_segments_of_no_video_or_no_length_are_not_written(manifest: Manifest) -
 
 
 def test_captions_several_a_video(manifest: Manifest) -> None:
-    a, b, c = (video.path for video in manifest.videos)
+    a, _, c = (video.path for video in manifest.videos)
     write_captions(manifest, [(c, "three"), (a, 'one, "first"'), (a, "two\nlines")])
     assert read_captions(manifest) == {a: ('one, "first"', "two\nlines"), c: ("three",)}
     assert len(str(manifest.info["captions_sha256"])) == 64

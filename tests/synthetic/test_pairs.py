@@ -72,7 +72,7 @@ def test_worlds_differ_within_their_ranges() -> None:
 def test_frames_are_spread_over_the_video_alike_for_counterparts() -> None:
     """Else one picture would tell a pair apart."""
     done = {name: [] for name in ("sit_down", "stand_up", "push", "pull")}  # type: ignore[var-annotated]
-    for facts in pairs(groups=24, videos=16, frames=4, size=16, jobs=1).facts:
+    for facts in pairs(groups=8, videos=16, frames=4, size=16, jobs=1).facts:
         if facts.action in done:
             done[facts.action] += facts.done
     for there, back in (("sit_down", "stand_up"), ("push", "pull")):
