@@ -197,7 +197,7 @@ def test_a_description_says_all(facts: list[Facts]) -> None:
         text = describe(one, np.random.default_rng(i))
         assert one.top in text and one.legs in text
         assert any(phrase in text for phrase in PHRASES[one.action])
-        assert len(words_of(text)) <= 34
+        assert len(words_of(text)) <= 28
 
 
 # --- the data set ---
