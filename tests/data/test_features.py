@@ -278,15 +278,28 @@ def test_draws_stay_inside_and_reach_every_stride_and_both_ends() -> None:
 
 def test_short_videos_take_the_smallest_stride_from_the_start() -> None:
     rng = np.random.default_rng(0)
-    assert draw(16, 16, STRIDES, rng) == Sample(0, 1)
-    assert draw(15, 16, (2, 3), rng) == Sample(0, 2)
-    assert draw(1, 16, STRIDES, rng) == Sample(0, 1)
+    assert draw(16, 16, STRIDES, rng) == Sample(0, 1, 1.0)
+    assert draw(15, 16, (3, 2), rng) == Sample(0, 2, 2.0)
+    assert draw(1, 16, STRIDES, rng) == Sample(0, 1, 1.0)
 
 
 def test_the_middle_clip() -> None:
-    assert centre(31, 16, (1, 2)) == Sample(0, 2)
-    assert centre(100, 16, (1, 2)) == Sample(34, 2)
-    assert centre(5, 16, (1, 2)) == Sample(0, 1)
+    assert centre(31, 16, (1, 2)) == Sample(0, 2, 2.0)
+    assert centre(100, 16, (2, 1)) == Sample(34, 2, 2.0)
+    assert centre(5, 16, (1, 2)) == Sample(0, 1, 1.0)
+
+
+def test_strides_count_at_the_rate_that_is_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        length, scale = int(rng.integers(1, 200)), float(rng.uniform(0.2, 2.5))
+        pick = draw(length, 16, STRIDES, rng, scale)
+        rows = pick.rows(16, length)
+        goals = pick.start + np.arange(16) * pick.gap * scale
+        assert np.abs(rows - np.minimum(goals, length - 1)).max() <= 0.5
+        if 15 * scale + 1 <= length:  # the smallest stride fits: nothing is repeated at the end
+            assert goals[-1] < length - 0.5
+        assert centre(length, 16, STRIDES, scale).rows(16, length)[0] >= 0
 
 
 @pytest.fixture
@@ -298,7 +311,7 @@ def test_training_items_against_a_loop(videos: Manifest, store: FeatureStore) ->
     clips = FeatureClips(videos, store, strides=(1, 2), train=True, seed=3)
     for epoch, index in ((0, 0), (5, 1), (5, 3)):
         item = clips[epoch, index]
-        start, gap = draw(46 + index - 1, 16, (1, 2), np.random.default_rng([3, epoch, index]))
+        start, gap, _ = draw(46 + index - 1, 16, (1, 2), np.random.default_rng([3, epoch, index]))
         assert item["features"].dtype == torch.float32
         wanted = [float(start + k * gap) for k in range(16)]
         assert item["features"][:, 2].tolist() == wanted and item["gap"] == gap
@@ -314,6 +327,9 @@ def test_the_last_row_is_repeated(videos: Manifest, store: FeatureStore) -> None
     assert clips[0, 0]["features"][:, 0].tolist() == [*range(0, 45, 2), *[44] * 7]
     clips = FeatureClips(videos, store, frames=26, strides=(2,), train=True)
     assert clips[0, 1]["features"][:, 0].tolist() == [*range(0, 46, 2), *[45] * 3]
+    clips = FeatureClips(videos, store, frames=4, strides=(6,), rate=60.0, train=True)
+    gone = clips[0, 0]["features"][:, 0].diff().tolist()
+    assert gone == [3.0, 3.0, 3.0] and clips[0, 0]["gap"] == 6, "the videos have 30 a second"
 
 
 def test_test_items_are_the_same_every_time(videos: Manifest, store: FeatureStore) -> None:
