@@ -4,7 +4,7 @@
 
 Files of random features are written into a temporary folder, 60 to 300 rows each, one file a video.
 An epoch reads a random clip of each in random order: every file is opened anew. The step is that of
-``methods.clip_prompt`` with its small preset on a text tower of the small model's sizes, 16 classes.
+``methods.clip_prompt`` with its small preset on a text tower of the small model's size, 16 classes.
 Writes ``features.json`` beside this file. Processor time hardly depends on what else runs.
 """
 

@@ -14,9 +14,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from thesislib.data.extraction import extract_features
+from thesislib.data.features import FeatureStore
+from thesislib.data.manifest import Manifest, Video
+from thesislib.data.reader import open_video
 from thesislib.errors import ThesisError
 from thesislib.image_text import Preprocess, load_image_text, model, weights
 from thesislib.image_text.tokens import make_tokenizer, write_merges
+from thesislib.synthetic.studio import write_mp4
 from thesislib.torchvision_here import ensure_torchvision
 
 ensure_torchvision()
@@ -342,3 +347,29 @@ def test_a_folder_without_weights_is_one_sentence(folder: Path) -> None:
 
 def test_the_small_model_is_a_folder_of_the_package() -> None:
     assert model.SMALL_FOLDER.parent.name == "pretrained"
+
+
+# -- features of videos ---------------------------------------------------------------------
+
+
+def test_features_of_videos_are_those_of_their_frames(folder: Path, tmp_path: Path) -> None:
+    looks = load_image_text(folder)
+    path = tmp_path / "videos" / "v.mp4"
+    path.parent.mkdir()
+    write_mp4(path, np.repeat(frames(3, 40, 56), 5, axis=0))
+    row = Video("v.mp4", "", "train", "", 15, 30.0, 56, 40)
+    manifest = Manifest("v", path.parent, (row,))
+    report = extract_features(manifest, looks, rate=10.0, dtype="float32", progress=False)
+    store = FeatureStore(report.folder, looks.describe())
+    kept, times = store.read("v.mp4")
+    wanted = looks.encode_frames(open_video(path).frames([0, 3, 6, 9, 12]))
+    np.testing.assert_allclose(kept, wanted.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(times, [0, 0.1, 0.2, 0.3, 0.4], atol=1e-6)
+    assert store.settings["preprocess"] == looks.preprocess.to_dict()
+    exchanged = load_image_text(folder, channels="bgr")
+    with pytest.raises(ThesisError, match="preprocess"):
+        extract_features(manifest, exchanged, rate=10.0, dtype="float32", progress=False)
+    state = load_file(folder / "open_clip_model.safetensors")
+    save_file({k: v + 1e-3 for k, v in state.items()}, folder / "open_clip_model.safetensors")
+    with pytest.raises(ThesisError, match="weights_hash"):
+        FeatureStore(report.folder, load_image_text(folder).describe())
