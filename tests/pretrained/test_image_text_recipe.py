@@ -113,10 +113,23 @@ def test_the_recipe_writes_a_folder_that_is_read(made: tuple[Path, dict[str, Any
     assert model.weights_hash == found["weights_hash"]
     assert (model.width, model.window, model.preprocess.size) == (32, 77, 32)
     assert model.encode_texts(["骑自行车", ""]).isfinite().all()
+    features = model.encode_frames(pairs(4, 4, 4, 7, 32, 1).images(range(64)))
+    assert 0.3 < float(features.square().mean().sqrt()) < 0.5
     own = open_clip.create_model(f"local-dir:{folder}").eval()  # open_clip reads it too
     with torch.no_grad():
         theirs = own.encode_text(model.tokenizer(["waving"]))
     torch.testing.assert_close(theirs, model.encode_texts(["waving"]))
+
+
+def test_features_have_the_level_of_published_models(tiny: Any) -> None:
+    module = Contrast(tiny, Preprocess.of({"size": 32})).eval()
+    frames = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    with torch.no_grad():
+        before = tiny.encode_image(module.preprocess(frames))
+        recipe.level(module, frames)
+        after = tiny.encode_image(module.preprocess(frames))
+    assert float(after.square().mean().sqrt()) == pytest.approx(recipe.LEVEL, rel=1e-4)
+    torch.testing.assert_close(F.normalize(after), F.normalize(before))
 
 
 def test_scores_and_card_say_where_they_come_from(made: tuple[Path, dict[str, Any]]) -> None:
