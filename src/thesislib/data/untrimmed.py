@@ -61,7 +61,7 @@ class Untrimmed:
         bad = np.logical_not(np.isfinite(self.features).all(1))
         if bad.any():
             raise ThesisError(
-                f"{self.name}: {int(bad.sum())} of {len(self)} rows of features are not finite, the "
+                f"{self.name}: {int(bad.sum())} of {len(self)} rows are not finite, the "
                 f"first is row {int(bad.argmax())}: extract the features again."
             )
         if not np.isfinite(self.times).all() or (np.diff(self.times) <= 0).any():
