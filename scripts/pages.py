@@ -37,6 +37,18 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "studio": ("The studio", ("synthetic",)),
+    "stories": (
+        "The studio: captions and untrimmed videos",
+        (
+            "synthetic.facts",
+            "synthetic.wording",
+            "synthetic.captions",
+            "synthetic.pairs",
+            "synthetic.captioned",
+            "synthetic.plot",
+            "synthetic.untrimmed",
+        ),
+    ),
     "evaluation": ("Evaluation", ("evaluation",)),
     "chapters": ("Rows of the tables, and what chapters show", ("chapters",)),
     "numbers": (
