@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from thesislib.losses import (
+    candidates,
     contrastive_accuracy,
+    cosine_logits,
     count_pairs,
     dense_nce,
     dense_scores,
@@ -17,6 +19,7 @@ from thesislib.losses import (
     multi_instance_nce,
     nearest_entries,
     pair_kinds,
+    pair_nce,
     queue_logits,
     queue_measures,
     same,
@@ -289,3 +292,35 @@ def test_cosines_stay_exact_where_a_run_computes_in_bfloat16() -> None:
         assert (query @ queue.T).dtype == torch.bfloat16
         torch.testing.assert_close(similarity(query, queue), exact, atol=1e-6, rtol=0)
         assert queue_logits(query, query, queue, TAU).dtype == torch.float32
+
+
+# -- videos and texts (chapter 5) ----------------------------------------------------------------
+
+
+def test_cosine_logits_and_both_ways_are_loops() -> None:
+    generator = torch.Generator().manual_seed(3)
+    video, text = (torch.randn(4, 6, generator=generator) * s for s in (3.0, 0.2))
+    cosine = [[float(v @ t / v.norm() / t.norm()) / 0.07 for t in text] for v in video]
+    logits = cosine_logits(video, text, 0.07)
+    assert logits.flatten().tolist() == pytest.approx([c for row in cosine for c in row], abs=1e-4)
+    there = back = 0.0
+    for i in range(4):
+        there -= math.log(math.exp(cosine[i][i]) / sum(math.exp(cosine[i][j]) for j in range(4)))
+        back -= math.log(math.exp(cosine[i][i]) / sum(math.exp(cosine[j][i]) for j in range(4)))
+    assert there != pytest.approx(back, rel=1e-2)
+    assert float(pair_nce(logits, both_ways=False)) == pytest.approx(there / 4, rel=1e-4)
+    assert float(pair_nce(logits)) == pytest.approx((there + back) / 8, rel=1e-4)
+
+
+@pytest.mark.parametrize(("most", "taken"), [(2, 3), (5, 5), (9, 9), (40, 9)])
+def test_candidates_are_those_present_and_others_by_chance(most: int, taken: int) -> None:
+    label = torch.tensor([7, 2, 7, 5])
+    seen = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        chosen, place = candidates(label, 9, most)
+        assert torch.equal(chosen[place], label)
+        assert len(chosen) == len(set(chosen.tolist())) == taken
+        assert set(chosen.tolist()) <= set(range(9))
+        seen |= set(chosen.tolist())
+    assert seen == (set(range(9)) if most > 3 else {2, 5, 7})

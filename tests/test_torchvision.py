@@ -7,12 +7,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-HERE = Path(__file__).parent
-
 
 def run(code: str, *first_on_path: Path) -> subprocess.CompletedProcess[str]:
     # A process of its own: a failed import of torchvision marks the whole interpreter.
-    path = "".join(f"sys.path.insert(0, {str(folder)!r})\n" for folder in (HERE, *first_on_path))
+    path = "".join(f"sys.path.insert(0, {str(folder)!r})\n" for folder in first_on_path)
     return subprocess.run(
         [sys.executable, "-c", f"import sys\n{path}{textwrap.dedent(code)}"],
         capture_output=True,
@@ -32,7 +30,7 @@ def fake(folder: Path, init: str) -> Path:
 def test_the_installed_torchvision_and_its_dependants_import() -> None:
     done = run(
         """
-        from torchvision_here import ensure_torchvision
+        from thesislib.torchvision_here import ensure_torchvision
         torchvision = ensure_torchvision()
         assert ensure_torchvision() is torchvision
         import timm, torch
@@ -47,7 +45,7 @@ def test_nothing_is_declared_where_torchvision_loads(tmp_path: Path) -> None:
     fake(tmp_path, "works = True")
     done = run(
         """
-        import torchvision_here as _torchvision
+        from thesislib import torchvision_here as _torchvision
         print(_torchvision.ensure_torchvision().works, _torchvision._declared)
         import torch
         print(hasattr(torch.ops.torchvision, "nms"))
@@ -70,7 +68,7 @@ def test_a_half_imported_torchvision_is_forgotten_and_imported_again(tmp_path: P
     )
     done = run(
         """
-        from torchvision_here import ensure_torchvision
+        from thesislib.torchvision_here import ensure_torchvision
         print(ensure_torchvision().extension.loaded)
         """,
         tmp_path,
@@ -82,7 +80,7 @@ def test_another_failure_is_one_sentence(tmp_path: Path) -> None:
     fake(tmp_path, "raise RuntimeError('libcudart is missing')")
     done = run(
         """
-        from torchvision_here import ensure_torchvision
+        from thesislib.torchvision_here import ensure_torchvision
         from thesislib.errors import ThesisError
         try:
             ensure_torchvision()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +50,35 @@ COCLR_NAMES = tuple(
     for theirs, ours in (("encoder_q", "pair.query"), ("encoder_k", "pair.key"), ("sampler",) * 2)
     for place, part in ((0, "backbone"), (2, "head.0"), (4, "head.2"))
 ) + ((r"^final_bn\.", "norm."), (r"^final_fc\.\d\.", "linear."))
+TOWER = "clipmodel."  # the frozen image-text model in their files of prompts
+PROMPT_NAMES = (
+    (r"^embedding\.weight$", "text.vectors"),
+    (r"^temporalEmbedding\.weight$", "temporal.positions"),
+    *(
+        (rf"^temporalModelling\.resblocks\.(\d+)\.{theirs}\.", rf"temporal.blocks.\1.{ours}.")
+        for theirs, ours in (
+            ("ln_1", "norm_1"), ("attn", "attention"), ("ln_2", "norm_2"),
+            (r"mlp\.c_fc", "mlp.0"), (r"mlp\.c_proj", "mlp.2"),
+        )
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load did with every tensor."""
+    """What a load did with every tensor.
+
+    Attributes:
+        mapped: Names of ours that were filled.
+        unused: Names of theirs that nothing of ours takes.
+        missing: Names of ours that nothing of theirs fills.
+        compared: Names of theirs that were found equal in a frozen part which we hold already.
+    """
 
     mapped: tuple[str, ...]
     unused: tuple[str, ...]
     missing: tuple[str, ...]
+    compared: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -139,6 +159,45 @@ def load_coclr(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
             name = re.sub(pattern, ours, name)
         renamed[name] = value
     return _load(model, renamed, COCLR_NAMES, without=("queue.",))
+
+
+def load_clip_prompt(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Fills a :class:`~thesislib.methods.clip_prompt.ClipPrompt` of the released layout, likewise.
+
+    The frozen text tower that their file holds as well (``clipmodel.``) is not loaded, but compared
+    with the model's: the vectors mean nothing before another tower.
+
+    Raises:
+        ThesisError: Tensors of the model are not in ``state``, or the vectors were learnt before
+            another tower; nothing is changed then.
+    """
+    compared = _same_tower(model, state)
+    report = _load(model, state, PROMPT_NAMES)
+    unused = tuple(name for name in report.unused if name not in compared)
+    return replace(report, unused=unused, compared=compared)
+
+
+def _same_tower(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The names in ``state`` of the tensors that the model's frozen text tower has as well."""
+    text: Any = model.get_submodule("text")
+    own: dict[str, Tensor] = text.tower.parts.state_dict()
+    names = {f"{TOWER}{name}": tensor for name, tensor in own.items()}
+    theirs = {name.removeprefix("module."): value for name, value in state.items()}
+    shared = tuple(name for name in names if name in theirs)
+    # One of the two may have been kept in half precision.
+    different = [
+        name
+        for name in shared
+        if theirs[name].shape != names[name].shape
+        or not torch.allclose(theirs[name].float(), names[name].float().cpu(), 1e-3, 1e-3)
+    ]
+    if different:
+        raise ThesisError(
+            f"The checkpoint was learnt with another text tower: {len(different)} of {len(shared)} "
+            f"tensors differ, the first is {different[0]}; take the authors' model (ViT-B-16, "
+            "openai)."
+        )
+    return shared
 
 
 def _load(

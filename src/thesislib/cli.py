@@ -29,6 +29,7 @@ PREPARE: tuple[tuple[str, type, str], ...] = (
     ("test", float, "share of the groups for testing; default: 0.2"),
     ("copy", bool, "copy the videos into the data set"),
     ("full_check", bool, "decode every frame, not the headers alone"),
+    ("lists_only", bool, "write what the lists say, look for no video"),
     ("seed", int, "of everything drawn"),
     ("jobs", int, "processes or threads; default: one a core"),
     ("force", bool, "replace what is there under this name"),
@@ -162,6 +163,15 @@ def parser() -> argparse.ArgumentParser:
         help="only neighbours this near, and queries that have one: copies stand near 1",
     )
     retrieve.add_argument("--csv", type=Path, metavar="FILE", help="also write a line a neighbour")
+
+    weights = add(
+        "weights", commands.weights, "small models that ship with the package: list, or make again"
+    )
+    weights.add_argument("what", nargs="?", default="list", choices=("list", "make"))
+    weights.add_argument("name", nargs="?", help="make: image-text")
+    weights.add_argument("--out", type=Path, help="folder of the new model; default: in the runs")
+    weights.add_argument("--jobs", type=int, help="processes that film; default: one a core")
+    _settings(weights)
 
     reproduce = add(
         "reproduce", commands.reproduce, "run chapters' notebooks into runs/ by papermill"

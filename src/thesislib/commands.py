@@ -178,6 +178,16 @@ def retrieve(args: argparse.Namespace) -> dict[str, Any]:
     return found if args.json else {k: v for k, v in found.items() if k != "results"}
 
 
+def weights(args: argparse.Namespace) -> dict[str, Any]:
+    """Lists the models that ship with the package, or makes one again."""
+    from thesislib import pretrained
+
+    if args.what == "list":
+        return pretrained.shipped()
+    _alone("weights")
+    return pretrained.make(args.name or "", args.out, pairs(args.set), jobs=args.jobs, log=say)
+
+
 def reproduce(args: argparse.Namespace) -> dict[str, Any]:
     """Runs chapters' notebooks with other parameters."""
     from thesislib.reproduce import reproduce

@@ -110,6 +110,44 @@ def similarity(one: Tensor, other: Tensor) -> Tensor:
         return one.float() @ other.float().T
 
 
+def cosine_logits(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+    """Cosines of ``(B, D)`` and ``(C, D)``, of any length, over a temperature: ``(B, C)``.
+
+    What the softmax of thesis equation 5.2 is taken of.
+    """
+    return similarity(F.normalize(one, dim=1), F.normalize(other, dim=1)) / temperature
+
+
+def pair_nce(logits: Tensor, both_ways: bool = True) -> Tensor:
+    """Contrastive loss of B pairs, thesis equation 5.2 (averaged over rows instead of summed).
+
+    Args:
+        logits: ``(B, B)``; the positive of row i is column i.
+        both_ways: Columns look for their row as well, and the loss is the mean of the two; else
+            rows alone do, as the equation says.
+    """
+    own = torch.arange(len(logits), device=logits.device)
+    loss = F.cross_entropy(logits, own)
+    return (loss + F.cross_entropy(logits.T, own)) / 2 if both_ways else loss
+
+
+def candidates(label: Tensor, classes: int, most: int) -> tuple[Tensor, Tensor]:
+    """Classes of a softmax: those present, and others at random up to ``most`` (as released).
+
+    Args:
+        label: int64 ``(B,)``.
+        classes: How many there are.
+        most: How many to take; more where more are present.
+
+    Returns:
+        Classes, int64 ``(n,)``, each once; and the place of each label among them, ``(B,)``.
+    """
+    present, place = label.unique(return_inverse=True)
+    order = torch.randperm(classes, device=label.device)
+    others = order[~torch.isin(order, present)]
+    return torch.cat([present, others[: max(0, most - len(present))]]), place
+
+
 def queue_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """Similarity of each query to its own key and to all keys of a queue (thesis 4.4.2).
 
@@ -223,3 +261,61 @@ def queue_measures(
         "negatives": (~mask & logits.isfinite()).sum(1).float().mean(),
         "precision": torch.where(known.any(), right / known.sum(), torch.nan),
     }
+
+
+def focal_loss(logits: Tensor, truth: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Binary cross-entropy in which what is already right counts little (T.-Y. Lin et al. 2017).
+
+    Args:
+        logits: Any shape.
+        truth: The same shape, 0 or 1.
+        alpha: Weight of the ones; the zeros have ``1 - alpha``.
+        gamma: How little: ``(1 - p)**gamma``, with p the probability of the truth.
+
+    Returns:
+        One loss an element.
+    """
+    truth = truth.to(logits.dtype)
+    log_p = -F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    weight = alpha * truth + (1 - alpha) * (1 - truth)
+    return -weight * (1 - log_p.exp()) ** gamma * log_p
+
+
+def segment_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Temporal IoU of segments in pairs.
+
+    Args:
+        one: ``(..., 2)``, start and end, in any unit of time.
+        other: The same shape.
+
+    Returns:
+        ``(...)`` in ``[0, 1]``; 0 where both are empty.
+    """
+    return _overlap(one, other)[0]
+
+
+def segment_iou_loss(prediction: Tensor, truth: Tensor) -> Tensor:
+    """1 - generalised IoU of segments in pairs (Rezatofighi et al. 2019, over time).
+
+    Where both contain a common point this is 1 - IoU. Where they lie apart, IoU is 0 whatever one
+    does; the share of their common span that neither covers still tells which way to go.
+
+    Args:
+        prediction: ``(..., 2)``, start and end.
+        truth: The same shape.
+
+    Returns:
+        ``(...)`` in ``[0, 2)``.
+    """
+    iou, gap = _overlap(prediction, truth)
+    return 1 - iou + gap
+
+
+def _overlap(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU, and the share of the span of both that neither covers."""
+    apart = torch.maximum(one[..., 0], other[..., 0]) - torch.minimum(one[..., 1], other[..., 1])
+    span = torch.maximum(one[..., 1], other[..., 1]) - torch.minimum(one[..., 0], other[..., 0])
+    lengths = (one[..., 1] - one[..., 0]) + (other[..., 1] - other[..., 0])
+    shared = (-apart).clamp(min=0)
+    tiny = torch.finfo(one.dtype).tiny
+    return shared / (lengths - shared).clamp(min=tiny), apart.clamp(min=0) / span.clamp(min=tiny)

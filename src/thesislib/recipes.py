@@ -23,17 +23,26 @@ class Recipe:
 
 
 _FILMED = ("clips", "size", "seed", "jobs", "force")
-_LISTED = ("annotations", "val", "full_check", "seed", "jobs", "force")
+_LISTED = ("annotations", "val", "full_check", "lists_only", "seed", "jobs", "force")
 _OWN = ("val", "test", "copy", "seed", "jobs", "force")
 RECIPES = {
     "synthetic": Recipe("synthetic", "prepare", _FILMED),
     "synthetic_oops": Recipe("synthetic", "prepare_oops", _FILMED),
     "synthetic_rooms": Recipe("synthetic", "prepare_rooms", _FILMED),
+    "synthetic_captions": Recipe("synthetic", "prepare_captions", _FILMED),
+    "synthetic_untrimmed": Recipe("synthetic", "prepare_untrimmed", _FILMED),
     "big_buck_bunny": Recipe("data.big_buck_bunny", "prepare", ("size", "jobs")),
     "folder": Recipe("data.folder", "prepare_folder", _OWN, path=True),
     "ucf101": Recipe("data.public", "prepare_ucf101", ("split", *_LISTED), path=True),
     "hmdb51": Recipe("data.public", "prepare_hmdb51", ("split", *_LISTED), path=True),
     "kinetics400": Recipe("data.public", "prepare_kinetics400", _LISTED, path=True),
+    "kinetics700": Recipe("data.public", "prepare_kinetics700", _LISTED, path=True),
+    "thumos14": Recipe("data.public", "prepare_thumos14", _LISTED, path=True),
+    "activitynet": Recipe("data.public", "prepare_activitynet", _LISTED, path=True),
+    "msrvtt": Recipe("data.public", "prepare_msrvtt", _LISTED, path=True),
+    "lsmdc": Recipe("data.public", "prepare_lsmdc", _LISTED, path=True),
+    "smit": Recipe("data.public", "prepare_smit", _LISTED, path=True),
+    "didemo": Recipe("data.public", "prepare_didemo", _LISTED, path=True),
 }
 OPTIONS = tuple(dict.fromkeys(option for one in RECIPES.values() for option in one.options))
 
@@ -63,9 +72,10 @@ def prepare(
         options: What the recipe takes, see :data:`RECIPES`: ``clips`` (number of videos), ``size``
             (pixels), ``split`` (number of the official split), ``annotations`` (folder of the
             official lists), ``val`` and ``test`` (shares), ``full_check`` (decode every frame),
-            ``copy`` (the videos into the data set), ``seed`` (of everything drawn), ``jobs``
-            (processes or threads; default one a core), ``force`` (replace what another recipe
-            left under this name). ``None`` means its default.
+            ``lists_only`` (what the lists say; no video is looked for), ``copy`` (the videos into
+            the data set), ``seed`` (of everything drawn), ``jobs`` (processes or threads; default
+            one a core), ``force`` (replace what another recipe left under this name).
+            ``None`` means its default.
 
     Returns:
         Plain JSON: name, manifest, videos, classes, splits, skipped, fingerprint; of a public set
@@ -100,7 +110,7 @@ def summary(manifest: Manifest) -> dict[str, Any]:
     """What a manifest holds, in a few numbers."""
     counts, info = Counter(v.split for v in manifest.videos), manifest.info
     official: dict[str, Any] = {
-        key: info[key] for key in ("official_split", "not_on_disk") if key in info
+        key: info[key] for key in ("official_split", "listed_counts", "not_on_disk") if key in info
     }
     return {
         "name": manifest.name,

@@ -14,6 +14,7 @@ from thesislib.cli import PREPARE, main
 from thesislib.data import public
 from thesislib.data.doctor import group_leaks
 from thesislib.data.manifest import read_manifest
+from thesislib.data.public import actions
 from thesislib.errors import ThesisError
 
 
@@ -150,17 +151,19 @@ def test_what_is_missing_is_named(tmp_path: Path, roots: Path) -> None:
 def test_the_published_lists(shared: Path) -> None:
     lists = shared / "annotations"
     for split in (1, 2, 3):
-        rows = public.ucf101_rows(lists / "ucf101", split)
+        rows = actions.ucf101_lists(lists / "ucf101", split).rows
         assert len(rows) == 13320
+        if split == 1:
+            assert Counter(row.split for row in rows) == {"train": 9537, "test": 3783}
         assert len({r.label for r in rows}) == 101
         places: dict[str, set[str]] = {}
         for row in rows:
             places.setdefault(row.group, set()).add(row.split)
         assert all(len(s) == 1 for s in places.values())
-        rows = public.hmdb51_rows(lists / "hmdb51", split)
+        rows = actions.hmdb51_lists(lists / "hmdb51", split).rows
         assert Counter(r.split for r in rows) == {"train": 3570, "test": 1530}
         assert len({r.label for r in rows}) == 51
-    rows = public.kinetics400_rows(lists / "kinetics400")
+    rows = actions.KINETICS400.read(lists / "kinetics400", 1).rows
     assert len(rows) == 19906
     assert len({r.label for r in rows}) == 400
 

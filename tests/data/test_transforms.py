@@ -14,7 +14,7 @@ from thesislib.clip_config import Augment
 from thesislib.data import transforms
 from thesislib.data.transforms import Transform, denormalise
 from thesislib.errors import ThesisError
-from torchvision_here import ensure_torchvision
+from thesislib.torchvision_here import ensure_torchvision
 
 
 def smooth_frames(length: int = 4, height: int = 12, width: int = 16, seed: int = 0) -> np.ndarray:

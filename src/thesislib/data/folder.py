@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,12 +126,15 @@ def write_checked(
     jobs: int | None = None,
     progress: bool = True,
     force: bool = False,
+    beside: Callable[[Manifest], None] = lambda manifest: None,
 ) -> Manifest:
     """Checks candidates, draws the missing splits, writes the manifest, says what was left out.
 
-    The arguments are those of :func:`prepare_folder`; ``info`` goes to ``dataset.json``.
+    The arguments are those of :func:`prepare_folder`; ``info`` goes to ``dataset.json``. What a
+    data set has besides its manifest is written by ``beside``, before the manifest: where that
+    exists, the data set is whole.
     """
-    target = _target(name, root, info, force)
+    target = claim(name, root, info, force)
     files = [c.path for c in candidates]
     notes = target / NOTES_FILE
     findings = check_files(files, notes, full=full_check, jobs=jobs, progress=progress)
@@ -171,6 +175,7 @@ def write_checked(
             **info,
         },
     )
+    beside(manifest)
     write_manifest(manifest)
     return manifest
 
@@ -248,7 +253,7 @@ def _from_csv(source: Path) -> list[Candidate]:
     return sorted(found.values(), key=lambda c: c.name)
 
 
-def _target(name: str, root: str | Path | None, info: dict[str, Any], force: bool) -> Path:
+def claim(name: str, root: str | Path | None, info: dict[str, Any], force: bool) -> Path:
     """Folder of the new data set; refuses a name that another source has taken."""
     if not name or name != Path(name).name or name.startswith("."):
         raise ThesisError(

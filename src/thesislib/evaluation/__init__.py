@@ -33,5 +33,19 @@ put together by ``|``. Frozen features take a few lines::
     index.save("mine_index")
     FeatureIndex.load("mine_index").search(k=5)
 
+* ``recognition``: top-1, top-5 and their mean; seen and unseen classes; means over draws, paired::
+
+    few = over_draws([top(rows) for rows in trials], {"top1": "fewshot_top1"})
+    interval(few, "fewshot_top1"), paired(few, other, "fewshot_top1")
+
+* ``localisation``, ``proposals``: mAP by five named definitions, recall of proposals; their tables
+  are :class:`~thesislib.evaluation.segments.Segments`, kept with the run as JSON lines::
+
+    predictions = suppress(Segments.of(videos, start, end, labels, scores))
+    predictions.save(run / "predictions.jsonl")
+    scores = localisation(truth, predictions, THUMOS14)  # map_0.3, ... map_mean
+    scores |= proposal_recall(truth, proposals)
+
+* ``text_retrieval``: R@k, median and mean rank of texts and videos, both ways, ties by name.
 * ``imagenet``: single-frame features of an ImageNet network, a baseline for the probes.
 """

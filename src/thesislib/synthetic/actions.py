@@ -10,7 +10,7 @@ wave, raise, lower and jumping jack, knees are bent in sit, stand, squat and pic
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -256,4 +256,6 @@ def perform(name: str, take: Take) -> Motion:
     """The motion of one action."""
     action = ACTIONS[name]
     u = progress(take)
-    return action.perform(take, u[::-1].copy() if action.direction < 0 else u)
+    u = u[::-1].copy() if action.direction < 0 else u
+    motion = action.perform(take, u)
+    return replace(motion, progress=u if action.direction else None)

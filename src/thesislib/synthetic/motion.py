@@ -39,6 +39,8 @@ class Motion:
         prop: the thing that the action needs, if any.
         carry: for the prop ``"box"``: which hands carry it, and when ``(T,)`` it is carried.
         travel: ``(T, 3)`` way of the whole figure over the floor, in statures.
+        progress: ``(T,)`` place on the path in 0..1, which a counterpart walks backwards; ``None``
+            of a cycle.
     """
 
     angles: Array
@@ -47,6 +49,7 @@ class Motion:
     prop: Prop | None = None
     carry: tuple[str, NDArray[np.bool_]] | None = None
     travel: Array | None = None
+    progress: Array | None = None
 
 
 def pose(**degrees: float) -> Array:

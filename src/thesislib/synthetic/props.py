@@ -6,7 +6,7 @@ is drawn for every video: one that an action needs also appears, unused, beside 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,11 @@ class Prop:
     height: float = 0.25  # of a stool
     angle: Array | None = None  # (T,) of a cabinet's door; 0 is shut
     path: Array | None = None  # (T, 3): place over time, for things that move
+
+    def at(self, frames: NDArray[np.int64]) -> Prop:
+        """The same at some frames alone."""
+        angle = None if self.angle is None else self.angle[frames]
+        return replace(self, angle=angle, path=None if self.path is None else self.path[frames])
 
     def handle(self) -> Array:
         """Where the handle of the cabinet's door is over time, ``(T, 3)``."""

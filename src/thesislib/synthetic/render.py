@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from thesislib.synthetic.actions import perform, seat
 from thesislib.synthetic.drawing import Painter, project, turned
 from thesislib.synthetic.failing import fail, let_go, stopped
 from thesislib.synthetic.figure import Array, Body, random_body
-from thesislib.synthetic.motion import Take, joints_of, wander
+from thesislib.synthetic.motion import FPS, Take, joints_of, wander
 from thesislib.synthetic.props import Prop, bystander, carried
-from thesislib.synthetic.scenes import Image, Outfit, backdrop, colour, random_outfit
+from thesislib.synthetic.scenes import Colour, Image, Outfit, Room, backdrop, colour, random_outfit
 from thesislib.synthetic.world import World
 
 # First words of the seeds, so that no two kinds of draws share a stream.
 PLAN, GROUP, VIDEO, TAKE, NOISE, FAILURE, SESSION = range(7)
+Frames = NDArray[np.int64]  # numbers of frames
 MARGIN = 1.3  # side of the backdrop over the side of the frame: room for pans
 
 
@@ -42,6 +45,26 @@ class ClipSpec:
     yaw: float  # degrees; 0 faces the camera
     elevation: float  # degrees
     failure: int | None = None  # the frame from which on the action goes wrong
+    every: int = 1  # of its frames only each so many-th is filmed
+
+    @property
+    def label(self) -> str:
+        """Class name in the manifest."""
+        return self.action
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second of the file."""
+        return Fraction(FPS, self.every)
+
+    @property
+    def length(self) -> int:
+        """Frames of the file."""
+        return len(range(0, self.frames, self.every))
+
+    def film(self) -> Image:
+        """Its frames, ``(length, size, size, 3)``."""
+        return render_clip(self)
 
 
 def clip_spec(
@@ -101,6 +124,13 @@ class Performance:
     way: Array  # (T, 3): travel of figure and prop over the floor
     prop: Prop | None  # in the actor's own frame of reference
     camera: Array  # (T, 2, 3): from projected statures to pixels of a frame of side 1
+    progress: Array | None  # (T,), see :class:`motion.Motion`
+
+    def at(self, frames: Frames) -> Performance:
+        """The same at some frames alone."""
+        prop = None if self.prop is None else self.prop.at(frames)
+        u = None if self.progress is None else self.progress[frames]
+        return Performance(self.joints[frames], self.way[frames], prop, self.camera[frames], u)
 
 
 def performance(spec: ClipSpec, actor: Actor) -> Performance:
@@ -125,8 +155,9 @@ def performance(spec: ClipSpec, actor: Actor) -> Performance:
     yaw = np.radians(spec.yaw)
     camera, drift = camera_path(shared.path, spec, actor.height)
     return Performance(
-        turned(joints, yaw, spec.mirror), turned(way, yaw, spec.mirror) + drift, prop, camera
-    )
+        turned(joints, yaw, spec.mirror), turned(way, yaw, spec.mirror) + drift, prop, camera,
+        motion.progress,
+    )  # fmt: skip
 
 
 def camera_path(rng: np.random.Generator, spec: ClipSpec, height: float) -> tuple[Array, Array]:
@@ -153,36 +184,89 @@ def joints_2d(spec: ClipSpec) -> Array:
     return np.asarray(pixels * spec.size)
 
 
+@functools.lru_cache(maxsize=2)  # the videos of a group follow one another
+def room_of(seed: int, group: int, world: World, size: int) -> Room:
+    """The backdrop of a group, for frames of ``size`` pixels."""
+    scene = actor_of(seed, group, world).scene
+    return backdrop(scene, round(size * MARGIN), world.loudness, world.scenes)
+
+
+class Stage(NamedTuple):
+    """All that is on the stage in a clip, ready to be painted or told about."""
+
+    spec: ClipSpec
+    actor: Actor
+    show: Performance
+    room: Room
+
+
+def staged(spec: ClipSpec, frames: Frames | None = None) -> Stage:
+    """A clip before it is painted.
+
+    Args:
+        spec: The clip.
+        frames: Numbers of the frames to show, ``(T,)``; default each ``spec.every``-th.
+    """
+    actor = actor_of(spec.seed, spec.group, spec.world)
+    numbers = np.arange(0, spec.frames, spec.every) if frames is None else frames
+    room = room_of(spec.seed, spec.group, spec.world, spec.size)
+    return Stage(spec, actor, performance(spec, actor).at(numbers), room)
+
+
+def paint_of(rng: np.random.Generator, world: World) -> Colour:
+    """The colour of a video's prop, drawn from its noise before all else."""
+    return colour(rng.uniform(), rng.uniform(0.1, 0.8) * world.clothes, rng.uniform(0.45, 0.85))
+
+
+def noise_of(spec: ClipSpec) -> np.random.Generator:
+    """What draws the colour of the prop, light and noise of a video."""
+    return np.random.default_rng([spec.seed, NOISE, spec.index])
+
+
 def render_clip(spec: ClipSpec) -> Image:
     """The frames of a clip, ``(T, size, size, 3)`` uint8 RGB."""
-    cv2.setNumThreads(1)
-    w = spec.world
-    actor = actor_of(spec.seed, spec.group, w)
-    show = performance(spec, actor)
-    finer = 2 if spec.size <= 96 else 1
-    side = spec.size * finer
-    room = backdrop(actor.scene, round(spec.size * MARGIN), w.loudness, w.scenes)
+    return paint_clip(staged(spec))
 
-    camera = show.camera * side
-    painter = Painter(spec.frames, np.radians(spec.elevation), camera, side * actor.height)
-    rng = np.random.default_rng([spec.seed, NOISE, spec.index])
+
+def paint_clip(stage: Stage) -> Image:
+    """The frames of a stage, ``(T, size, size, 3)`` uint8 RGB."""
+    spec, actor, show, room = stage
+    w, side = spec.world, spec.size * fineness(spec.size)
+    elevation, camera = np.radians(spec.elevation), show.camera * side
+    painter = Painter(len(camera), elevation, camera, side * actor.height)
+    rng = noise_of(spec)
     painter.figure(show.joints + show.way[:, None], actor.body, actor.outfit)
     if show.prop is not None:
-        paint = colour(rng.uniform(), rng.uniform(0.1, 0.8) * w.clothes, rng.uniform(0.45, 0.85))
-        painter.prop(show.prop, np.radians(spec.yaw), spec.mirror, show.way, paint)
-
-    out = np.empty((spec.frames, spec.size, spec.size, 3), np.uint8)
-    around = camera.mean(axis=0)
-    for t, order in enumerate(painter.orders()):
-        canvas = film(room, camera[t] / finer, around / finer, spec.size)
-        if finer > 1:
-            canvas = np.asarray(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_LINEAR))
-        painter.paint(canvas, t, order)
-        if finer > 1:
-            canvas = cv2.resize(canvas, (spec.size,) * 2, interpolation=cv2.INTER_AREA)  # type: ignore
-        out[t] = canvas
+        yaw = np.radians(spec.yaw)
+        painter.prop(show.prop, yaw, spec.mirror, show.way, paint_of(rng, w))
+    out = shoot(painter, room.picture, spec.size)
     light = session(spec.seed, spec.group).light if w.session else rng
     return expose(out, rng, light, w)
+
+
+def fineness(size: int) -> int:
+    """How many times larger than the frame is what is drawn."""
+    return 2 if size <= 96 else 1
+
+
+def shoot(painter: Painter, room: Image, size: int) -> Image:
+    """Paints all frames ``(T, size, size, 3)`` before the room."""
+    cv2.setNumThreads(1)
+    finer, camera = fineness(size), painter.camera
+    side = size * finer
+    out = np.empty((painter.frames, size, size, 3), np.uint8)
+    around = camera.mean(axis=0)
+    for t, order in enumerate(painter.orders()):
+        if t == 0 or (camera[t] != camera[t - 1]).any():
+            empty = film(room, camera[t] / finer, around / finer, size)
+            if finer > 1:
+                empty = np.asarray(cv2.resize(empty, (side, side), interpolation=cv2.INTER_LINEAR))
+        canvas = empty.copy()
+        painter.paint(canvas, t, order)
+        if finer > 1:
+            canvas = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)  # type: ignore
+        out[t] = canvas
+    return out
 
 
 def film(room: Image, camera: Array, around: Array, side: int) -> Image:

@@ -6,7 +6,8 @@ Both are drawn once a group, from their own seeds, and know nothing of the actio
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -57,8 +58,31 @@ def random_outfit(rng: np.random.Generator, variation: float) -> Outfit:
     )
 
 
-def backdrop(rng: np.random.Generator, side: int, loudness: float, variety: float = 1.0) -> Image:
-    """A room, ``(side, side, 3)`` uint8 RGB.
+@dataclass(frozen=True)
+class Piece:
+    """A piece of furniture as it is seen."""
+
+    kind: str  # one of FURNITURE
+    paint: Colour
+    x: float  # of its middle, as a share of the backdrop's side
+    y: float
+
+
+FURNITURE = ("picture", "shelf", "lamp", "plant")
+
+
+@dataclass(frozen=True)
+class Room:
+    """A backdrop, and what is in it."""
+
+    picture: Image  # (side, side, 3) RGB
+    wall: Colour
+    floor: Colour
+    pieces: tuple[Piece, ...]  # those that nothing drawn later covers
+
+
+def backdrop(rng: np.random.Generator, side: int, loudness: float, variety: float = 1.0) -> Room:
+    """A room ``(side, side, 3)`` uint8 RGB, and what is in it.
 
     Args:
         rng: decides everything.
@@ -82,17 +106,40 @@ def backdrop(rng: np.random.Generator, side: int, loudness: float, variety: floa
     room[horizon:] *= depth
     room[horizon:] += 0.6 * texture(rng, side - horizon, side, loudness)
     canvas = np.clip(room, 0, 255).astype(np.uint8)
-    for _ in range(int(rng.poisson(1 + 6 * loudness))):
-        furnish(rng, canvas, horizon, wall, loudness)
+    count = int(rng.poisson(1 + 6 * loudness))
+    pieces = [furnish(rng, canvas, horizon, wall, loudness) for _ in range(count)]
+    seen = tuple(
+        replace(piece, paint=mixed(piece.paint, PLAIN_WALL, variety))
+        for piece in pieces
+        if is_seen(canvas, piece)
+    )
     canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), side / 180), np.uint8)
-    return cv2.addWeighted(canvas, variety, plain_room(side), 1 - variety, 0).astype(np.uint8)
+    picture = cv2.addWeighted(canvas, variety, plain_room(side), 1 - variety, 0).astype(np.uint8)
+    walls = mixed(wall, PLAIN_WALL, variety), mixed(floor, PLAIN_FLOOR, variety)
+    return Room(picture, *walls, seen)
+
+
+PLAIN_WALL, PLAIN_FLOOR = 190, 120
 
 
 def plain_room(side: int) -> Image:
     """The grey room that is the same for everyone."""
-    room = np.full((side, side, 3), 190, np.uint8)
-    room[int(side * 0.7) :] = 120
+    room = np.full((side, side, 3), PLAIN_WALL, np.uint8)
+    room[int(side * 0.7) :] = PLAIN_FLOOR
     return room
+
+
+def mixed(paint: Iterable[float], grey: int, share: float) -> Colour:
+    """A colour of which ``share`` shows before a grey."""
+    r, g, b = (round(float(c) * share + grey * (1 - share)) for c in paint)
+    return r, g, b
+
+
+def is_seen(canvas: Image, piece: Piece) -> bool:
+    """Whether the middle of a piece has still its colour: nothing later lies over it."""
+    side = len(canvas)
+    x, y = int(piece.x * side), int(piece.y * side)
+    return 0 <= x < side and 0 <= y < side and tuple(canvas[y, x].tolist()) == piece.paint
 
 
 def texture(rng: np.random.Generator, height: int, width: int, loudness: float) -> Image:
@@ -118,32 +165,38 @@ def texture(rng: np.random.Generator, height: int, width: int, loudness: float) 
 
 def furnish(
     rng: np.random.Generator, canvas: Image, horizon: int, wall: Image, loudness: float
-) -> None:
-    """Draw one picture, window, shelf, lamp, rug or plant onto the room."""
+) -> Piece:
+    """Draw one picture, shelf, lamp or plant onto the room."""
     side = canvas.shape[0]
     paint = np.array(colour(rng.uniform(), rng.uniform(0.1, 0.9), rng.uniform(0.2, 1)))
     mix = 0.25 + 0.75 * loudness
-    ink = tuple(int(c) for c in np.clip(wall * (1 - mix) + paint * mix, 0, 255))
-    dark = tuple(int(c * 0.7) for c in ink)
+    r, g, b = (int(c) for c in np.clip(wall * (1 - mix) + paint * mix, 0, 255))
+    ink, dark = (r, g, b), tuple(int(c * 0.7) for c in (r, g, b))
     kind = int(rng.integers(4))
     x = int(rng.uniform(0, side))
-    if kind == 0:  # picture or window
+    if kind == 0:
         w, h = (int(side * rng.uniform(0.08, 0.22)) for _ in range(2))
         y = int(rng.uniform(0.05, 0.45) * side)
         cv2.rectangle(canvas, (x, y), (x + w, y + h), dark, -1)
         inset = max(2, side // 60)
         cv2.rectangle(canvas, (x + inset, y + inset), (x + w - inset, y + h - inset), ink, -1)
-    elif kind == 1:  # shelf or chest that stands on the floor
+        middle = x + w / 2, y + h / 2
+    elif kind == 1:  # it stands on the floor
         w, h = int(side * rng.uniform(0.1, 0.25)), int(side * rng.uniform(0.1, 0.4))
         cv2.rectangle(canvas, (x, horizon + side // 40 - h), (x + w, horizon + side // 40), ink, -1)
         for k in range(1, 4):
             y = horizon + side // 40 - h * k // 4
             cv2.line(canvas, (x, y), (x + w, y), dark, max(1, side // 100))
-    elif kind == 2:  # lamp or ball
+        middle = x + w / 2, horizon + side // 40 - 0.63 * h  # between two boards
+    elif kind == 2:
         r = int(side * rng.uniform(0.02, 0.07))
-        cv2.circle(canvas, (x, int(rng.uniform(0.05, 0.95) * side)), r, ink, -1, cv2.LINE_AA)
-    else:  # plant or pole
+        y = int(rng.uniform(0.05, 0.95) * side)
+        cv2.circle(canvas, (x, y), r, ink, -1, cv2.LINE_AA)
+        middle = x, y
+    else:
         h = int(side * rng.uniform(0.15, 0.5))
         top = (x + int(rng.normal() * side * 0.02), horizon - h)
         cv2.line(canvas, (x, horizon + side // 30), top, dark, max(2, side // 70), cv2.LINE_AA)
         cv2.circle(canvas, top, int(side * rng.uniform(0.03, 0.09)), ink, -1, cv2.LINE_AA)
+        middle = top
+    return Piece(FURNITURE[kind], ink, (middle[0] + 0.5) / side, (middle[1] + 0.5) / side)

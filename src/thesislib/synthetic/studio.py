@@ -5,16 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import sys
-import threading
-import time
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,8 +32,9 @@ from thesislib.errors import ThesisError, choose
 from thesislib.files import write_json
 from thesislib.places import data_root
 from thesislib.synthetic.actions import ACTIONS
+from thesislib.synthetic.crew import shared_out
 from thesislib.synthetic.motion import FPS
-from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec, render_clip
+from thesislib.synthetic.render import PLAN, ClipSpec, clip_spec
 from thesislib.synthetic.scenes import Image
 from thesislib.synthetic.world import STUDIO, World
 
@@ -134,10 +130,11 @@ def balanced_deck(rng: np.random.Generator, actions: tuple[str, ...], count: int
 
 def file_of(spec: ClipSpec) -> str:
     """Path of a video inside its data set (posix)."""
-    return f"{spec.split}/{spec.action}/g{spec.group:04d}_v{spec.index:05d}.mp4"
+    name = f"g{spec.group:04d}_v{spec.index:05d}.mp4"
+    return "/".join(filter(None, (spec.split, spec.label, name)))
 
 
-def write_mp4(path: Path, frames: Image, fps: int = FPS) -> None:
+def write_mp4(path: Path, frames: Image, fps: Fraction = Fraction(FPS)) -> None:
     """Encodes RGB frames ``(T, H, W, 3)`` uint8 as H.264 in yuv420p, H and W even."""
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options=CODEC)
@@ -155,7 +152,7 @@ def film_one(spec: ClipSpec, root: Path) -> int:
     target = root / file_of(spec)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = root / PARTIAL / f"{os.getpid()}-{spec.index}.mp4"
-    write_mp4(partial, render_clip(spec))
+    write_mp4(partial, spec.film(), spec.fps)
     os.replace(partial, target)
     return spec.index
 
@@ -264,19 +261,19 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     if not missing and (folder / MANIFEST_FILE).is_file():
         return read_manifest(name, folder.parent)
     (folder / PARTIAL).mkdir(exist_ok=True)
-    jobs = max(1, min(jobs or cores(), len(missing)))
     bar = tqdm(
         total=len(specs), initial=len(specs) - len(missing), desc=name, unit="video",
         file=sys.stderr, disable=None if progress else True, mininterval=0.5,
     )  # fmt: skip
     with bar:
-        for _ in film_all(missing, folder, jobs):
+        work = functools.partial(film_one, root=folder)
+        for _ in shared_out(work, missing, jobs, f"filming {folder}"):
             bar.update()
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     prefix = f"{recipe.hash}-g"
     videos = tuple(
         Video(
-            file_of(s), s.action, s.split, f"{prefix}{s.group:04d}", s.frames, float(FPS),
+            file_of(s), s.label, s.split, f"{prefix}{s.group:04d}", s.length, float(s.fps),
             s.size, s.size,
         )
         for s in specs
@@ -291,40 +288,3 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     recipe.annotate(manifest, specs)
     write_manifest(manifest)
     return manifest
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def film_all(specs: list[ClipSpec], folder: Path, jobs: int) -> Iterable[int]:
-    """Films the videos in this process, or in ``jobs`` fresh ones."""
-    work = functools.partial(film_one, root=folder)
-    if jobs == 1:
-        yield from map(work, specs)
-        return
-    context = multiprocessing.get_context("spawn")  # forking beside torch's threads may hang
-    pool = ProcessPoolExecutor(jobs, context, end_with_parent, (os.getpid(),))
-    try:
-        yield from pool.map(work, specs, chunksize=4)
-    except BrokenProcessPool:
-        raise ThesisError(
-            f"A worker process ended while filming {folder}: run the same command again, with "
-            "jobs=1 if memory is short or the calling script has no `if __name__ == '__main__'`."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def end_with_parent(parent: int) -> None:
-    """Lets a worker end when the process that started it is killed, instead of waiting forever."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

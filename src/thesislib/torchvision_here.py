@@ -1,7 +1,5 @@
 """Makes ``import torchvision`` work beside a PyTorch that lacks its compiled operators.
 
-The tests need it today, chapter 5 will.
-
 The package index serves torchvision built for CUDA. Beside a CPU build of torch its compiled
 library does not load, and importing torchvision stops at its first Python kernel for an operator
 that nobody declared: ``operator torchvision::nms does not exist``. timm, open_clip, torchmetrics
@@ -31,7 +29,8 @@ def ensure_torchvision() -> ModuleType:
 
     Call it before the first import of timm, open_clip, torchmetrics or a transformers model. Where
     torchvision loads natively this is the plain import. The declared operators have no kernel:
-    calling one (non-maximum suppression, which nothing here does) raises ``NotImplementedError``.
+    calling one (non-maximum suppression of boxes, which nothing here does) raises
+    ``NotImplementedError``.
 
     Returns:
         The torchvision module.

@@ -1,0 +1,73 @@
+"""What is said of the videos of a data set: its side file of captions.
+
+``captions.csv`` lies beside ``manifest.csv`` and has the columns ``path`` (as in the manifest) and
+``caption``; a video may have several rows, or none. ``dataset.json`` may hold the checksum of the
+file under ``captions_sha256``; then another file is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable
+
+from thesislib.data.manifest import Manifest
+from thesislib.errors import ThesisError
+from thesislib.files import write_text
+
+CAPTIONS_FILE = "captions.csv"
+CHECKSUM = "captions_sha256"  # its name in the manifest's info
+
+
+def write_captions(manifest: Manifest, captions: Iterable[tuple[str, str]]) -> None:
+    """Writes the captions into the data set's folder, and their checksum into ``manifest.info``.
+
+    Args:
+        manifest: The data set; write it afterwards.
+        captions: Path of a video and what is said of it, in the order to keep.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "caption"))
+    writer.writerows(captions)
+    manifest.info[CHECKSUM] = hashlib.sha256(text.getvalue().encode()).hexdigest()
+    write_text(manifest.root / CAPTIONS_FILE, text.getvalue())
+
+
+def read_captions(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """The captions of each video of ``manifest`` that has one, in the manifest's order.
+
+    Raises:
+        ThesisError: No such file, not the one that was written, an unreadable line, or no caption
+            of these videos.
+    """
+    path = manifest.root / CAPTIONS_FILE
+    if not path.is_file():
+        raise ThesisError(
+            f"Nothing is said of the videos of {manifest.name!r}: write {path} with the columns "
+            "path,caption, or take the data set of `thesislib prepare synthetic_captions`."
+        )
+    data = path.read_bytes()
+    wanted = manifest.info.get(CHECKSUM)
+    if wanted and hashlib.sha256(data).hexdigest() != wanted:
+        raise ThesisError(
+            f"{path} is not the file that was prepared (its checksum differs from the one in "
+            "dataset.json): prepare the data set again."
+        )
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    except UnicodeDecodeError:
+        raise ThesisError(f"{path} is not UTF-8: save it as UTF-8.") from None
+    if not {"path", "caption"} <= set(reader.fieldnames or ()):
+        raise ThesisError(f"{path} needs the columns path and caption.")
+    found: dict[str, list[str]] = {video.path: [] for video in manifest.videos}
+    for row in reader:
+        caption = (row["caption"] or "").strip()
+        if not row["path"] or not caption:
+            raise ThesisError(f"{path}, line {reader.line_num}: needs a path and a caption.")
+        if row["path"] in found:  # else of another split
+            found[row["path"]].append(caption)
+    if not any(found.values()):
+        raise ThesisError(f"{path} says nothing of the videos of this selection.")
+    return {video: tuple(texts) for video, texts in found.items() if texts}

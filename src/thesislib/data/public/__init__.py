@@ -1,0 +1,36 @@
+"""Public data sets from the videos and the publishers' own lists that you have.
+
+Nothing is downloaded: each set has its own terms. What a list says is read by kind: classes of
+whole videos (``actions``), actions in time (``intervals``), sentences (``captions``). One function
+joins any of them with the disk (``joining``).
+"""
+
+from thesislib.data.public.actions import (
+    prepare_hmdb51,
+    prepare_kinetics400,
+    prepare_kinetics700,
+    prepare_ucf101,
+)
+from thesislib.data.public.captions import (
+    prepare_didemo,
+    prepare_lsmdc,
+    prepare_msrvtt,
+    prepare_smit,
+)
+from thesislib.data.public.intervals import prepare_activitynet, prepare_thumos14
+from thesislib.data.public.joining import Listed, prepare_listed
+
+__all__ = [
+    "Listed",
+    "prepare_activitynet",
+    "prepare_didemo",
+    "prepare_hmdb51",
+    "prepare_kinetics400",
+    "prepare_kinetics700",
+    "prepare_listed",
+    "prepare_lsmdc",
+    "prepare_msrvtt",
+    "prepare_smit",
+    "prepare_thumos14",
+    "prepare_ucf101",
+]
