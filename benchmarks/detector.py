@@ -10,10 +10,7 @@ since no proposal is left out for its score. Writes ``detector.json`` beside thi
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from conditions import conditions
 from thesislib.chapters.clip_prompt.localisation import propose
 from thesislib.data.untrimmed import Untrimmed
 from thesislib.methods.proposals import ProposalConfig, ProposalDetector
@@ -57,13 +55,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    load, rows = os.getloadavg()[0], round(3600 * args.rate)
+    rows = round(3600 * args.rate)
     result = {
-        "date": str(datetime.date.today()),
-        "machine": platform.machine(),
-        "torch": torch.__version__,
-        "threads": args.threads,
-        "load_before": round(load, 1),
+        **conditions(),
         "rows": rows,
         **{name: measured(config, rows, args.rate) for name, config in CONFIGS.items()},
     }

@@ -11,10 +11,7 @@ Writes ``features.json`` beside this file. Processor time hardly depends on what
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from conditions import conditions
 from thesislib.data.feature_clips import FeatureClips
 from thesislib.data.features import FeatureStore, feature_file, write_features, write_note
 from thesislib.data.loader import make_loader
@@ -90,10 +88,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     result: dict[str, Any] = {
-        "date": str(datetime.date.today()), "machine": platform.machine(),
-        "torch": torch.__version__, "threads": 1, "videos": args.videos, "frames": 16,
-        "load_before": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
+        **conditions(),
+        "videos": args.videos,
+        "frames": 16,
+    }
     for width in args.width:
         with tempfile.TemporaryDirectory() as folder:
             manifest = write_store(Path(folder), args.videos, width)

@@ -26,8 +26,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 import torch
-from loader import processor
 
+from loader import processor
 from thesislib.clip_config import FLOW_ALGORITHMS, ClipConfig, FlowConfig
 from thesislib.data.dataset import ClipDataset
 from thesislib.data.flow import compute_flow, flow_of

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from loader import processor
 
+from loader import processor
 from thesislib.methods import coclr_config
 from thesislib.methods.coclr import CoCLR, CoCLRConfig
 from thesislib.train import keep_memory

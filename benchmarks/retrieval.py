@@ -10,10 +10,7 @@ Writes ``retrieval.json`` beside this file. Processor time hardly depends on wha
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import resource
 import time
 from collections.abc import Callable
@@ -22,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from conditions import conditions
 from thesislib.evaluation.retrieval import nearest
 
 HERE = Path(__file__).parent
@@ -56,15 +54,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     rng = np.random.default_rng(0)
     queries, gallery = (rng.standard_normal((args.count, args.dim), np.float32) for _ in range(2))
-    load = os.getloadavg()[0]
+    before = conditions()
     bare = clocked(lambda: product(queries, gallery))
     whole = clocked(lambda: nearest(queries, gallery, 50, chunk=CHUNK))
     result = {
-        "date": str(datetime.date.today()),
-        "machine": platform.machine(),
-        "torch": torch.__version__,
-        "threads": args.threads,
-        "load_before": round(load, 1),
+        **before,
         "vectors": [args.count, args.count, args.dim],
         "product_processor_s": round(bare[1], 1),
         "retrieval_processor_s": round(whole[1], 1),

@@ -63,16 +63,17 @@ def verdicts(job: Job) -> dict[str, Claim]:
 
 def said(job: Job, *ids: str) -> str:
     """What the ledger says of claims, for prose that must not say anything else."""
-    return _sentences(verdicts(job), ids)
+    return told(verdicts(job), *ids)
 
 
 def sayings(job: Job, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """:func:`said` for several places of a text, each as ``said_<its name there>``."""
     known = verdicts(job)  # once: every verdict of the chapter is a bootstrap
-    return {f"said_{name}": _sentences(known, ids) for name, ids in groups.items()}
+    return {f"said_{name}": told(known, *ids) for name, ids in groups.items()}
 
 
-def _sentences(known: Mapping[str, Claim], ids: Sequence[str]) -> str:
+def told(known: Mapping[str, Claim], *ids: str) -> str:
+    """:func:`said` of verdicts that are at hand."""
     found = [known[choose("claim", one, known)] for one in ids]
     return " ".join(
         f"{c.statement} {c.verdict.capitalize()}{f': {c.ours}' if c.ours else ''}." for c in found

@@ -13,7 +13,6 @@ frames (a clip of 8 x 5 at stride 1) become small H.264 files without sound.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 import subprocess
@@ -34,7 +33,7 @@ from thesislib.data.checking import in_parallel
 from thesislib.data.containers import converter, probe
 from thesislib.data.manifest import Manifest, Video, write_manifest
 from thesislib.errors import ThesisError, VideoError
-from thesislib.files import replacing, write_json
+from thesislib.files import replacing, sha256, write_json
 from thesislib.places import data_root
 
 NAME = "big_buck_bunny"
@@ -199,12 +198,6 @@ def _copy_film(packed: IO[bytes], film: Path) -> bool:
         ):
             shutil.copyfileobj(source, goal)
     return True
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shots(film: Path, notes: Path, progress: bool) -> list[tuple[int, int]]:

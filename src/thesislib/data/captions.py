@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
-from thesislib.files import write_text
+from thesislib.files import csv_text, write_text
 
 CAPTIONS_FILE = "captions.csv"
 CHECKSUM = "captions_sha256"  # its name in the manifest's info
@@ -27,12 +27,9 @@ def write_captions(manifest: Manifest, captions: Iterable[tuple[str, str]]) -> N
         manifest: The data set; write it afterwards.
         captions: Path of a video and what is said of it, in the order to keep.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "caption"))
-    writer.writerows(captions)
-    manifest.info[CHECKSUM] = hashlib.sha256(text.getvalue().encode()).hexdigest()
-    write_text(manifest.root / CAPTIONS_FILE, text.getvalue())
+    text = csv_text(("path", "caption"), captions)
+    manifest.info[CHECKSUM] = hashlib.sha256(text.encode()).hexdigest()
+    write_text(manifest.root / CAPTIONS_FILE, text)
 
 
 def read_captions(manifest: Manifest) -> dict[str, tuple[str, ...]]:

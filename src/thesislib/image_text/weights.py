@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from thesislib.authors import read_checkpoint
 from thesislib.errors import ThesisError, choose
+from thesislib.files import sha256
 from thesislib.image_text.offline import offline
 
 SAFE_NAME, PLAIN_NAME = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
@@ -153,7 +154,7 @@ def published_card(path: Path) -> dict[str, Any] | None:
         card = pretrained.get_pretrained_cfg(name, tag)
         expected = _expected_sum(card.get("url", ""))
         if len(expected) == 64:
-            digest = digest or _sha256(path)
+            digest = digest or sha256(path)
             if digest == expected:
                 return card
     return None
@@ -166,16 +167,11 @@ def _expected_sum(url: str) -> str:
 
 def _check_sum(path: Path, url: str) -> None:
     expected = _expected_sum(url)
-    if expected and _sha256(path) != expected:
+    if expected and sha256(path) != expected:
         raise ThesisError(
             f"{path} is not the file that was published (its sha256 differs): delete it and fetch "
             "it again."
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fitted(model: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -270,8 +270,9 @@ def cycles_page(result: Mapping[str, Any]) -> Page:
 
 def cmc_reading(job: Job) -> str:
     """What the ledger says of CoCLR beside CMC; where it contradicts the thesis, a conjecture."""
-    text = compare.said(job, "coclr-cmc")
-    if compare.verdicts(job)["coclr-cmc"].verdict != FAILS:
+    known = compare.verdicts(job)
+    text = compare.told(known, "coclr-cmc")
+    if known["coclr-cmc"].verdict != FAILS:
         return text
     return (
         f"{text} The thesis has it the other way round. The likely reason is the world: where the "

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from thesislib.config import RunConfig, at_least_one
 from thesislib.data.loader import Key
 from thesislib.image_text import Preprocess
+from thesislib.losses import pair_nce
 
 LARGEST_SCALE = math.log(100)  # of the logits
 BUCKETS = 4  # of texts of like length: none is padded to the longest of a batch
@@ -139,9 +140,8 @@ class Contrast(nn.Module):
         texts = F.normalize(encode_tokens(self.model, batch["tokens"]), dim=-1)
         scale = self.model.logit_scale.clamp(max=LARGEST_SCALE).exp()
         logits = scale * images.float() @ texts.float().T  # (B, B)
-        truth = torch.arange(len(logits), device=logits.device)
-        loss = (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
-        hits = (logits.argmax(1) == truth).float().mean()
+        loss = pair_nce(logits)
+        hits = (logits.argmax(1) == torch.arange(len(logits), device=logits.device)).float().mean()
         return loss, {"loss": loss.detach(), "right": hits, "scale": scale.detach()}
 
 

@@ -15,6 +15,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thesislib.evaluation.linear_probe import read
+from thesislib.evaluation.scores import PerVideo
+from thesislib.evaluation.text_retrieval import text_retrieval
 from thesislib.image_text import ImageText
 from thesislib.synthetic import PAIRS
 from thesislib.synthetic.captioned import caption_of
@@ -129,24 +132,23 @@ def probe(train: Videos, test: Videos, rows: NDArray[np.int64]) -> NDArray[np.in
     scikit-learn's L-BFGS searches along its lines; without that a trial ended at half the accuracy.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, max_iter=2000))
-    classifier.fit(train.mean[rows].numpy(), train.labels[rows])
-    return np.asarray(classifier.predict(test.mean.numpy()), np.int64)
+    seen = (train.mean[rows], train.labels[rows]), (test.mean, test.labels)
+    both = (PerVideo(x.numpy(), y, np.arange(len(y)), {}) for x, y in seen)
+    found = read(LogisticRegression(C=0.03, max_iter=2000), *both)
+    return np.asarray(found.values.argmax(1), np.int64)
 
 
 def retrieval(model: ImageText, videos: Videos, specs: Sequence[ClipSpec]) -> dict[str, float]:
     """R@1 of whole captions among ``GALLERY`` videos, both ways; ties count against it."""
     count = min(GALLERY, len(specs))
     texts = [caption_of(spec) for spec in specs[:count]]
-    scores = videos.mean[:count] @ F.normalize(model.encode_texts(texts), dim=-1).T
-    own = scores.diagonal()
+    similarity = F.normalize(model.encode_texts(texts), dim=-1) @ videos.mean[:count].T
+    found = text_retrieval(similarity, ties="worst", ranks=(1,)).metrics
     return {
         "retrieval_videos": float(count),
-        "text_to_video_r1": float(((scores >= own).sum(0) == 1).float().mean()),
-        "video_to_text_r1": float(((scores >= own[:, None]).sum(1) == 1).float().mean()),
+        "text_to_video_r1": found["t2v_r1"],
+        "video_to_text_r1": found["v2t_r1"],
     }
 
 
