@@ -1,0 +1,395 @@
+"""Action localisation (thesis 5.4.3, Tables 5.5 and 5.6): how its rows learn and are judged.
+
+Rows with templates and rows with learnt prompts share one detector, hence their proposals: what
+differs is how a proposal is named. In the open set a split into seen and unseen classes has a
+detector and prompts of its own, which have learnt the seen classes alone; named are the unseen. An
+action of a seen class in a test video is then as wrong to report as background.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thesislib.chapters import run
+from thesislib.chapters.clip_prompt import localisation as stages
+from thesislib.chapters.clip_prompt.frames import class_words, image_text, store, templates, tokens
+from thesislib.chapters.row import Job
+from thesislib.config import FULL_SCALE
+from thesislib.data.few_shot import OpenSet, draw_open_sets, list_folder, read_open_sets
+from thesislib.data.few_shot_names import match_open_set
+from thesislib.data.manifest import SPLITS, Manifest, read_manifest
+from thesislib.data.segment_clips import SegmentClips
+from thesislib.data.segments import labels_of, read_segments
+from thesislib.data.untrimmed import Untrimmed
+from thesislib.errors import ThesisError
+from thesislib.evaluation.localisation import (
+    ACTIVITYNET,
+    DEFINITIONS,
+    THUMOS14,
+    average_precision,
+    localisation,
+)
+from thesislib.evaluation.matching import AMBIGUOUS
+from thesislib.evaluation.proposals import proposal_recall
+from thesislib.evaluation.recognition import over_draws
+from thesislib.evaluation.scores import Lacking, Scores
+from thesislib.evaluation.segments import Segments, joined
+from thesislib.image_text import ImageText
+from thesislib.methods.clip_prompt import ClipPrompt, ClipPromptConfig
+from thesislib.methods.proposals import ProposalConfig
+from thesislib.places import data_root
+from thesislib.train import Log, Trained, placed, train
+
+PROMPTS, DETECTOR = "clip_prompt_localisation", "clip_prompt_detector"  # first parts of runs' names
+LISTS = "efficient_prompt"  # folder of the authors' lists, in that of the data sets
+DRAWS = 10  # splits into seen and unseen classes
+DEFAULT = "activitynet"  # the definition of mAP behind ``map_...``
+THUMOS_WINDOW = 256  # rows; ActivityNet's videos are stretched to one window each
+QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the lengths of training segments: windows of chance
+
+
+# -- what is given -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A data set of untrimmed videos, ready.
+
+    Attributes:
+        manifest: It.
+        classes: Names of all that happens, sorted.
+        videos: Features and segments of the videos of each split; those without features are left
+            out.
+        fingerprint: Of videos, features and segments.
+        encoder: The frozen model.
+    """
+
+    manifest: Manifest
+    classes: tuple[str, ...]
+    videos: Mapping[str, list[Untrimmed]]
+    fingerprint: str
+    encoder: ImageText
+
+    @property
+    def missing(self) -> int:
+        """Videos without features."""
+        return len(self.manifest) - sum(map(len, self.videos.values()))
+
+
+def footage(config: ClipPromptConfig, dataset: str, log: Log = print) -> Footage:
+    """Reads a data set, and extracts its features where that is still to be done.
+
+    All of them are held in memory: choose ``rate`` by it.
+
+    Raises:
+        ThesisError: It does not say what happens when, or no video of a split can be read.
+    """
+    manifest = read_manifest(dataset)
+    sure, unsure = read_segments(manifest), read_segments(manifest, ambiguous=True)
+    kept = store(manifest, config, log)
+    videos: dict[str, list[Untrimmed]] = {split: [] for split in SPLITS}
+    for video in manifest.videos:
+        if kept.has(video):
+            known = sure[video.path], unsure[video.path]
+            videos[video.split].append(Untrimmed(video.path, *kept.read(video), *known))
+    for split in ("train", "test"):
+        if not videos[split]:
+            raise ThesisError(
+                f"{manifest.name!r} has no readable video in its {split} split: run `thesislib "
+                f"doctor {manifest.name}`."
+            )
+    text = [manifest.fingerprint, kept.fingerprint, repr(sure), repr(unsure)]
+    digest = hashlib.sha256("\n".join(text).encode()).hexdigest()
+    return Footage(manifest, labels_of(sure), videos, digest, image_text(config))
+
+
+def fingerprint(dataset: str) -> str:
+    """Of a data set with its segments, for the names of rows."""
+    manifest = read_manifest(dataset)
+    text = f"{manifest.fingerprint} {read_segments(manifest)!r}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def tuning(config: ClipPromptConfig, changes: Mapping[str, Any]) -> ProposalConfig:
+    """Settings of the detector; data set and seed are those of the prompts."""
+    preset = ProposalConfig.preset(config.profile)
+    own: dict[str, Any] = {"seed": config.seed, "val_every": preset.epochs}
+    if config.profile in FULL_SCALE and config.dataset == "thumos14":
+        own |= {"whole": False, "window": THUMOS_WINDOW}
+    return preset.override({**own, **changes, "dataset": config.dataset})
+
+
+def thresholds(dataset: str) -> tuple[float, ...]:
+    """Overlaps at which a data set is judged."""
+    return ACTIVITYNET if dataset == "activitynet" else THUMOS14
+
+
+def open_sets(found: Footage, seen: float, seed: int) -> tuple[OpenSet, ...]:
+    """The authors' splits of the classes where they are at hand, else draws of our own.
+
+    Args:
+        found: The data set; its name is looked for in ``<data root>/efficient_prompt``.
+        seen: Share of the classes to learn.
+        seed: Of our draws.
+    """
+    with suppress(ThesisError):  # no lists of this data set
+        folder = list_folder(data_root() / LISTS, f"train{seen:.0%}", found.manifest.name)
+        return tuple(match_open_set(one, found.classes) for one in read_open_sets(folder))[:DRAWS]
+    return draw_open_sets(found.classes, seen=seen, draws=DRAWS, seed=seed)
+
+
+# -- learning ------------------------------------------------------------------------------
+
+
+def learn_detector(
+    found: Footage, config: ProposalConfig, classes: Collection[str] | None = None, log: Log = print
+) -> Trained:
+    """The first stage, trained on the segments of some classes, or found trained."""
+    config = replace(config, dim=found.encoder.width)
+    videos, val = found.videos["train"], found.videos["val"]
+    if classes is not None:
+        videos, val = (showing(some, classes) for some in (videos, val))
+    return stages.train_detector(DETECTOR, videos, val, config, found.fingerprint, classes, log)
+
+
+def showing(videos: Sequence[Untrimmed], classes: Collection[str]) -> list[Untrimmed]:
+    """The videos in which something of some classes happens."""
+    return [v for v in videos if any(label in classes for *_, label in v.segments)]
+
+
+def learn_prompts(
+    found: Footage, config: ClipPromptConfig, classes: Sequence[str], log: Log = print
+) -> Trained:
+    """The second stage, trained on clips of the segments of some classes, or found trained."""
+    words = class_words(found.manifest, classes)
+
+    def build() -> ClipPrompt:
+        model: ClipPrompt = placed(
+            ClipPrompt(config, found.encoder.model, tokens(found.encoder, words))
+        )
+        return model
+
+    def clips(split: str, train: bool) -> SegmentClips:
+        videos = showing(found.videos[split], classes)
+        return SegmentClips(videos, classes, frames=config.frames, train=train, seed=config.seed)
+
+    def data() -> tuple[SegmentClips, SegmentClips | None]:
+        held = clips("val", False) if showing(found.videos["val"], classes) else None
+        return clips("train", True), held
+
+    text = "\n".join([found.fingerprint, *classes, *words])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return train(PROMPTS, build, data, config, digest, log=log)
+
+
+def detector(job: Job) -> Trained:
+    """Training of a row with templates: the detector alone."""
+    config = run.settings(job)
+    return learn_detector(footage(config, config.dataset, job.log), run.tuning(job), log=job.log)
+
+
+def prompts(job: Job) -> Trained:
+    """Training of a row with prompts; the detector is that of the row with templates."""
+    config = run.settings(job)
+    found = footage(config, config.dataset, job.log)
+    return learn_prompts(found, config, found.classes, job.log)
+
+
+# -- naming --------------------------------------------------------------------------------
+
+
+class Namer(NamedTuple):
+    """How proposals are named.
+
+    Attributes:
+        classes: Names, C.
+        texts: ``(C, D)``, their embeddings.
+        temperature: Of the softmax over classes.
+        encode: From ``(K, T, D)``; ``None``: the mean of all rows of a proposal.
+        frames: T.
+    """
+
+    classes: tuple[str, ...]
+    texts: Tensor
+    temperature: float
+    encode: stages.Encode | None = None
+    frames: int = stages.FRAMES
+
+
+def by_template(found: Footage, classes: Sequence[str]) -> Namer:
+    """Baseline III: hand-written sentences, the temperature that the frozen model has learnt."""
+    words = class_words(found.manifest, classes)
+    texts = [templates(found.manifest)[0].format(word) for word in words]
+    temperature = 1 / float(found.encoder.model.logit_scale.exp())
+    return Namer(tuple(classes), found.encoder.encode_texts(texts), temperature)
+
+
+@torch.no_grad()
+def by_prompts(model: ClipPrompt, found: Footage, classes: Sequence[str]) -> Namer:
+    """Learnt vectors around the names of classes, and layers over time where there are some."""
+    words = class_words(found.manifest, classes)
+    device = found.encoder.device
+    texts = model.eval().encode_text(tokens(found.encoder, words).to(device)).cpu()
+    config = model.config
+
+    def encode(rows: Tensor) -> Tensor:
+        return model.encode_video(rows.to(device)).cpu()
+
+    layered = encode if config.layers else None
+    return Namer(tuple(classes), texts, config.temperature, layered, config.frames)
+
+
+def namer(model: Any, found: Footage, classes: Sequence[str]) -> Namer:
+    """By prompts where a model has learnt some, else by the template."""
+    if isinstance(model, ClipPrompt):
+        return by_prompts(model, found, classes)
+    return by_template(found, classes)
+
+
+class Found(NamedTuple):
+    """What two stages report of some videos."""
+
+    proposals: Segments  # without labels, the same for all namers
+    detections: Segments
+
+
+def localise(detector: Any, name: Namer, videos: Sequence[Untrimmed]) -> Found:
+    """Both stages."""
+    proposals = [stages.propose(detector, video) for video in videos]
+    detections = [
+        stages.classify(
+            some, video, name.texts, name.classes, encode=name.encode, frames=name.frames,
+            temperature=name.temperature,
+        )
+        for some, video in zip(proposals, videos, strict=True)
+    ]  # fmt: skip
+    return Found(joined(proposals), joined(detections))
+
+
+# -- judging -------------------------------------------------------------------------------
+
+
+def truth_of(videos: Sequence[Untrimmed], classes: Collection[str]) -> Segments:
+    """What happens of some classes, and what may happen, which is marked as ambiguous."""
+    unsure = [
+        (video.name, start, end, AMBIGUOUS) for video in videos for start, end, _ in video.ambiguous
+    ]
+    tables = [stages.truth(videos, classes)]
+    tables += [Segments.of(*zip(*unsure, strict=True))] if unsure else []
+    return joined(tables)
+
+
+def measured(truth: Segments, found: Found, overlaps: Sequence[float]) -> Scores:
+    """mAP by the default definition, by the others beside it, and the recall of proposals.
+
+    Args:
+        truth: With ambiguous segments marked.
+        found: Of the same videos.
+        overlaps: At which mAP is taken, 0.5 among them.
+
+    Returns:
+        ``map_0.3``, ... ``map_mean`` with one item a class; ``map_mean_deduplicated``,
+        ``map_0.5_deduplicated`` and so for each definition; ``ar_10``, ``ar_50``, ``ar_100``,
+        ``ar_area``.
+    """
+    scores = localisation(truth, found.detections, overlaps, DEFAULT)
+    for name in DEFINITIONS:
+        if name != DEFAULT:
+            other = average_precision(truth, found.detections, overlaps, name)
+            half = float(other.mean[list(overlaps).index(0.5)])
+            scores |= Scores({f"map_mean_{name}": other.average, f"map_0.5_{name}": half})
+    if not len(found.proposals):
+        return scores
+    return scores | proposal_recall(truth, found.proposals)
+
+
+def chance(
+    found: Footage, videos: Sequence[Untrimmed], classes: Sequence[str], seed: int
+) -> Segments:
+    """Sliding windows as long as training segments are, with classes drawn by lot."""
+    known = [end - start for v in found.videos["train"] for start, end, _ in v.segments]
+    lengths = [float(x) for x in np.quantile(known, QUANTILES) if x > 0]
+    windows = joined(stages.sliding_windows(v, lengths, seed) for v in videos if len(v))
+    drawn = np.random.default_rng([seed, len(windows)]).integers(len(classes), size=len(windows))
+    return replace(windows, label=np.asarray(classes, str)[drawn])
+
+
+def judged(
+    found: Footage, detector: Any, name: Namer, dataset: str, seed: int, split: str = "test"
+) -> tuple[Scores, Found]:
+    """Scores of one detector and namer on the videos that show one of its classes, and chance."""
+    videos = showing(found.videos[split], name.classes)
+    if not videos:
+        raise Lacking(
+            f"No {split} video of {found.manifest.name!r} shows any of {len(name.classes)} classes."
+        )
+    truth, overlaps = truth_of(videos, name.classes), thresholds(dataset)
+    reported = localise(detector, name, videos)
+    scores = measured(truth, reported, overlaps)
+    lot = localisation(truth, chance(found, videos, name.classes, seed), overlaps, DEFAULT)
+    scores |= Scores({f"chance_{name}": value for name, value in lot.metrics.items()})
+    return replace(scores, counts={**scores.counts, "skipped": found.missing}), reported
+
+
+def keep(job: Job, found: Found, number: int | None = None) -> None:
+    """Leaves proposals and detections in the row's run folder, as JSON lines."""
+    folder: Path = run.folder(job).path
+    for name, table in found._asdict().items():
+        table.save(folder / f"{name}{'' if number is None else f'-{number}'}.jsonl")
+
+
+def closed(job: Job, trained: Trained, split: str = "test") -> Scores:
+    """All classes were seen (Table 5.5)."""
+    config, dataset = run.settings(job), run.judged_on(job)
+    found = footage(config, dataset, job.log)
+    learnt = found if dataset == config.dataset else footage(config, config.dataset, job.log)
+    first = learn_detector(learnt, run.tuning(job), log=job.log)
+    name = namer(trained.model, found, found.classes)
+    scores, reported = judged(found, first.model, name, dataset, config.seed, split)
+    keep(job, reported)
+    return replace(scores, runs=(first.run.name,) if first.run else ())
+
+
+def open_set(job: Job, trained: Trained, seen: float, learns: bool, split: str = "test") -> Scores:
+    """Some classes were never seen (Table 5.6): means over splits of the classes.
+
+    Args:
+        job: The row.
+        trained: Not used: each split learns for itself.
+        seen: Share of the classes to learn.
+        learns: Prompts; else the template.
+        split: Whose videos are judged.
+
+    Returns:
+        The metrics of the closed set, one item a split.
+    """
+    config, dataset = run.settings(job), run.judged_on(job)
+    found, draws = footage(config, dataset, job.log), []
+    for one in open_sets(found, seen, config.seed):
+        first = learn_detector(found, run.tuning(job), one.seen, job.quietly().log)
+        model = learn_prompts(found, config, one.seen, None).model if learns else None
+        name = namer(model, found, one.unseen)
+        scores, reported = judged(found, first.model, name, dataset, config.seed, split)
+        keep(job, reported, one.number)
+        if job.log:
+            job.log(f"split {one.number}: mAP {100 * scores.metrics['map_mean']:.1f}")
+        draws.append(scores)
+    return replace(over_draws(draws), counts={"draws": len(draws)})
+
+
+def nothing(job: Job) -> Trained:
+    """Trains nothing: an open set learns split by split, when it is judged."""
+    return Trained(None, None, {})
+
+
+with_templates, with_prompts = partial(open_set, learns=False), partial(open_set, learns=True)
