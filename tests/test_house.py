@@ -223,6 +223,11 @@ def test_large_files_are_refused(tmp_path: Path) -> None:
     assert subprocess.run([*command, str(small)]).returncode == 0
     done = subprocess.run([*command, str(small), str(large)], capture_output=True, text=True)
     assert done.returncode == 1 and "large.bin has 2.0 MB" in done.stdout
+    shipped = tmp_path / "pretrained" / "a.safetensors"  # up to 8 MB, and no longer
+    shipped.parent.mkdir()
+    for size, code in ((7_900_000, 0), (8_100_000, 1)):
+        shipped.write_bytes(b"0" * size)
+        assert subprocess.run([*command, str(shipped)], capture_output=True).returncode == code
 
 
 def test_lock_drops_build_tags_and_ourselves() -> None:

@@ -343,7 +343,7 @@ def test_verdicts(n: int, found: list[tuple[float, float]], word: str) -> None:
 
 def test_claims_without_results_are_not_run() -> None:
     found = report.claims(Ledger(), chapter=2)
-    assert len(found) == 22
+    assert len(found) == 25
     assert {c.verdict for c in found} == {"not run"}
     assert all(c.ours == "" and c.n == 0 for c in found)
     assert len({c.id for c in found}) == len(found)
@@ -467,7 +467,7 @@ def test_status_counts_minutes_and_names_what_it_ran_on() -> None:
 
 def test_claims_table_has_one_line_a_claim() -> None:
     frame = report.claims_frame(report.claims(Ledger(), chapter=2))
-    assert list(frame["verdict"]) == ["not run"] * 22
+    assert list(frame["verdict"]) == ["not run"] * 25
     assert set(frame["ours"]) == {"–"}
 
 
@@ -475,7 +475,7 @@ def test_plain_data_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ledger = Ledger(entry("dpc/random", s, finetune_top1=0.5) for s in range(3))
     json.dumps(report.status(ledger))
     found = report.claims_table(ledger=ledger, chapter=2)
-    assert [c["verdict"] for c in json.loads(json.dumps(found))] == ["not run"] * 22
+    assert [c["verdict"] for c in json.loads(json.dumps(found))] == ["not run"] * 25
     monkeypatch.setenv("THESISLIB_RESULTS", str(tmp_path))
     assert report.render_table("2.1").startswith("| network |")
     assert report.render_table("2.1", format="csv").startswith("row,key,column,metric,")

@@ -312,6 +312,14 @@ def test_truth_finds_itself() -> None:
     assert average_precision(truth, truth, ACTIVITYNET).average == 1.0
 
 
+def test_of_true_segments_alike_the_later_is_tried_first() -> None:
+    """As the official code's sort does: here it costs the second prediction its only match."""
+    truth = [("v", 0.0, 4.0, "a", 1.0), ("v", 6.0, 10.0, "a", 1.0)]
+    predictions = [("v", 2.0, 8.0, "a", 0.9), ("v", 6.0, 10.0, "a", 0.5)]
+    assert average_precision(table(truth), table(predictions), (0.2,)).average == 0.5
+    assert average_precision(table(truth[::-1]), table(predictions), (0.2,)).average == 1.0
+
+
 def test_the_order_of_the_table_matters_only_in_ties() -> None:
     truth, predictions = map(table, world(6, False))
     mixed = np.random.default_rng(0).permutation(len(predictions))

@@ -18,7 +18,7 @@ from thesislib.evaluation.text_retrieval import (
     text_to_video,
     video_to_text,
 )
-from torchvision_here import ensure_torchvision
+from thesislib.torchvision_here import ensure_torchvision
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics"
 sys.path.insert(0, str(GOLDEN))

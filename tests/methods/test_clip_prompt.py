@@ -21,7 +21,7 @@ from thesislib.errors import ThesisError
 from thesislib.losses import cosine_logits
 from thesislib.methods.blocks import count
 from thesislib.methods.clip_prompt import ClipPrompt, ClipPromptConfig, forward_one, summary
-from torchvision_here import ensure_torchvision
+from thesislib.torchvision_here import ensure_torchvision
 
 ensure_torchvision()
 open_clip = pytest.importorskip("open_clip")

@@ -232,6 +232,10 @@ def soft_nms(
         raise ThesisError(f"Soft suppression has width={width}: give a positive one.")
     if not (score >= 0).all():  # NaN as well
         raise ThesisError("Soft suppression multiplies scores: give them as 0 or more.")
+    # In order of their starts those that can overlap with one segment lie side by side, and of an
+    # hour they are few.
+    order = np.argsort(start, kind="stable")
+    begins, longest = start[order], np.max(end - start, initial=0.0)
     left = np.array(score, np.float64)
     taken: list[int] = []
     scores: list[float] = []
@@ -241,8 +245,10 @@ def soft_nms(
             break
         taken.append(best)
         scores.append(float(left[best]))
-        left *= fall(temporal_iou(start[best], end[best], start, end), width)
-        left[taken] = -1
+        span = np.searchsorted(begins, [start[best] - longest, end[best]])
+        near = order[span[0] : span[1]]
+        left[near] *= fall(temporal_iou(start[best], end[best], start[near], end[near]), width)
+        left[best] = -1
     return np.array(taken, np.int64), np.array(scores, np.float64)
 
 

@@ -146,7 +146,7 @@ def _checked(
         half = similarity.dtype in (torch.bfloat16, torch.float16)  # numpy has no bfloat16
         similarity = similarity.detach().cpu().to(torch.float32 if half else similarity.dtype)
     matrix = np.asarray(similarity)
-    if matrix.dtype.kind in "bui":  # whole numbers have no infinity to start from
+    if not np.issubdtype(matrix.dtype, np.floating):  # whole numbers have no infinity to start from
         matrix = matrix.astype(np.float64)
     if matrix.ndim != 2 or not matrix.size:
         raise ThesisError(f"Similarities have the shape {matrix.shape}: give (texts, videos).")

@@ -82,6 +82,7 @@ class ImageText:
         rows = [
             self.model.encode_image(self.preprocess(part.to(self.device))).float().cpu()
             for part in torch.as_tensor(frames).split(batch_size)
+            if len(part)
         ]
         return torch.cat(rows) if rows else torch.zeros(0, self.width)
 
@@ -174,12 +175,12 @@ def _find(name: str | Path, weights: str, download: bool) -> _Source:
     if text.startswith(HUB):
         folder = find_repository(text.removeprefix(HUB))
     if folder.is_dir():
-        config, pictures = _read_config(folder / CONFIG_FILE)
         if weights and weights != text and not _is_own(weights):
             raise ThesisError(
                 f"{text} brings its own weights: leave out {weights!r}, or name the file "
                 f"{CONFIG_FILE} of it to give it others."
             )
+        config, pictures = _read_config(folder / CONFIG_FILE)
         if weights in ("", text):
             file = find_in_folder(folder)
             label = SMALL if text == SMALL else file.name

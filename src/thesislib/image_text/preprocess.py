@@ -23,8 +23,9 @@ CHANNELS = ("rgb", "bgr")
 class Preprocess:
     """What is done to a frame before the image tower sees it; part of every feature file.
 
-    The same as open_clip's own transform, on tensors instead of Pillow's pictures: to less than two
-    of 255 levels where a frame is resized, exactly where it is not.
+    The same as open_clip's own transform, on tensors instead of Pillow's pictures: to one of 255
+    levels where a frame is resized (noise near black and white aside, whose overshoot is cut
+    between two passes in another order), exactly where it is not.
     """
 
     size: int  # pixels, side of the square that the tower wants

@@ -20,8 +20,8 @@ from thesislib.image_text.offline import offline
 
 SAFE_NAME, PLAIN_NAME = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-# What OpenAI's own archives hold besides weights.
-SETTINGS = ("input_resolution", "context_length", "vocab_size")
+# What archives hold besides weights.
+SETTINGS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 
 
 def clip_cache() -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thesislib.synthetic.actions import ACTIONS
 from thesislib.synthetic.figure import Array, J
@@ -24,6 +25,7 @@ COLOURS = ("black", "white", *(shade + name for name in ("grey", *HUE_NAMES) for
 # Hues of the names in turns, up to where each reaches.
 HUES = ((0.04, "red"), (0.12, "orange"), (0.19, "yellow"), (0.44, "green"), (0.54, "teal"),
         (0.70, "blue"), (0.80, "purple"), (0.96, "pink"), (1.0, "red"))  # fmt: skip
+Flags = NDArray[np.bool_]
 FAINT = 0.16  # saturation below which a colour is a grey
 
 
@@ -153,8 +155,8 @@ def states_of(show: Performance) -> tuple[tuple[str, ...], ...]:
         "knees bent": (legs < 0.36) & ~seated,
         "bent forward": bent,
         "one leg up": step,
-        "arms up": raised.all(0),
-        "one arm up": raised.sum(0) == 1,
+        "arms up": np.logical_and(*raised),
+        "one arm up": np.not_equal(*raised),
         "arms down": (wrists < up["pelvis"] + 0.1).all(0) & ~bent & ~seated,
         "arms apart": (apart > 0.55) & ~raised.any(0),
         "hands together": apart < 0.1,
@@ -162,7 +164,7 @@ def states_of(show: Performance) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(name for name, on in seen.items() if on[t]) for t in range(len(p)))
 
 
-def prop_states(prop: Prop | None, frames: int, progress: Array | None) -> dict[str, Array]:
+def prop_states(prop: Prop | None, frames: int, progress: Array | None) -> dict[str, Flags]:
     """What a prop looks like in each frame: name -> ``(T,)`` bool."""
     if prop is None:
         return {}
@@ -176,6 +178,6 @@ def prop_states(prop: Prop | None, frames: int, progress: Array | None) -> dict[
     if prop.kind == "box":
         low = np.full(frames, prop.place[1]) if prop.path is None else prop.path[:, 1]
         return {"box down": low < 0.02, "box in hand": low >= 0.02}
-    if prop.kind == "crate" and progress is not None:
+    if prop.kind == "crate" and prop.path is not None and progress is not None:  # it is moved
         return {"crate back": progress < 0.2, "crate forward": progress > 0.8}
     return {}

@@ -79,7 +79,7 @@ def deal(rng: np.random.Generator, actions: Sequence[str], videos: int) -> list[
         for i in rng.permutation(len(acts)):
             hands[place % videos].append(acts[i])
             place += 1
-    return [[hand[i] for i in rng.permutation(len(hand))] for hand in hands]
+    return [[hands[k][i] for i in rng.permutation(len(hands[k]))] for k in rng.permutation(videos)]
 
 
 def plot(rng: np.random.Generator, acts: Sequence[str], mirror: bool) -> tuple[Beat, ...]:

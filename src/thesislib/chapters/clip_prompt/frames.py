@@ -12,18 +12,20 @@ from accelerate import PartialState
 from torch import Tensor
 
 from thesislib import processes
+from thesislib.chapters.clip_prompt.lists import class_words
 from thesislib.data.extraction import extract_features, feature_folder
-from thesislib.data.features import FeatureStore, canonical, fingerprint, look
-from thesislib.data.few_shot_names import words_of
-from thesislib.data.manifest import Manifest
+from thesislib.data.features import FeatureStore, Rows, Times, canonical, fingerprint, look
+from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
 from thesislib.image_text import ImageText, load_image_text
 from thesislib.methods.clip_prompt import ClipPromptConfig
 from thesislib.train import Log, placed
 
+__all__ = ["class_words", "image_text", "store", "templates", "tokens"]
 RANDOM = "random"
 TEMPLATE = "a photo of {}."  # baseline I (thesis 5.4.2), where a data set has none of its own
 DTYPE = "float16"
+KEPT = 1 << 28  # bytes of features that stay in memory: all of a small data set
 _STORES: dict[tuple[str, str, str], FeatureStore] = {}  # found whole in this process
 
 
@@ -71,8 +73,33 @@ def store(manifest: Manifest, config: ClipPromptConfig, log: Log = print) -> Fea
                 extract_features(
                     manifest, encoder, folder, rate=rate, dtype=DTYPE, progress=log is not None
                 )
-        _STORES[key] = FeatureStore(folder, wanted)
+        _STORES[key] = Kept(folder, wanted)
     return _STORES[key]
+
+
+class Kept(FeatureStore):
+    """Features that are read from the disk once, as far as there is room.
+
+    A trial of few examples takes less time than reading its videos again would.
+    """
+
+    def __init__(self, folder: str | Path, wanted: Mapping[str, Any] | None = None) -> None:
+        super().__init__(folder, wanted)
+        self._rows: dict[str, tuple[Rows, Times]] = {}
+        self._room = KEPT
+
+    def read(
+        self, video: Video | str, first: int = 0, last: int | None = None
+    ) -> tuple[Rows, Times]:
+        """See :meth:`thesislib.data.features.FeatureStore.read`."""
+        name = video if isinstance(video, str) else video.path
+        if name not in self._rows:
+            if self._room <= 0:
+                return super().read(video, first, last)
+            self._rows[name] = super().read(video)
+            self._room -= self._rows[name][0].nbytes
+        features, times = self._rows[name]
+        return features[first:last], times[first:last]
 
 
 def _whole(manifest: Manifest, folder: Path, wanted: Mapping[str, Any]) -> bool:
@@ -85,18 +112,6 @@ def _whole(manifest: Manifest, folder: Path, wanted: Mapping[str, Any]) -> bool:
         )
     except (ThesisError, OSError):
         return False
-
-
-def class_words(manifest: Manifest, classes: Sequence[str] | None = None) -> tuple[str, ...]:
-    """What a prompt calls classes of a data set: its own words for them, or the names cut up.
-
-    Args:
-        manifest: ``info["class_texts"]`` may hold the words of each class.
-        classes: Default: all.
-    """
-    return words_of(
-        manifest.classes if classes is None else classes, manifest.info.get("class_texts")
-    )
 
 
 def templates(manifest: Manifest) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ CLAIMS: tuple[Above | Greater | Rises, ...] = (
         "Predicting the dense feature map beats predicting one pooled vector, {}."),
     *by_readers("dpc-sequential", "2.1", "dpc/5pred3", "dpc/parallel",
         "Predicting the steps one after the other beats predicting them in parallel, {}."),
+    # Of thesis 2.3.3, which has no number for it.
+    *by_readers("dpc-colours", "2.1", "dpc/5pred3", "dpc/clip-wise",
+        "Colours drawn anew for each frame beat colours drawn once a clip, {}."),
     Greater("dpc-more-data", "2.2", "dpc/5pred3-more-data", "dpc/5pred3",
         "A larger, more varied pre-training set gives a better representation."),
     Rises("dpc-pretext-downstream", "2.3", "dpc/5pred3",

@@ -31,6 +31,7 @@ SAID = {
     "batches": ("dpc-batches", "dpc-batches-probe-top1", "dpc-batches-retrieval-r1"),
     "times": ("dpc-times",),
     "dense": ("dpc-dense",),
+    "colours": ("dpc-colours", "dpc-colours-probe-top1", "dpc-colours-retrieval-r1"),
     "stages": ("dpc-pretext-downstream",),
 }
 # Random weights, the same training on other batches, and the method, by every reader.

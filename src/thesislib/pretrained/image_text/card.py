@@ -84,7 +84,8 @@ model.encode_frames(frames)            # (N, H, W, 3) uint8 RGB to (N, {settings
 model.encode_texts(["a person waving"])
 ```
 
-For the studio and for trying things out. Of real videos it knows nothing.
+Image features are scaled to about 0.4 a number. The model is for the studio and for trying things
+out; of real videos it knows nothing.
 """,
     )
     return path

@@ -14,7 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -37,6 +39,8 @@ MERGES_FILE, SCORES_FILE = "merges.txt.gz", "scores.json"
 VERSION = 1  # of the recipe: raised whenever the same settings would give other weights
 JUDGED = (250, 150)  # sessions that probes learn from, and sessions that are judged
 FRAMES = 16  # of a judged video
+LEVEL = 0.4  # about that of OpenAI's ViT-B-16
+LEVELLED = 512  # pictures that the level is measured on
 
 
 def make(
@@ -63,13 +67,15 @@ def make(
     folder = Path(out).expanduser() if out is not None else runs_root() / NAME
     with tempfile.TemporaryDirectory() as work:
         trained = learn(config, Path(work), jobs, log)
+        seeds = (config.seed + 2, config.seed + 3)
+        probed, held = (
+            pairs(groups, config.videos, FRAMES, seed, config.size, jobs)
+            for groups, seed in zip(judged, seeds, strict=True)
+        )
+        some = np.linspace(0, len(probed) - 1, min(LEVELLED, len(probed))).astype(int)
+        level(trained.model, probed.images(some))
         write_model(folder, config, trained.model.model, Path(work) / MERGES_FILE)
     model = load_image_text(folder)
-    seeds = (config.seed + 2, config.seed + 3)
-    probed, held = (
-        pairs(groups, config.videos, FRAMES, seed, config.size, jobs)
-        for groups, seed in zip(judged, seeds, strict=True)
-    )
     note = {
         "recipe": f"thesislib weights make {WORD}",
         "version": VERSION,
@@ -112,6 +118,22 @@ def learn(config: ContrastConfig, work: Path, jobs: int | None, log: Log) -> Tra
         return of(learnt), of(held)
 
     return train(WORD, build, data, config, f"{WORD} recipe {VERSION}", log=log)
+
+
+@torch.no_grad()
+def level(module: Contrast, frames: NDArray[np.uint8]) -> None:
+    """Scales image features so that their numbers have a root mean square of ``LEVEL``.
+
+    No cosine changes. But a Transformer on top of the features adds a small position code to them,
+    and beside features of ten a number, which nothing in training forbids, it would be lost.
+    """
+    module.eval()
+    device = next(module.parameters()).device
+    pictures = module.preprocess(torch.from_numpy(frames).to(device))
+    features = module.model.encode_image(pictures)
+    factor = LEVEL / features.square().mean().sqrt()
+    for p in module.model.visual.attnpool.c_proj.parameters():
+        p.mul_(factor)
 
 
 def write_model(folder: Path, config: ContrastConfig, model: Any, merges: Path) -> None:

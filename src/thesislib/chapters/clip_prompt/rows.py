@@ -1,0 +1,83 @@
+"""The rows of chapter 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from thesislib.chapters import clips, run
+from thesislib.chapters.clip_prompt.few_shot import few_shot
+from thesislib.chapters.clip_prompt.frames import image_text
+from thesislib.chapters.clip_prompt.recognition import (
+    chance,
+    closed,
+    open_set,
+    probe,
+    prompted,
+    untrained,
+)
+from thesislib.chapters.row import Job, Row
+from thesislib.config import RunConfig
+
+
+def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
+    """Results also depend on the weights of the frozen model, which its name does not tell."""
+    whole, more = run.usual_identity(job)
+    return whole, {"init": f"{more['init']} {image_text(run.settings(job)).weights_hash}"}
+
+
+def prompts(k: int, layers: int = 0) -> dict[str, Any]:
+    """k learnt vectors on either side of a name, and so many layers over time."""
+    return {"context": k, "layers": layers}
+
+
+_row = partial(Row, identity=identity)
+# The open set has trainings of its own, so it is judged where it is asked for: more=("open",).
+_closed = partial(_row, train=prompted, judges=(closed,), more={"open": open_set})
+_trials = partial(_row, train=clips.nothing)
+_five, _all = partial(few_shot, ways=5), partial(few_shot, ways=None)
+# Few videos are one batch, and an epoch is a step.
+FEW: Mapping[str, Any] = {"epochs": 100}
+FEW_SMALL: Mapping[str, Any] = {"epochs": 40, "batch_size": 80, "warmup": 4}
+
+ROWS = {
+    "clip_prompt/chance": Row("chance", clips.nothing, (chance,)),
+    "clip_prompt/zero-shot": _row(
+        "hand-written template", train=untrained, judges=(closed, _all),
+        more={"open": open_set}, changes=prompts(0),
+    ),
+    "clip_prompt/linear-probe": _row(
+        "linear probe", train=clips.nothing, judges=(probe,), changes=prompts(0)
+    ),
+    "clip_prompt/random": _row(
+        "random weights, linear probe", train=clips.nothing, judges=(probe,),
+        changes=prompts(0) | {"weights": "random"},
+    ),
+    "clip_prompt/2+x+2": _closed("2+X+2", changes=prompts(2)),
+    "clip_prompt/4+x+4": _closed("4+X+4", changes=prompts(4)),
+    "clip_prompt/8+x+8": _closed("8+X+8", changes=prompts(8)),
+    "clip_prompt/16+x+16": _closed("16+X+16", changes=prompts(16)),
+    "clip_prompt/32+x+32": _closed("32+X+32", changes=prompts(32)),
+    "clip_prompt/16+x+16-1tfm": _closed("16+X+16, 1 layer", changes=prompts(16, 1)),
+    "clip_prompt/16+x+16-2tfm": _closed("16+X+16, 2 layers", changes=prompts(16, 2)),
+    "clip_prompt/16+x+16-3tfm": _closed("16+X+16, 3 layers", changes=prompts(16, 3)),
+    "clip_prompt/16+x+16-4tfm": _closed("16+X+16, 4 layers", changes=prompts(16, 4)),
+    "clip_prompt/zero-shot-5way": _trials(
+        "template, five ways", judges=(_five,), changes=prompts(0)
+    ),
+    "clip_prompt/fewshot-5way": _trials(
+        "five shots, five ways", judges=(_five,), changes=prompts(16) | FEW, small=FEW_SMALL
+    ),
+    "clip_prompt/fewshot-5way-tfm": _trials(
+        "five shots, five ways, 2 layers", judges=(_five,), changes=prompts(16, 2) | FEW,
+        small=FEW_SMALL,
+    ),
+    "clip_prompt/fewshot-all": _trials(
+        "five shots, all ways", judges=(_all,), changes=prompts(16) | FEW, small=FEW_SMALL
+    ),
+    "clip_prompt/fewshot-all-tfm": _trials(
+        "five shots, all ways, 2 layers", judges=(_all,), changes=prompts(16, 2) | FEW,
+        small=FEW_SMALL,
+    ),
+}  # fmt: skip

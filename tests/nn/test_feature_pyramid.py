@@ -1,0 +1,70 @@
+"""The pyramid over time: where its points stand, and what padding and position may not change."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from thesislib.nn.feature_pyramid import AnchorFreeHead, FeaturePyramid, pyramid_points
+
+DIM, WIDTH, LEVELS = 6, 8, 3
+
+
+def network(refine: bool = False, layers: int = 0) -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    pyramid = FeaturePyramid(DIM, WIDTH, LEVELS, layers=layers, rows=64)
+    return torch.nn.ModuleList([pyramid, AnchorFreeHead(WIDTH, LEVELS, refine=refine)]).eval()
+
+
+def run(net: torch.nn.ModuleList, x: torch.Tensor, valid: torch.Tensor | None = None):
+    with torch.no_grad():
+        return net[1](
+            net[0](x, torch.ones(x.shape[:2], dtype=torch.bool) if valid is None else valid)
+        )
+
+
+def test_points_stand_in_the_middle_of_their_rows() -> None:
+    points, strides = pyramid_points(8, 3)
+    assert points.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 1, 3, 5, 7, 2, 6]
+    assert strides.tolist() == [1] * 8 + [2] * 4 + [4] * 2
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_shapes_and_order(refine: bool) -> None:
+    found = run(network(refine), torch.randn(2, 32, DIM))
+    points, _ = pyramid_points(32, LEVELS)
+    assert found.actionness.shape == found.centreness.shape == found.valid.shape == (2, len(points))
+    assert found.coarse.shape == found.segments.shape == (2, len(points), 2)
+    assert (found.coarse[..., 0] < points).all() and (found.coarse[..., 1] > points).all()
+    assert (found.segments[..., 0] < found.segments[..., 1]).all()
+    torch.testing.assert_close(found.segments, found.coarse)  # an untrained refinement stays put
+
+
+def test_refinement_keeps_the_order_of_the_boundaries_and_looks_around_them() -> None:
+    net = network(refine=True)
+    torch.nn.init.normal_(net[1].refine.shift.weight, std=20)
+    x = torch.randn(1, 32, DIM)
+    found = run(net, x)
+    assert (found.segments[..., 0] <= found.segments[..., 1]).all()
+    assert not torch.allclose(found.segments, found.coarse)
+
+
+@pytest.mark.parametrize(("refine", "layers"), [(False, 0), (True, 0), (False, 1)])
+def test_padding_changes_nothing(refine: bool, layers: int) -> None:
+    """A video of 24 rows gives the same in a window of 24 and, padded by anything, in one of 32."""
+    net, x = network(refine, layers), torch.randn(1, 32, DIM)
+    valid = torch.arange(32)[None] < 24
+    short, long = run(net, x[:, :24]), run(net, x, valid)
+    assert int(long.valid.sum()) == short.valid.numel()
+    keep = long.valid[0]
+    for one, other in ((short.actionness, long.actionness), (short.coarse, long.coarse)):
+        torch.testing.assert_close(one[0], other[0, keep], rtol=1e-4, atol=1e-5)
+
+
+def test_what_comes_later_moves_the_answer_along() -> None:
+    net, x = network(), torch.zeros(1, 64, DIM)
+    x[:, 20:28] = torch.randn(8, DIM)
+    moved = x.roll(16, 1)
+    one, other = run(net, x), run(net, moved)
+    torch.testing.assert_close(one.actionness[0, 16:40], other.actionness[0, 32:56])
+    torch.testing.assert_close(one.coarse[0, 16:40] + 16, other.coarse[0, 32:56])
