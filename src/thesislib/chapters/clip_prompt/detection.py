@@ -20,9 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thesislib import published
 from thesislib.chapters import run
 from thesislib.chapters.clip_prompt import localisation as stages
-from thesislib.chapters.clip_prompt.frames import class_words, image_text, store, templates, tokens
+from thesislib.chapters.clip_prompt.frames import image_text, store, templates, tokens
+from thesislib.chapters.clip_prompt.lists import FOLDER, class_words
 from thesislib.chapters.row import Job
 from thesislib.config import FULL_SCALE
 from thesislib.data.few_shot import OpenSet, draw_open_sets, list_folder, read_open_sets
@@ -51,10 +53,11 @@ from thesislib.places import data_root
 from thesislib.train import Log, Trained, placed, train
 
 PROMPTS, DETECTOR = "clip_prompt_localisation", "clip_prompt_detector"  # first parts of runs' names
-LISTS = "efficient_prompt"  # folder of the authors' lists, in that of the data sets
 DRAWS = 10  # splits into seen and unseen classes
 DEFAULT = "activitynet"  # the definition of mAP behind ``map_...``
 THUMOS_WINDOW = 256  # rows; ActivityNet's videos are stretched to one window each
+# Rows a second, where it is not that of the settings: 30 would not fit into memory.
+RATES = {"thumos14": 10.0, "activitynet": 5.0}
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the lengths of training segments: windows of chance
 
 
@@ -120,6 +123,14 @@ def fingerprint(dataset: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def settle(config: ClipPromptConfig, job: Job) -> ClipPromptConfig:
+    """The data set of the table unless another is asked for, and as many rows a second as fit."""
+    dataset = job.dataset or str(published.home(job.row, job.profile) or config.dataset)
+    config = replace(config, dataset=str(job.changes.get("dataset", dataset)))
+    rate = job.changes.get("rate", RATES.get(config.dataset, config.rate))
+    return config.override({"rate": rate})
+
+
 def tuning(config: ClipPromptConfig, changes: Mapping[str, Any]) -> ProposalConfig:
     """Settings of the detector; data set and seed are those of the prompts."""
     preset = ProposalConfig.preset(config.profile)
@@ -143,7 +154,7 @@ def open_sets(found: Footage, seen: float, seed: int) -> tuple[OpenSet, ...]:
         seed: Of our draws.
     """
     with suppress(ThesisError):  # no lists of this data set
-        folder = list_folder(data_root() / LISTS, f"train{seen:.0%}", found.manifest.name)
+        folder = list_folder(data_root() / FOLDER, f"train{seen:.0%}", found.manifest.name)
         return tuple(match_open_set(one, found.classes) for one in read_open_sets(folder))[:DRAWS]
     return draw_open_sets(found.classes, seen=seen, draws=DRAWS, seed=seed)
 
@@ -319,7 +330,10 @@ def chance(
     """Sliding windows as long as training segments are, with classes drawn by lot."""
     known = [end - start for v in found.videos["train"] for start, end, _ in v.segments]
     lengths = [float(x) for x in np.quantile(known, QUANTILES) if x > 0]
-    windows = joined(stages.sliding_windows(v, lengths, seed) for v in videos if len(v))
+    some = [video for video in videos if len(video)]
+    windows = joined(
+        stages.sliding_windows(video, lengths, seed * len(some) + i) for i, video in enumerate(some)
+    )
     drawn = np.random.default_rng([seed, len(windows)]).integers(len(classes), size=len(windows))
     return replace(windows, label=np.asarray(classes, str)[drawn])
 
@@ -385,11 +399,6 @@ def open_set(job: Job, trained: Trained, seen: float, learns: bool, split: str =
             job.log(f"split {one.number}: mAP {100 * scores.metrics['map_mean']:.1f}")
         draws.append(scores)
     return replace(over_draws(draws), counts={"draws": len(draws)})
-
-
-def nothing(job: Job) -> Trained:
-    """Trains nothing: an open set learns split by split, when it is judged."""
-    return Trained(None, None, {})
 
 
 with_templates, with_prompts = partial(open_set, learns=False), partial(open_set, learns=True)

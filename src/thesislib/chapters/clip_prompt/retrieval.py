@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from thesislib import published
 from thesislib.chapters import run
 from thesislib.chapters.clip_prompt.frames import image_text, store, tokens
 from thesislib.chapters.row import Job
@@ -56,6 +57,12 @@ def fingerprint(dataset: str) -> str:
     manifest = read_manifest(dataset)
     text = f"{manifest.fingerprint} {read_captions(manifest)!r}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def settle(config: ClipPromptConfig, job: Job) -> ClipPromptConfig:
+    """The data set of the table, unless another is asked for."""
+    dataset = job.dataset or str(published.home(job.row, job.profile) or config.dataset)
+    return replace(config, dataset=str(job.changes.get("dataset", dataset)))
 
 
 # -- learning ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from thesislib.chapters import clips, run
+from thesislib.chapters.clip_prompt import detection, retrieval
 from thesislib.chapters.clip_prompt.few_shot import few_shot
 from thesislib.chapters.clip_prompt.frames import image_text
 from thesislib.chapters.clip_prompt.recognition import (
@@ -40,6 +41,17 @@ _five, _all = partial(few_shot, ways=5), partial(few_shot, ways=None)
 # Few videos are one batch, and an epoch is a step.
 FEW: Mapping[str, Any] = {"epochs": 100}
 FEW_SMALL: Mapping[str, Any] = {"epochs": 40, "batch_size": 80, "warmup": 4}
+# Clips are spread evenly over segments of any length: no gap between frames is told.
+SEGMENTS: Mapping[str, Any] = prompts(16, 2) | {"code_gap": False}
+SEGMENTS_SMALL: Mapping[str, Any] = {"epochs": 20}
+LONG: Mapping[str, Any] = prompts(4, 2) | {"strides": (10, 15, 30)}  # thesis 5.4.1 and 5.4.4
+_spotting = partial(
+    _row, settle=detection.settle, tuning=detection.tuning, fingerprint=detection.fingerprint
+)
+_unseen = partial(_spotting, train=clips.nothing)
+_lookup = partial(
+    _row, judges=(retrieval.judge,), settle=retrieval.settle, fingerprint=retrieval.fingerprint
+)
 
 ROWS = {
     "clip_prompt/chance": Row("chance", clips.nothing, (chance,)),
@@ -79,5 +91,35 @@ ROWS = {
     "clip_prompt/fewshot-all-tfm": _trials(
         "five shots, all ways, 2 layers", judges=(_all,), changes=prompts(16, 2) | FEW,
         small=FEW_SMALL,
+    ),
+    "clip_prompt/localisation-zero-shot": _spotting(
+        "template on proposals", train=detection.detector, judges=(detection.closed,),
+        changes=prompts(0),
+    ),
+    "clip_prompt/localisation": _spotting(
+        "prompts on proposals", train=detection.prompts, judges=(detection.closed,),
+        changes=SEGMENTS, small=SEGMENTS_SMALL,
+    ),
+    "clip_prompt/localisation-zero-shot-open75": _unseen(
+        "template, unseen quarter", judges=(partial(detection.with_templates, seen=0.75),),
+        changes=prompts(0),
+    ),
+    "clip_prompt/localisation-open75": _unseen(
+        "prompts, unseen quarter", judges=(partial(detection.with_prompts, seen=0.75),),
+        changes=SEGMENTS, small=SEGMENTS_SMALL,
+    ),
+    "clip_prompt/localisation-zero-shot-open50": _unseen(
+        "template, unseen half", judges=(partial(detection.with_templates, seen=0.5),),
+        changes=prompts(0),
+    ),
+    "clip_prompt/localisation-open50": _unseen(
+        "prompts, unseen half", judges=(partial(detection.with_prompts, seen=0.5),),
+        changes=SEGMENTS, small=SEGMENTS_SMALL,
+    ),
+    "clip_prompt/retrieval-zero-shot": _lookup(
+        "plain captions", train=retrieval.untrained, changes=prompts(0)
+    ),
+    "clip_prompt/retrieval-4+x+4": _lookup(
+        "4+X+4, 2 layers", train=retrieval.prompted, changes=LONG, small={"strides": (1,)}
     ),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from thesislib import published, viz
 from thesislib.chapters import run
 from thesislib.chapters.clip_prompt import retrieval
-from thesislib.chapters.clip_prompt.frames import class_words
+from thesislib.chapters.clip_prompt.lists import class_words
 from thesislib.chapters.pages import Page, grid
 from thesislib.chapters.row import Job
 from thesislib.data.manifest import Manifest, Video, read_manifest
