@@ -50,7 +50,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     with pytest.MonkeyPatch.context() as patch:
         studio.use_folders(patch, root)
-        patch.setattr(ClipPromptConfig, "preset", staticmethod({"small": small, "paper": paper}.get))
+        patch.setattr(
+            ClipPromptConfig, "preset", staticmethod({"small": small, "paper": paper}.get)
+        )
         patch.setattr(lists, "TRIALS", {5: 3, None: 2})
         patch.setattr(lists, "DRAWS", 2)
         world = World(actions=ACTIONS, actions_per_group=6, split=(0.6, 0.1, 0.3))

@@ -139,9 +139,7 @@ def test_every_definition_is_of_the_detections_that_were_kept(
         half = metrics["map_0.5" if name == "activitynet" else f"map_0.5_{name}"]
         assert half == pytest.approx(again.mean[2], abs=1e-12)
     assert len(results[PROMPTS]["items"]["map_0.5"]) == len(CLASSES)
-    assert metrics["map_mean"] == pytest.approx(
-        np.mean(results[PROMPTS]["items"]["map_mean"])
-    )
+    assert metrics["map_mean"] == pytest.approx(np.mean(results[PROMPTS]["items"]["map_mean"]))
     assert results[PROMPTS]["videos"]["skipped"] == 1  # test/broken.mp4
 
 
