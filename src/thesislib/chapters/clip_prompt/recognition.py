@@ -54,8 +54,8 @@ def clips_of(
 ) -> FeatureClips:
     """Clips of features by the settings."""
     return FeatureClips(
-        manifest, kept, frames=config.frames, strides=config.strides, train=train,
-        samples=config.test_clips, seed=config.seed,
+        manifest, kept, frames=config.frames, strides=config.strides, rate=config.rate,
+        train=train, samples=config.test_clips, seed=config.seed,
     )  # fmt: skip
 
 
@@ -265,5 +265,6 @@ def chance(job: Job, trained: Trained) -> Scores:
     classes = len(labelled(job).classes)
     one, five = 1 / classes, min(1.0, 5 / classes)
     halves = dict.fromkeys(("pairs_top1", "shuffled_pairs_top1", "one_frame_pairs_top1"), 0.5)
-    guesses = dict.fromkeys(("top1", "one_frame_top1", "shuffled_top1", "fewshot_top1"), one)
+    alike = ("top1", "others_top1", "one_frame_top1", "shuffled_top1", "fewshot_top1")
+    guesses = dict.fromkeys(alike, one)
     return Scores({**guesses, "top5": five, "top_mean": (one + five) / 2, **halves})

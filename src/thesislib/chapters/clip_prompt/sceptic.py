@@ -38,7 +38,9 @@ def shuffled(features: Tensor, videos: Sequence[int]) -> Tensor:
     """Frames in an order of chance, another one for each clip, the same one every time."""
     count, length = features.shape[1:3]
     orders = [
-        np.random.default_rng([ORDER, video]).permuted(np.tile(np.arange(length), (count, 1)), 1)
+        np.random.default_rng([ORDER, video]).permuted(
+            np.tile(np.arange(length), (count, 1)), axis=1
+        )
         for video in videos
     ]
     index = torch.from_numpy(np.stack(orders)).to(features.device)
@@ -77,6 +79,16 @@ def two_way(rows: PerVideo, classes: Sequence[str], name: str) -> Scores:
     return Scores({name: float(right.mean())}, {name: as_hits(right)})
 
 
+def others(rows: PerVideo, classes: Sequence[str]) -> Scores:
+    """Top-1 among all classes, of the videos whose class has no counterpart: ``others_top1``."""
+    paired = counterparts(classes)
+    alone = np.array([label not in paired for label in rows.labels.tolist()])
+    if alone.all() or not alone.any():
+        return Scores()
+    right = rows.values[alone].argmax(1) == rows.labels[alone]
+    return Scores({"others_top1": float(right.mean())}, {"others_top1": as_hits(right)})
+
+
 def doubts(views: dict[str, PerVideo], classes: Sequence[str]) -> Scores:
     """What the views of one test set say.
 
@@ -85,10 +97,11 @@ def doubts(views: dict[str, PerVideo], classes: Sequence[str]) -> Scores:
         classes: Names of the classes.
 
     Returns:
-        ``pairs_top1``; ``one_frame_top1``, ``one_frame_pairs_top1``; ``shuffled_top1``,
-        ``shuffled_pairs_top1``. Pairs only where the data set has some.
+        ``pairs_top1``, and ``others_top1`` of the actions that have no counterpart;
+        ``one_frame_top1``, ``one_frame_pairs_top1``; ``shuffled_top1``, ``shuffled_pairs_top1``.
+        Pairs only where the data set has some.
     """
-    scores = Scores()
+    scores = others(views[""], classes)
     for view, rows in views.items():
         prefix = f"{view}_" if view else ""
         if view:
