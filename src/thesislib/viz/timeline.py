@@ -15,7 +15,11 @@ from thesislib.viz.style import CYCLE, WIDTH, Picture, bare, new_picture
 Span = tuple[float, float, str, float]  # start and end in seconds, class, score in [0, 1]
 
 TRUTH = "#444444"
-_BAR, _LANE, _FOOT = 0.1, 0.1, 0.85  # inches of a bar, of the space between lanes, of what is below
+_BAR, _LANE, _FOOT = (
+    0.085,
+    0.07,
+    0.85,
+)  # inches of a bar, of the space between lanes, of what is below
 
 
 def timeline(
@@ -43,7 +47,7 @@ def timeline(
     height = strip + tall * max(1, len(lanes)) + _FOOT
     picture = new_picture(WIDTH, height, _alt(truth, found, length), caption)
     ratios = [strip, height - strip] if strip else [1]
-    axes = picture.subplots(len(ratios), 1, squeeze=False, sharex=True, height_ratios=ratios)[:, 0]
+    axes = picture.subplots(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
     if frames is not None:
         _film(axes[0], frames, length)
     ax = axes[-1]
@@ -63,7 +67,9 @@ def timeline(
     centres = [lane * tall + (tall - _LANE) / 2 for lane in range(len(lanes))]
     ax.set_yticks(centres, [label.replace("_", " ") for label in lanes], fontsize=8.5)
     ax.tick_params(axis="y", length=0)
-    ax.set(xlim=(0, length), ylim=(max(1, len(lanes)) * tall, -_LANE), xlabel="seconds")
+    ax.set(xlim=(0, length), ylim=(max(1, len(lanes)) * tall, -_LANE))
+    ax.set_xlabel("seconds", fontsize=9)
+    ax.tick_params(axis="x", labelsize=8.5)
     ax.legend(
         handles=[Patch(color=colour, label=name) for name, colour in colours.items()],
         loc="upper center", bbox_to_anchor=(0.5, -0.36 / (height - strip - 0.5)),
@@ -84,7 +90,6 @@ def _film(ax: Axes, frames: Frames, length: float) -> None:
         ax.imshow(frame, extent=(left, right, 0, 1), aspect="auto")
     ax.set(xlim=(0, length), ylim=(0, 1))
     bare(ax)
-    ax.tick_params(labelbottom=False)
 
 
 def _colours(count: int) -> list[str]:
