@@ -18,7 +18,7 @@ import studio
 from thesislib import claims as verdicts
 from thesislib import published
 from thesislib.chapters import run
-from thesislib.chapters.clip_prompt import detection, show
+from thesislib.chapters.clip_prompt import detection, footage, show
 from thesislib.chapters.clip_prompt.localisation import class_scores, proposal_features
 from thesislib.chapters.row import Job
 from thesislib.data.few_shot import OpenSet
@@ -61,7 +61,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         usual = ProposalConfig.preset("small")
         known = {"small": usual.override(DETECTOR), "paper": ProposalConfig.preset("paper")}
         patch.setattr(ProposalConfig, "preset", staticmethod(known.get))
-        patch.setattr(detection, "DRAWS", 2)
+        patch.setattr(footage, "DRAWS", 2)
         yield root
 
 
@@ -128,7 +128,7 @@ def test_every_definition_is_of_the_detections_that_were_kept(
     made: Path, results: dict[str, dict[str, Any]]
 ) -> None:
     config = run.settings(job(PROMPTS))
-    found = detection.footage(config, "synthetic_untrimmed", None)
+    found = footage.footage(config, "synthetic_untrimmed", None)
     truth = detection.truth_of(found.videos["test"], CLASSES)
     assert (truth.label == "Ambiguous").sum() == 1
     kept, metrics = loaded(PROMPTS, "detections"), results[PROMPTS]["metrics"]
@@ -147,12 +147,12 @@ def test_a_run_is_found_again_and_depends_on_detector_and_segments(made: Path) -
     one = run.folder(job(PROMPTS)).name
     assert run.folder(job(PROMPTS)).finished
     assert run.folder(job(PROMPTS, tune={"width": 8})).name != one
-    before = detection.fingerprint("synthetic_untrimmed")
-    manifest = detection.read_manifest("synthetic_untrimmed")
+    before = footage.fingerprint("synthetic_untrimmed")
+    manifest = footage.read_manifest("synthetic_untrimmed")
     text = (manifest.root / "segments.json").read_text()
     try:
         write_segments(manifest, {"train/0.mp4": [(1.0, 2.0, "run")]})
-        assert detection.fingerprint("synthetic_untrimmed") != before
+        assert footage.fingerprint("synthetic_untrimmed") != before
     finally:
         (manifest.root / "segments.json").write_text(text)
 
@@ -163,7 +163,7 @@ def test_a_run_is_found_again_and_depends_on_detector_and_segments(made: Path) -
 def test_names_by_a_loop(made: Path, results: dict[str, dict[str, Any]]) -> None:
     """Detections are score of the proposal times a softmax of cosines, five likeliest or all."""
     config = run.settings(job(TEMPLATE))
-    found = detection.footage(config, "synthetic_untrimmed", None)
+    found = footage.footage(config, "synthetic_untrimmed", None)
     name = detection.by_template(found, CLASSES)
     assert name.temperature == pytest.approx(0.07, rel=1e-5)  # open_clip's first scale
     wanted = found.encoder.encode_texts([f"a man to {word}" for word in CLASSES])
@@ -186,7 +186,7 @@ def test_names_by_a_loop(made: Path, results: dict[str, dict[str, Any]]) -> None
 
 def test_chance_is_windows_of_training_lengths_with_drawn_names(made: Path) -> None:
     config = run.settings(job(TEMPLATE))
-    found = detection.footage(config, "synthetic_untrimmed", None)
+    found = footage.footage(config, "synthetic_untrimmed", None)
     lot = detection.chance(found, found.videos["test"], CLASSES, 0)
     known = [end - start for v in found.videos["train"] for start, end, _ in v.segments]
     lengths = set(np.round(lot.end - lot.start, 6))
@@ -220,15 +220,15 @@ def test_an_open_set_is_compared_split_by_split(made: Path) -> None:
 
 def test_seen_classes_alone_are_learnt_and_unseen_ones_alone_are_judged(made: Path) -> None:
     config = run.settings(job(PROMPTS))
-    found = detection.footage(config, "synthetic_untrimmed", None)
+    found = footage.footage(config, "synthetic_untrimmed", None)
     one = OpenSet(0, ("jump", "run", "turn"), ("wave",))
-    assert {len(s.seen) for s in detection.open_sets(found, 0.5, 0)} == {2}
+    assert {len(s.seen) for s in footage.open_sets(found, 0.5, 0)} == {2}
     first = detection.learn_detector(
         found, run.tuning(job(PROMPTS)).override({"epochs": 1}), one.seen, None
     )
     name = detection.by_template(found, one.unseen)
     scores, reported = detection.judged(found, first.model, name, "thumos14", 0)
-    with_wave = {v.name for v in detection.showing(found.videos["test"], ["wave"])}
+    with_wave = {v.name for v in footage.showing(found.videos["test"], ["wave"])}
     assert set(reported.proposals.video.tolist()) <= with_wave
     assert scores.counts["classes"] == 1 and scores.counts["evaluated"] == len(with_wave)
     with pytest.raises(ThesisError, match="No test video of 'synthetic_untrimmed' shows any of 1"):
@@ -237,17 +237,17 @@ def test_seen_classes_alone_are_learnt_and_unseen_ones_alone_are_judged(made: Pa
 
 def test_the_authors_lists_are_taken_where_they_are(made: Path, shared: Path) -> None:
     config = run.settings(job(PROMPTS))
-    found = detection.footage(config, "synthetic_untrimmed", None)
+    found = footage.footage(config, "synthetic_untrimmed", None)
     lists = shared / "annotations" / "efficient_prompt"
     (made / "data" / "efficient_prompt").symlink_to(lists)
     try:
         manifest = replace(found.manifest, name="thumos14")
         thumos = replace(found, manifest=manifest, classes=tuple(sorted(THUMOS_CLASSES)))
         for seen, count in ((0.75, 15), (0.5, 10)):
-            splits = detection.open_sets(thumos, seen, 0)
+            splits = footage.open_sets(thumos, seen, 0)
             assert len(splits) == 10 and {len(s.seen) for s in splits} == {count}
             assert all(set(s.seen) | set(s.unseen) == set(THUMOS_CLASSES) for s in splits)
-        assert len(detection.open_sets(found, 0.75, 0)) == 2  # not of this data set: drawn
+        assert len(footage.open_sets(found, 0.75, 0)) == 2  # not of this data set: drawn
     finally:
         (made / "data" / "efficient_prompt").unlink()
 
@@ -262,8 +262,8 @@ def test_settings_of_the_real_data_sets(made: Path) -> None:
     other = replace(paper, dataset="activitynet", changes={"rate": 2.0})
     assert run.settings(other).rate == 2 and run.tuning(other).whole
     assert run.settings(paper).layers == 2 and not run.settings(paper).code_gap
-    assert detection.thresholds("thumos14") == (0.3, 0.4, 0.5, 0.6, 0.7)
-    assert detection.thresholds("activitynet")[-1] == 0.95
+    assert footage.thresholds("thumos14") == (0.3, 0.4, 0.5, 0.6, 0.7)
+    assert footage.thresholds("activitynet")[-1] == 0.95
     assert run.settings(Job(PROMPTS)).dataset == "synthetic_untrimmed"
 
 

@@ -162,7 +162,11 @@ class Embedded:
         try:
             with safe_open(path, framework="pt") as file:
                 note = json.loads((file.metadata() or {})["info"])
-            return cls(**load_file(path), **{name: tuple(note[name]) for name in note})
+            tensors = load_file(path)
+            return cls(
+                tensors["texts"], tensors["videos"], tensors["video_of_text"],
+                tuple(note["names"]), tuple(note["captions"]),
+            )  # fmt: skip
         except Exception as error:
             raise ThesisError(
                 f"{path} holds no texts and videos of ours ({type(error).__name__}): evaluate the "

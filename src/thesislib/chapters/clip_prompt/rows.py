@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from thesislib.chapters import clips, run
-from thesislib.chapters.clip_prompt import detection, retrieval
+from thesislib.chapters.clip_prompt import detection, footage, retrieval
 from thesislib.chapters.clip_prompt.few_shot import few_shot
 from thesislib.chapters.clip_prompt.frames import image_text
 from thesislib.chapters.clip_prompt.recognition import (
@@ -46,7 +46,7 @@ SEGMENTS: Mapping[str, Any] = prompts(16, 2) | {"code_gap": False}
 SEGMENTS_SMALL: Mapping[str, Any] = {"epochs": 20}
 LONG: Mapping[str, Any] = prompts(4, 2) | {"strides": (10, 15, 30)}  # thesis 5.4.1 and 5.4.4
 _spotting = partial(
-    _row, settle=detection.settle, tuning=detection.tuning, fingerprint=detection.fingerprint
+    _row, settle=footage.settle, tuning=detection.tuning, fingerprint=footage.fingerprint
 )
 _unseen = partial(_spotting, train=clips.nothing)
 _lookup = partial(

@@ -85,7 +85,7 @@ def per_split(a: Mapping[str, Any], b: Mapping[str, Any], metric: str = "map_mea
         b: Of another row, with the same splits.
         metric: The more the better.
     """
-    return paired(*(Scores(items=result["items"]) for result in (a, b)), metric)
+    return paired(Scores(items=a["items"]), Scores(items=b["items"]), metric)
 
 
 def per_split_page(a: Mapping[str, Any], b: Mapping[str, Any], metric: str = "map_mean") -> Page:
