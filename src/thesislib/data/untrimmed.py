@@ -58,10 +58,10 @@ class Untrimmed:
                 f"{self.name}: features {self.features.shape} and times {self.times.shape} do not "
                 "fit: give (N, D) and (N,)."
             )
-        bad = ~np.isfinite(self.features).all(1)
+        bad = np.logical_not(np.isfinite(self.features).all(1))
         if bad.any():
             raise ThesisError(
-                f"{self.name}: {int(bad.sum())} of {len(bad)} rows of features are not finite, the "
+                f"{self.name}: {int(bad.sum())} of {len(self)} rows of features are not finite, the "
                 f"first is row {int(bad.argmax())}: extract the features again."
             )
         if not np.isfinite(self.times).all() or (np.diff(self.times) <= 0).any():

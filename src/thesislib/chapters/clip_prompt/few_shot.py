@@ -107,5 +107,5 @@ def fit(model: ClipPrompt, clips: FeatureClips, config: ClipPromptConfig) -> Non
             loss, _ = model(send_to_device(batch, device))
             loss.backward()
             optimiser.step()
-    if not math.isfinite(float(loss.detach())):
-        raise ThesisError(f"The loss of a trial became {float(loss):g}: lower lr.")
+    if not math.isfinite(last := float(loss.detach())):
+        raise ThesisError(f"The loss of a trial became {last:g}: lower lr.")
