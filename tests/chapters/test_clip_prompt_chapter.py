@@ -15,7 +15,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
-from thesislib import published
+from thesislib import published, runs
 from thesislib.chapters import run
 from thesislib.chapters.clip_prompt import claims, few_shot, frames, lists, recognition, sceptic
 from thesislib.chapters.clip_prompt.rows import ROWS
@@ -23,6 +23,7 @@ from thesislib.chapters.row import Job
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.scores import PROBABILITIES, PerVideo, load_rows
+from thesislib.info import describe
 from thesislib.methods.clip_prompt import ClipPrompt, ClipPromptConfig
 from thesislib.synthetic import PAIRS, World, prepare_captions
 from thesislib.torchvision_here import ensure_torchvision
@@ -203,6 +204,22 @@ def test_only_numbers_classes_as_they_are_given(whole: Manifest) -> None:
     assert part.classes == ("wave", "sit_down")
     assert {video.label for video in part.videos} == {"wave", "sit_down"}
     assert part.select("test").classes == part.classes
+
+
+def test_what_learns_is_counted_and_is_no_encoder_of_videos(tiny: Path) -> None:
+    counts = describe("clip_prompt", "small")["parameters"]
+    layer = 12 * 16**2 + 13 * 16
+    assert counts["prompt vectors"] == 32 * 16 and counts["Transformer layers"] == 2 * layer
+    assert counts["in all"] == 32 * 16 + 4 * 16 + 2 * layer
+    trained = run.train(job("16+x+16-2tfm"))
+    assert (
+        trained.run is not None
+        and sum(p.numel() for p in trained.model.parameters()) == counts["in all"]
+    )
+    with pytest.raises(ThesisError, match="no finished pre-training run on"):
+        runs.newest_run("synthetic_captions")
+    with pytest.raises(ThesisError, match="is no pre-training run"):
+        runs.load_run(trained.run.name)
 
 
 # -- few shots ---------------------------------------------------------------------------------
