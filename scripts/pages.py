@@ -22,7 +22,33 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
         ("config", "clip_config", "optimiser", "train", "checkpoint", "runs"),
     ),
     "data": ("Data", ("data",)),
+    "lists": (
+        "Public data sets, lists and kept features",
+        (
+            "data.public",
+            "data.few_shot",
+            "data.few_shot_names",
+            "data.captions",
+            "data.segments",
+            "data.untrimmed",
+            "data.features",
+            "data.extraction",
+            "data.feature_clips",
+        ),
+    ),
     "studio": ("The studio", ("synthetic",)),
+    "stories": (
+        "The studio: captions and untrimmed videos",
+        (
+            "synthetic.facts",
+            "synthetic.wording",
+            "synthetic.captions",
+            "synthetic.pairs",
+            "synthetic.captioned",
+            "synthetic.plot",
+            "synthetic.untrimmed",
+        ),
+    ),
     "evaluation": ("Evaluation", ("evaluation",)),
     "chapters": ("Rows of the tables, and what chapters show", ("chapters",)),
     "numbers": (
@@ -169,7 +195,7 @@ def manual() -> dict[str, str]:
     """
     rooms: dict[str, list[str]] = {}
     for name in public_modules():
-        rooms.setdefault(name.split(".")[1], []).append(name)
+        rooms.setdefault(_room(name), []).append(name)
     lines = ["| part | modules |", "|---|---|"]
     parts = {}
     for page, (title, wanted) in MANUAL.items():
@@ -178,6 +204,14 @@ def manual() -> dict[str, str]:
         links = [f"{{py:mod}}`{name.partition('.')[2]} <{name}>`" for name in found]
         lines.append(f"| [{title}](api/{page}.md) | {', '.join(links)} |")
     return {"generated/api.md": "\n".join(lines) + "\n", **parts}
+
+
+def _room(name: str) -> str:
+    """The part of the manual that a module belongs to: the longest that its name begins with."""
+    steps = name.split(".")[1:]
+    known = {room for _, rooms in MANUAL.values() for room in rooms}
+    parts = [".".join(steps[:n]) for n in range(len(steps), 0, -1)]
+    return next((part for part in parts if part in known), steps[0])
 
 
 def described(name: str) -> str:

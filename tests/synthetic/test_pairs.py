@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from thesislib.errors import ThesisError
-from thesislib.synthetic import DEFAULT_ACTIONS, Pairs, pairs
+from thesislib.synthetic import DEFAULT_ACTIONS
 from thesislib.synthetic.facts import facts_of
-from thesislib.synthetic.pairs import LENGTH, MOST, QUALITY, SEED, film_group, world_of
+from thesislib.synthetic.pairs import (
+    LENGTH,
+    MOST,
+    QUALITY,
+    SEED,
+    Pairs,
+    film_group,
+    pairs,
+    world_of,
+)
 from thesislib.synthetic.render import clip_spec, paint_clip, staged
 from thesislib.synthetic.untrimmed import SEED as UNTRIMMED_SEED
 

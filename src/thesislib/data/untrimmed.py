@@ -61,8 +61,8 @@ class Untrimmed:
         bad = np.logical_not(np.isfinite(self.features).all(1))
         if bad.any():
             raise ThesisError(
-                f"{self.name}: {int(bad.sum())} of {len(self)} rows of features are not finite, the "
-                f"first is row {int(bad.argmax())}: extract the features again."
+                f"{self.name}: {int(bad.sum())} of {len(self)} rows of features are not finite, "
+                f"the first is row {int(bad.argmax())}: extract the features again."
             )
         if not np.isfinite(self.times).all() or (np.diff(self.times) <= 0).any():
             raise ThesisError(f"{self.name}: its times do not rise: extract the features again.")

@@ -21,17 +21,18 @@ _BITS = 62  # overlaps that fit an integer
 class Definition(NamedTuple):
     """How detections are matched and precision is averaged.
 
-    Attributes:
-        ties: Its own rule for equal scores. ``later`` is what a stable sort of the official code
-            does, which sorts upwards and turns round; ``hits`` puts those that hit first.
-        shortest: True segments shorter than this many seconds are dropped, and of two with one
-            label and both ends within a millisecond the later one; ``None`` leaves all.
-        by_score: Predictions choose, the surest first; each takes the free true segment with which
-            it overlaps most. Else the true segments choose, in the order of the table, and scores
-            play no part.
-        area: The average: ``interpolated``, over precision made monotone; ``plain``; or
-            ``eleven`` points of recall.
-        both_empty: The overlap of two segments of no length, whatever their place.
+    Its fields:
+
+    - ``ties``: Its own rule for equal scores. ``later`` is what a stable sort of the official code
+      does, which sorts upwards and turns round; ``hits`` puts those that hit first.
+    - ``shortest``: True segments shorter than this many seconds are dropped, and of two with one
+      label and both ends within a millisecond the later one; ``None`` leaves all.
+    - ``by_score``: Predictions choose, the surest first; each takes the free true segment which
+      it overlaps most. Else the true segments choose, in the order of the table, and scores
+      play no part.
+    - ``area``: The average: ``interpolated``, over precision made monotone; ``plain``; or
+      ``eleven`` points of recall.
+    - ``both_empty``: The overlap of two segments of no length, whatever their place.
     """
 
     ties: str = "later"

@@ -32,19 +32,19 @@ class Segments:
         score: float64 ``(N,)``, finite, the larger the surer; 1 for true segments.
     """
 
-    video: NDArray[np.str_]
+    video: NDArray[Any]
     start: Floats
     end: Floats
-    label: NDArray[np.str_]
+    label: NDArray[Any]
     score: Floats
 
     @classmethod
     def of(
         cls,
-        video: Sequence[str] | NDArray[np.str_],
+        video: Sequence[str] | NDArray[Any],
         start: ArrayLike,
         end: ArrayLike,
-        label: Sequence[str] | NDArray[np.str_] | None = None,
+        label: Sequence[str] | NDArray[Any] | None = None,
         score: ArrayLike | None = None,
     ) -> Segments:
         """A checked table of columns of one length; without labels ``""``, without scores 1.

@@ -98,9 +98,10 @@ class ProposalConfig(RunConfig):
 class Targets(NamedTuple):
     """What the P points of one window learn.
 
-    Attributes:
-        kind: int8 ``(P,)``: :data:`POSITIVE`, :data:`NEGATIVE` or :data:`IGNORED`.
-        segments: ``(P, 2)``, the segment that a positive point answers for; else zeros.
+    Its fields:
+
+    - ``kind``: int8 ``(P,)``: :data:`POSITIVE`, :data:`NEGATIVE` or :data:`IGNORED`.
+    - ``segments``: ``(P, 2)``, the segment that a positive point answers for; else zeros.
     """
 
     kind: Tensor

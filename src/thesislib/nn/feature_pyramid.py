@@ -27,12 +27,13 @@ MARGIN = 0.2  # ... from this share of the length before it to as much behind
 class Predictions(NamedTuple):
     """What the head says at the P points of all levels, fine to coarse.
 
-    Attributes:
-        actionness: Logits ``(B, P)``: something happens here.
-        centreness: Logits ``(B, P)``: how well this point knows its segment.
-        coarse: ``(B, P, 2)``, start and end in rows; the point lies between them.
-        segments: The same after refinement; ``coarse`` itself without one.
-        valid: bool ``(B, P)``: the point stands for a row that is no padding.
+    Its fields:
+
+    - ``actionness``: Logits ``(B, P)``: something happens here.
+    - ``centreness``: Logits ``(B, P)``: how well this point knows its segment.
+    - ``coarse``: ``(B, P, 2)``, start and end in rows; the point lies between them.
+    - ``segments``: The same after refinement; ``coarse`` itself without one.
+    - ``valid``: bool ``(B, P)``: the point stands for a row that is no padding.
     """
 
     actionness: Tensor

@@ -5,7 +5,6 @@ from thesislib.synthetic.captioned import CAPTIONED, CaptionedRecipe, prepare_ca
 from thesislib.synthetic.captions import caption, describe, names
 from thesislib.synthetic.facts import Facts
 from thesislib.synthetic.oops import OopsRecipe, prepare_oops
-from thesislib.synthetic.pairs import Pairs, pairs
 from thesislib.synthetic.render import ClipSpec, clip_spec, joints_2d, render_clip
 from thesislib.synthetic.rooms import ROOMS, prepare_rooms
 from thesislib.synthetic.studio import Recipe, prepare
@@ -15,8 +14,8 @@ from thesislib.synthetic.world import DEFAULT_ACTIONS, STUDIO, World
 
 __all__ = [
     "ACTIONS", "CAPTIONED", "DEFAULT_ACTIONS", "PAIRS", "ROOMS", "STUDIO", "TEMPLATES", "UNTRIMMED",
-    "CaptionedRecipe", "ClipSpec", "Facts", "OopsRecipe", "Pairs", "Recipe", "UntrimmedRecipe",
-    "World", "caption", "clip_spec", "describe", "joints_2d", "names", "pairs", "prepare",
+    "CaptionedRecipe", "ClipSpec", "Facts", "OopsRecipe", "Recipe", "UntrimmedRecipe",
+    "World", "caption", "clip_spec", "describe", "joints_2d", "names", "prepare",
     "prepare_captions", "prepare_oops", "prepare_rooms", "prepare_untrimmed", "render_clip",
     "vocabulary",
 ]  # fmt: skip

@@ -28,11 +28,12 @@ from thesislib.errors import ThesisError
 class Span(NamedTuple):
     """A listed action in time.
 
-    Attributes:
-        start: Seconds from the start of the video.
-        end: Seconds, not before the start (the truth of ActivityNet has some of no length).
-        label: Class name.
-        ambiguous: Neither right nor wrong to find.
+    Its fields:
+
+    - ``start``: Seconds from the start of the video.
+    - ``end``: Seconds, not before the start (the truth of ActivityNet has some of no length).
+    - ``label``: Class name.
+    - ``ambiguous``: Neither right nor wrong to find.
     """
 
     start: float

@@ -12,6 +12,7 @@ CARD_FILE = "README.md"
 LINES = (
     ("template_1_frame", "zero-shot by the template, one frame"),
     ("template", "zero-shot by the template, mean of 16 frames"),
+    ("template_pairs_merged", "the same, actions and their reverses merged"),
     ("own_words", "zero-shot in the captions' own words, mean of 16 frames"),
     ("template_pairs_two_way", "template, an action against itself in reverse (chance 50)"),
     ("linear_probe", "linear probe of the mean feature"),
@@ -32,7 +33,7 @@ def write_card(folder: Path, note: Mapping[str, Any]) -> Path:
         f"| {text.format(videos=videos, one=f'{100 / videos:.1f}')} | {100 * scores[key]:.1f} |"
         for key, text in LINES
     )
-    learnt, judged = note["judged"]["groups"]
+    judged = note["judged"]
     dirty = " with changes" if source["dirty"] else ""
     minutes = source["wall_seconds"] / 60
     path = folder / CARD_FILE
@@ -66,9 +67,9 @@ small size, and not a published model. Written by `{note["recipe"]}`; all number
 
 ## What it knows
 
-Percent right, of {judged * note["judged"]["videos"]:,} videos of actors, rooms and worlds that it
-has not met; probes learn from {learnt * note["judged"]["videos"]:,} others. Chance is
-{100 * scores["chance"]:.1f}.
+Percent right of {judged["test"]:,} videos of chapter 5 (`synthetic_captions`, test split, painted
+and not encoded), of actors and rooms that it has not met; probes learn from the
+{judged["train"]:,} training videos. Chance is {100 * scores["chance"]:.1f}.
 
 | | % |
 |---|---:|

@@ -1,4 +1,8 @@
-"""What an image-text model knows of the studio, on actors, rooms and worlds it has not met."""
+"""What an image-text model knows of the videos of chapter 5, whose actors and rooms are new to it.
+
+They are painted on the spot and not encoded as files; probes learn from the training videos, all
+are judged on the test videos.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from torch import Tensor
 
 from thesislib.image_text import ImageText
 from thesislib.synthetic import PAIRS
-from thesislib.synthetic.captions import describe
-from thesislib.synthetic.pairs import Pairs
+from thesislib.synthetic.captioned import caption_of
+from thesislib.synthetic.render import ClipSpec, render_clip
 from thesislib.synthetic.wording import NAMES, PHRASES, TEMPLATES
 from thesislib.synthetic.world import DEFAULT_ACTIONS
 
@@ -34,15 +38,11 @@ class Videos(NamedTuple):
         return self.frames.mean(1)
 
 
-def encode(model: ImageText, pairs: Pairs) -> Videos:
-    """The videos of held-out pairs."""
-    parts = [
-        model.encode_frames(pairs.images(rows), len(rows))
-        for rows in np.array_split(np.arange(len(pairs)), max(1, len(pairs) // 256))
-    ]
-    frames = F.normalize(torch.cat(parts), dim=-1).unflatten(0, (-1, pairs.frames))
-    labels = [DEFAULT_ACTIONS.index(fact.action) for fact in pairs.facts]
-    return Videos(frames, np.array(labels))
+def encode(model: ImageText, specs: Sequence[ClipSpec]) -> Videos:
+    """Paints videos and looks at every frame of them."""
+    frames = [F.normalize(model.encode_frames(render_clip(spec)), dim=-1) for spec in specs]
+    labels = [DEFAULT_ACTIONS.index(spec.action) for spec in specs]
+    return Videos(torch.stack(frames), np.array(labels))
 
 
 def class_vectors(model: ImageText, texts: Sequence[Sequence[str]]) -> Tensor:
@@ -51,16 +51,16 @@ def class_vectors(model: ImageText, texts: Sequence[Sequence[str]]) -> Tensor:
     return F.normalize(torch.stack(rows), dim=-1)
 
 
-def judge(model: ImageText, train: Pairs, test: Pairs, seed: int = 0) -> dict[str, float]:
-    """Shares of right answers on held-out pairs; chance is beside them.
+def judge(model: ImageText, specs: Sequence[ClipSpec], seed: int = 0) -> dict[str, float]:
+    """Shares of right answers on test videos; chance is beside them.
 
     Args:
         model: The model.
-        train: What probes learn from, of other actors than ``test``.
-        test: What is judged.
+        specs: Videos of chapter 5, of which those of ``train`` and ``test`` are used.
         seed: Of the draws of few labels.
     """
-    seen, learnt = encode(model, test), encode(model, train)
+    test = [spec for spec in specs if spec.split == "test"]
+    seen, learnt = encode(model, test), encode(model, [s for s in specs if s.split == "train"])
     by_template = [[TEMPLATES[0].format(NAMES[action])] for action in DEFAULT_ACTIONS]
     template = class_vectors(model, by_template)
     phrases = [[f"a person {p}" for p in PHRASES[action]] for action in DEFAULT_ACTIONS]
@@ -69,15 +69,23 @@ def judge(model: ImageText, train: Pairs, test: Pairs, seed: int = 0) -> dict[st
         "chance": 1 / len(DEFAULT_ACTIONS),
         "template_1_frame": _right(middle @ template.T, seen.labels),
         "template": _right(seen.mean @ template.T, seen.labels),
+        "template_pairs_merged": _merged_right((seen.mean @ template.T).argmax(1), seen.labels),
         "own_words": _right(seen.mean @ class_vectors(model, phrases).T, seen.labels),
         "template_pairs_two_way": _two_way(seen.mean @ template.T, seen.labels),
     }
     scores |= _probes(learnt, seen, seed)
-    return scores | retrieval(model, seen, test, seed)
+    return scores | retrieval(model, seen, test)
 
 
 def _right(scores: Tensor, labels: NDArray[np.int64]) -> float:
     return float((scores.argmax(1).numpy() == labels).mean())
+
+
+def _merged_right(found: Tensor, labels: NDArray[np.int64]) -> float:
+    """How often the action is right, an action and its counterpart in reverse being one."""
+    lower = {max(pair): min(pair) for pair in counterparts().items()}
+    merged = np.array([lower.get(label, label) for label in range(len(DEFAULT_ACTIONS))])
+    return float((merged[found.numpy()] == merged[labels]).mean())
 
 
 def counterparts() -> dict[int, int]:
@@ -97,12 +105,10 @@ def _two_way(scores: Tensor, labels: NDArray[np.int64]) -> float:
 
 def _probes(train: Videos, test: Videos, seed: int) -> dict[str, float]:
     """Linear probes of the mean feature: of all labels, of few, and with reverses merged."""
-    lower = {max(pair): min(pair) for pair in counterparts().items()}
-    merged = np.array([lower.get(label, label) for label in range(len(DEFAULT_ACTIONS))])
     found = probe(train, test, np.arange(len(train.labels)))
     scores = {
         "linear_probe": float((found == test.labels).mean()),
-        "linear_probe_pairs_merged": float((merged[found] == merged[test.labels]).mean()),
+        "linear_probe_pairs_merged": _merged_right(torch.from_numpy(found), test.labels),
     }
     rng = np.random.default_rng(seed)
     for shots in SHOTS:
@@ -131,11 +137,10 @@ def probe(train: Videos, test: Videos, rows: NDArray[np.int64]) -> NDArray[np.in
     return np.asarray(classifier.predict(test.mean.numpy()), np.int64)
 
 
-def retrieval(model: ImageText, videos: Videos, pairs: Pairs, seed: int) -> dict[str, float]:
+def retrieval(model: ImageText, videos: Videos, specs: Sequence[ClipSpec]) -> dict[str, float]:
     """R@1 of whole captions among ``GALLERY`` videos, both ways; ties count against it."""
-    rng = np.random.default_rng(seed)
-    count = min(GALLERY, len(pairs.facts))
-    texts = [describe(facts, rng) for facts in pairs.facts[:count]]
+    count = min(GALLERY, len(specs))
+    texts = [caption_of(spec) for spec in specs[:count]]
     scores = videos.mean[:count] @ F.normalize(model.encode_texts(texts), dim=-1).T
     own = scores.diagonal()
     return {

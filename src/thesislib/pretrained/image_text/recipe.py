@@ -29,6 +29,7 @@ from thesislib.places import runs_root
 from thesislib.pretrained.image_text.card import write_card
 from thesislib.pretrained.image_text.contrast import Contrast, ContrastConfig, PairDataset
 from thesislib.pretrained.image_text.judge import judge, shown
+from thesislib.synthetic.captioned import CaptionedRecipe
 from thesislib.synthetic.pairs import pairs
 from thesislib.synthetic.wording import vocabulary
 from thesislib.torchvision_here import ensure_torchvision
@@ -37,17 +38,15 @@ from thesislib.train import Log, Trained, train
 NAME, WORD = "image_text", "image-text"  # of its folder, and on the command line
 MERGES_FILE, SCORES_FILE = "merges.txt.gz", "scores.json"
 VERSION = 1  # of the recipe: raised whenever the same settings would give other weights
-JUDGED = (250, 150)  # sessions that probes learn from, and sessions that are judged
-FRAMES = 16  # of a judged video
+JUDGED = CaptionedRecipe().clips
 LEVEL = 0.4  # about that of OpenAI's ViT-B-16
-LEVELLED = 512  # pictures that the level is measured on
 
 
 def make(
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     *,
-    judged: tuple[int, int] = JUDGED,
+    judged: int = JUDGED,
     jobs: int | None = None,
     log: Log = print,
 ) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def make(
     Args:
         out: The folder; default ``image_text`` among the runs.
         settings: Changes of :class:`ContrastConfig`, by name.
-        judged: Sessions that probes learn from, and sessions that are judged.
+        judged: Videos of chapter 5 on which it is judged, probes learning from most of them.
         jobs: Processes that film; default one a core.
         log: Where the log lines go.
 
@@ -67,15 +66,11 @@ def make(
     folder = Path(out).expanduser() if out is not None else runs_root() / NAME
     with tempfile.TemporaryDirectory() as work:
         trained = learn(config, Path(work), jobs, log)
-        seeds = (config.seed + 2, config.seed + 3)
-        probed, held = (
-            pairs(groups, config.videos, FRAMES, seed, config.size, jobs)
-            for groups, seed in zip(judged, seeds, strict=True)
-        )
-        some = np.linspace(0, len(probed) - 1, min(LEVELLED, len(probed))).astype(int)
-        level(trained.model, probed.images(some))
+        some = pairs(16, config.videos, config.frames, config.seed + 2, config.size, jobs)
+        level(trained.model, some.images(range(len(some))))
         write_model(folder, config, trained.model.model, Path(work) / MERGES_FILE)
     model = load_image_text(folder)
+    specs = CaptionedRecipe(clips=judged, size=config.size).specs()
     note = {
         "recipe": f"thesislib weights make {WORD}",
         "version": VERSION,
@@ -83,8 +78,8 @@ def make(
         "weights_hash": model.weights_hash,
         "parameters": sum(p.numel() for p in model.model.parameters()),
         "bytes": (folder / SAFE_NAME).stat().st_size,
-        "judged": {"groups": list(judged), "videos": config.videos, "frames": FRAMES},
-        "scores": shown(judge(model, probed, held, config.seed)),
+        "judged": {split: sum(s.split == split for s in specs) for split in ("train", "test")},
+        "scores": shown(judge(model, specs, config.seed)),
         "training": trained.result["metrics"],
         "provenance": trained.result["provenance"],
     }
