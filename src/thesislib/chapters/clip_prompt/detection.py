@@ -119,12 +119,13 @@ def prompts(job: Job) -> Trained:
 class Namer(NamedTuple):
     """How proposals are named.
 
-    Attributes:
-        classes: Names, C.
-        texts: ``(C, D)``, their embeddings.
-        temperature: Of the softmax over classes.
-        encode: From ``(K, T, D)``; ``None``: the mean of all rows of a proposal.
-        frames: T.
+    Its fields:
+
+    - ``classes``: Names, C.
+    - ``texts``: ``(C, D)``, their embeddings.
+    - ``temperature``: Of the softmax over classes.
+    - ``encode``: From ``(K, T, D)``; ``None``: the mean of all rows of a proposal.
+    - ``frames``: T.
     """
 
     classes: tuple[str, ...]
