@@ -35,7 +35,7 @@ def prompts(k: int, layers: int = 0) -> dict[str, Any]:
 
 _row = partial(Row, identity=identity)
 # The open set has trainings of its own, so it is judged where it is asked for: more=("open",).
-# Its small settings: of four pairs of rate and length the one that validated best in 40 s of a core.
+# Of four pairs of rate and length this validated best within 40 s of a core.
 SEEN_SMALL: Mapping[str, Any] = {"epochs": 14, "lr": 4e-3, "val_every": 7}
 _closed = partial(_row, train=prompted, judges=(closed,), more={"open": open_set}, small=SEEN_SMALL)
 _trials = partial(_row, train=clips.nothing)
