@@ -119,9 +119,10 @@ def test_each_kind_of_row_runs_and_is_found_again(
 
 
 def test_every_row_of_the_four_tables_is_there_and_no_stranger_is_claimed() -> None:
-    keys = {row.key for n in ("5.1", "5.2", "5.3", "5.4") for row in published.table(n).rows}
+    numbers = ("5.1", "5.2", "5.3", "5.4")
+    keys = {row.key for number in numbers for row in published.table(number).rows}
     assert keys - {None} <= ROWS.keys()
-    for claim in claims.CLAIMS:
+    for claim in (claim for claim in claims.CLAIMS if claim.table in numbers):
         rows = {getattr(claim, name) for name in ("row", "better", "worse") if hasattr(claim, name)}
         assert rows <= ROWS.keys()
         assert published.table(claim.table).dataset(claim.metric, "small") == "synthetic_captions"
