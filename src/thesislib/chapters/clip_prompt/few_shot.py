@@ -28,7 +28,7 @@ from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
 from thesislib.evaluation.recognition import over_draws, top
-from thesislib.evaluation.scores import Scores
+from thesislib.evaluation.scores import PerVideo, Scores
 from thesislib.methods.clip_prompt import ClipPrompt, ClipPromptConfig
 from thesislib.optimiser import learning_rate, make_optimiser
 from thesislib.train import Trained, seed_everything
@@ -63,7 +63,7 @@ def one_trial(
     videos: dict[str, Video],
     kept: FeatureStore,
     config: ClipPromptConfig,
-):
+) -> PerVideo:
     """Probabilities of a trial's queries, ``(V, ways)``.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -36,26 +35,26 @@ def prompts(k: int, layers: int = 0) -> dict[str, Any]:
 _row = partial(Row, identity=identity)
 # The open set has trainings of its own, so it is judged where it is asked for: more=("open",).
 # Of four pairs of rate and length this validated best within 40 s of a core.
-SEEN_SMALL: Mapping[str, Any] = {"epochs": 14, "lr": 4e-3, "val_every": 7}
+SEEN_SMALL: dict[str, Any] = {"epochs": 14, "lr": 4e-3, "val_every": 7}
 _closed = partial(_row, train=prompted, judges=(closed,), more={"open": open_set}, small=SEEN_SMALL)
 _trials = partial(_row, train=clips.nothing)
 _five, _all = partial(few_shot, ways=5), partial(few_shot, ways=None)
 # The thesis does not say how long; the released command makes 1,100 steps. With 25 videos an epoch
 # is a step, with more classes several.
-FEW_FIVE: Mapping[str, Any] = {"epochs": 1100}
-FEW_ALL: Mapping[str, Any] = {"epochs": 100}
+FEW_FIVE: dict[str, Any] = {"epochs": 1100}
+FEW_ALL: dict[str, Any] = {"epochs": 100}
 # One batch, so an epoch is a step. On validation videos twice as many steps lose, and so does a
 # higher rate: prompts forget the names they stand around.
-FEW_SMALL: Mapping[str, Any] = {"epochs": 20, "lr": 5e-4, "batch_size": 80, "warmup": 4}
+FEW_SMALL: dict[str, Any] = {"epochs": 20, "lr": 5e-4, "batch_size": 80, "warmup": 4}
 # One layer (thesis 5.4.1); clips are spread evenly over segments of any length, which have no gap.
-SEGMENTS: Mapping[str, Any] = prompts(16, 1) | {"code_gap": False}
-SEGMENTS_SMALL: Mapping[str, Any] = {"epochs": 60, "lr": 4e-3, "val_every": 60}
+SEGMENTS: dict[str, Any] = prompts(16, 1) | {"code_gap": False}
+SEGMENTS_SMALL: dict[str, Any] = {"epochs": 60, "lr": 4e-3, "val_every": 60}
 # Layers over time forget what was not learnt (Table 5.4); whether 5.6 has them is not said.
-UNSEEN: Mapping[str, Any] = prompts(16) | {"code_gap": False}
-UNSEEN_SMALL: Mapping[str, Any] = {"epochs": 30, "val_every": 30}
-LONG: Mapping[str, Any] = prompts(4, 2) | {"strides": (10, 15, 30)}  # thesis 5.4.1 and 5.4.4
+UNSEEN: dict[str, Any] = prompts(16) | {"code_gap": False}
+UNSEEN_SMALL: dict[str, Any] = {"epochs": 30, "val_every": 30}
+LONG: dict[str, Any] = prompts(4, 2) | {"strides": (10, 15, 30)}  # thesis 5.4.1 and 5.4.4
 # Twice and a half as many steps gave nothing more on validation videos.
-LONG_SMALL: Mapping[str, Any] = {"strides": (1,), "epochs": 8, "val_every": 8}
+LONG_SMALL: dict[str, Any] = {"strides": (1,), "epochs": 8, "val_every": 8}
 _spotting = partial(
     _row, settle=footage.settle, tuning=detection.tuning, fingerprint=footage.fingerprint
 )
