@@ -145,6 +145,21 @@ def test_other_weights_are_another_result(tiny: Path) -> None:
     assert frames.image_text(settings("16+x+16")).weights_hash in text
 
 
+def test_what_the_thesis_did_not_measure_is_no_number() -> None:
+    table = published.table("5.1")
+    assert table.printed("clip_prompt/zero-shot", "top1") == published.NO_VALUE
+    assert table.printed("clip_prompt/16+x+16", "top1") == "68.8"
+
+
+def test_unlabelled_videos_are_left_out(whole: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = tuple(replace(v, label="") if i % 9 == 0 else v for i, v in enumerate(whole.videos))
+    part = replace(whole, videos=some)
+    monkeypatch.setattr(recognition, "labelled", lambda job: part)
+    manifest, kept, _ = recognition.given(job("zero-shot"))
+    assert len(manifest) == len(whole) - 12 and manifest.classes == whole.classes
+    assert all(video.label for video in manifest.videos) and kept.has(whole.videos[0])
+
+
 # -- what is frozen, what is seen --------------------------------------------------------------
 
 

@@ -111,7 +111,7 @@ def learns(config: ClipPromptConfig) -> bool:
 
 
 def given(job: Job, to_learn: bool = False) -> tuple[Manifest, FeatureStore, ClipPromptConfig]:
-    """The labelled data set of a job, its features and the settings of its row.
+    """The labelled videos of a job's data set, their features and the settings of its row.
 
     Args:
         job: A row.
@@ -119,7 +119,8 @@ def given(job: Job, to_learn: bool = False) -> tuple[Manifest, FeatureStore, Cli
     """
     config: ClipPromptConfig = run.settings(job)
     manifest = labelled(replace(job, on=config.dataset) if to_learn else job)
-    return manifest, store(manifest, config, job.log), config
+    kept = store(manifest, config, job.log)
+    return only(manifest, manifest.classes), kept, config  # without the unlabelled
 
 
 def only(manifest: Manifest, classes: Sequence[str]) -> Manifest:
