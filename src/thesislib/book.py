@@ -42,7 +42,7 @@ CHAPTERS = {
     "dpc": _chapter(2, "dpc", "random", "5pred3"),
     "memdpc": _chapter(3, "memdpc", "rgb"),
     "coclr": _chapter(4, "coclr", "coclr-rgb"),
-    "clip_prompt": _chapter(5, "clip_prompt"),
+    "clip_prompt": _chapter(5, "clip_prompt", "zero-shot", "16+x+16", "16+x+16-2tfm"),
     "turbo": _chapter(6, "turbo"),
     "tan": _chapter(7, "tan"),
     "autoad": _chapter(8, "autoad"),

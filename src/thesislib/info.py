@@ -22,9 +22,10 @@ def describe(name: str, preset: str, changes: Mapping[str, Any] | None = None) -
     Operations are those of one item, forward, one multiply-add counted as two.
     """
     module, config = method(name), settings(name, preset, changes)
+    brought = _brought(config)
     # Counting needs shapes alone: on the meta device even the largest model costs nothing.
     with torch.device("meta"):
-        model = module.MODEL(config)
+        model = module.MODEL(config, **brought).to("meta")
         with FlopCounterMode(display=False) as counter:
             module.forward_one(model)
     nested = {k: v for k, v in config.to_dict().items() if isinstance(v, dict)}
@@ -34,3 +35,15 @@ def describe(name: str, preset: str, changes: Mapping[str, Any] | None = None) -
         "settings": {k: v for k, v in config.to_dict().items() if k not in nested},
         **nested,
     }
+
+
+def _brought(config: Any) -> dict[str, Any]:
+    """What a method is built on besides its settings: the frozen model of chapter 5.
+
+    Its weights decide no count, so they need not be on this machine.
+    """
+    if not hasattr(config, "weights"):
+        return {}
+    from thesislib.image_text.model import RANDOM, load_image_text
+
+    return {"tower": load_image_text(config.model, RANDOM).model}

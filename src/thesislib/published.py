@@ -130,7 +130,7 @@ class Table:
         for row in (row for row in self.rows if row.key == key):
             for name, cell in zip(row.metrics, row.cells, strict=True):
                 if name:
-                    texts.setdefault(name, cell.text)
+                    texts.setdefault(name, NO_VALUE if cell.value is None else cell.text)
         return texts.get(metric, NO_VALUE)
 
     def dataset(self, metric: str, profile: str) -> str | None:

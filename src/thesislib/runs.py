@@ -11,11 +11,17 @@ from typing import Any
 
 from thesislib import book
 from thesislib.checkpoint import RunFolder, load_state, load_weights
+from thesislib.clip_config import ClipConfig
 from thesislib.errors import ThesisError
 from thesislib.places import runs_root
 
 SHOWN = 5  # runs that an error message lists
 QUEUE = "queue."  # names of the tensors of a queue begin with it
+
+
+def encoders() -> tuple[str, ...]:
+    """The methods that train an encoder of clips; prompts, say, are learnt on another's."""
+    return tuple(m for m in book.methods() if issubclass(book.method(m).CONFIG, ClipConfig))
 
 
 def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
@@ -74,7 +80,7 @@ def finished_runs(dataset: str | None = None) -> list[RunFolder]:
     found = []
     for path in runs_root().glob("*-*/"):
         run = RunFolder(path)
-        if run.name.partition("-")[0] not in book.methods() or not run.finished:
+        if run.name.partition("-")[0] not in encoders() or not run.finished:
             continue
         try:
             if dataset is None or _settings(run)["dataset"] == dataset:
@@ -105,7 +111,7 @@ def newest_run(dataset: str) -> RunFolder:
 def _pre_trained(name: str | Path) -> RunFolder:
     """A finished pre-training run."""
     run = _find(name)
-    if run.name.partition("-")[0] not in book.methods():
+    if run.name.partition("-")[0] not in encoders():
         raise ThesisError(
             f"{run.name} is no pre-training run, so it has no encoder of its own: {_instead(run)}."
         )
@@ -140,7 +146,7 @@ def _instead(run: RunFolder) -> str:
     source = str(_settings(run).get("source") or _result(run).get("source"))
     if (runs_root() / source.partition(" ")[0] / "config.json").is_file():
         return f"name {source.partition(' ')[0]}, whose weights it used"
-    return f"the name of one starts with {' or '.join(f'{method}-' for method in book.methods())}"
+    return f"the name of one starts with {' or '.join(f'{method}-' for method in encoders())}"
 
 
 def _settings(run: RunFolder) -> dict[str, Any]:

@@ -91,9 +91,13 @@ def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
 
     The name of its run and ``config_hash`` in its result come from it.
     """
+    own = find(job.row).identity
+    return usual_identity(job) if own is None else own(job)
+
+
+def usual_identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
+    """The same of a row that has no ``identity`` of its own."""
     row, config, on_top = find(job.row), settings(job), tuning(job)
-    if row.identity is not None:
-        return row.identity(job)
     asked = [choose("protocol", name, row.more) for name in sorted(job.more)]
     text = " ".join([job.row, *([on_top.hash()] if on_top else []), str(job.stages), *asked])
     whole = replace(config, dataset=judged_on(job))

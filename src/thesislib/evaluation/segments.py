@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,14 @@ def _row(entry: dict[str, Any]) -> tuple[str, float, float, str, float]:
         entry.get("label", ""),
         float(entry.get("score", 1.0)),
     )
+
+
+def joined(tables: Iterable[Segments]) -> Segments:
+    """The rows of several tables, one after the other."""
+    empty = Segments.of([], [], [])
+    whole = [*tables] or [empty]
+    columns = ([getattr(table, f.name) for table in whole] for f in fields(Segments))
+    return Segments(*(np.concatenate(column) for column in columns))
 
 
 def temporal_iou(

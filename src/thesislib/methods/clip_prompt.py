@@ -26,9 +26,9 @@ STD = 0.01  # of everything learnt that is added to, or stands among, frozen vec
 
 # A trial's: with fewer than 600 steps or half the rate the order of frames stays unlearnt.
 SMALL: dict[str, Any] = {
-    "profile": "small", "dataset": "synthetic", "model": "small", "weights": "", "num_workers": 0,
-    "epochs": 20, "lr": 2e-3, "schedule": "cosine", "warmup": 30, "heads": 4,
-    "strides": (4,), "rate": 0.0, "code_gap": False,
+    "profile": "small", "dataset": "synthetic_captions", "model": "small", "weights": "",
+    "num_workers": 0, "epochs": 20, "lr": 2e-3, "schedule": "cosine", "warmup": 30, "heads": 4,
+    "strides": (1,), "rate": 0.0, "code_gap": False, "test_clips": 1, "val_every": 5,
 }  # fmt: skip
 # Not measured yet.
 GPU: dict[str, Any] = {"profile": "gpu", "epochs": 60, "precision": "bf16", "num_workers": 1}

@@ -4,6 +4,7 @@ Every function takes arrays, plain dictionaries or claims and returns a :class:`
 shows itself once in a notebook, carries a caption and an alternative text, and stays below 150 kB.
 """
 
+from thesislib.viz.captions import caption_grid
 from thesislib.viz.charts import (
     alternation,
     curves,
@@ -15,11 +16,13 @@ from thesislib.viz.dataflow import dpc_flow, two_futures
 from thesislib.viz.diagrams import block_diagram, score_matrix
 from thesislib.viz.forest_plot import forest
 from thesislib.viz.style import Picture, use_style
+from thesislib.viz.timeline import timeline
 from thesislib.viz.video import (
     amplified,
     contact_sheet,
     flow_colours,
     retrieval_grid,
+    shrunk,
     write_contact_sheet,
 )
 
@@ -28,6 +31,7 @@ __all__ = [
     "alternation",
     "amplified",
     "block_diagram",
+    "caption_grid",
     "co_training",
     "contact_sheet",
     "curves",
@@ -39,6 +43,8 @@ __all__ = [
     "queue_roles",
     "retrieval_grid",
     "score_matrix",
+    "shrunk",
+    "timeline",
     "two_futures",
     "use_style",
     "write_contact_sheet",

@@ -190,7 +190,7 @@ def retrieval_grid(
 
     for q, label in enumerate(query_labels):
         ax = place(q, 0, 0)
-        _strip(ax, queries[q], label)
+        mark_strip(ax, queries[q], label)
         if q == 0:
             ax.set_title("query", fontsize=10, pad=5, loc="left")
         else:
@@ -199,7 +199,8 @@ def retrieval_grid(
         for line, name in enumerate(neighbours):
             for j in range(k):
                 ax = place(q, line, 1 + j)
-                _strip(ax, neighbours[name][q, j], labels[name][q][j], label or None)
+                near = labels[name][q][j]
+                mark_strip(ax, neighbours[name][q, j], near, near == label if label else None)
                 if j == 0:
                     ax.set_ylabel(textwrap.fill(name, 10), rotation=0, ha="right", va="center",
                                   fontsize=8.5, labelpad=5)  # fmt: skip
@@ -231,19 +232,18 @@ def _retrieval_alt(
     )
 
 
-def _strip(ax: Axes, frames: Frames, label: str, wanted: str | None = None) -> None:
-    """Draws frames (T, H, W, 3) and marks them, if ``wanted`` says what would be right."""
+def mark_strip(ax: Axes, frames: Frames, label: str, right: bool | None = None) -> None:
+    """Draws frames (T, H, W, 3) over a label; marked as right or wrong, unless that is ``None``."""
     ax.imshow(_row(frames), aspect="auto")
     ax.set(xticks=[], yticks=[])
     # The label begins beside the mark, which stands below a corner: above it would hide hands.
-    after = 0.0 if wanted is None else 0.17 / (WIDTH * ax.get_position().width)
+    after = 0.0 if right is None else 0.17 / (WIDTH * ax.get_position().width)
     ax.set_xlabel(label.replace("_", " "), fontsize=8.5, labelpad=2, x=after, ha="left")
-    right = wanted == label
     for spine in ax.spines.values():
-        spine.set_visible(wanted is not None)
+        spine.set_visible(right is not None)
         spine.set(color=_RIGHT if right else _WRONG, linewidth=2)
         spine.set_linestyle("-" if right else (0, (1.6, 1.2)))
-    if wanted is not None:
+    if right is not None:
         ax.text(0, -0.04, "✓" if right else "✗", transform=ax.transAxes, ha="left", va="top",
                 fontsize=9, color="white", fontweight="bold",
                 bbox={"facecolor": _RIGHT if right else _WRONG, "edgecolor": "none",

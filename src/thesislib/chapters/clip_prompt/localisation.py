@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thesislib.data.segment_clips import spread
 from thesislib.data.untrimmed import FeatureWindows, Untrimmed, cut, test_windows
 from thesislib.errors import ThesisError
 from thesislib.evaluation.segments import Segments, soft_nms
@@ -34,7 +35,7 @@ from thesislib.train import Log, Trained, train
 BATCH = 16  # windows at a time
 FLOOR = 1e-3  # proposals of lower scores are noise
 TEMPERATURE = 0.07  # as in training (thesis 5.4.1)
-FRAMES = 16  # rows of a proposal that a temporal encoder sees
+FRAMES = 16  # rows of a proposal that a temporal encoder sees, unless told otherwise
 
 Encode = Callable[[Tensor], Tensor]
 
@@ -177,15 +178,16 @@ def sliding_windows(video: Untrimmed, lengths: Sequence[float], seed: int = 0) -
 
 
 def proposal_features(
-    proposals: Segments, video: Untrimmed, encode: Encode | None = None
+    proposals: Segments, video: Untrimmed, encode: Encode | None = None, frames: int = FRAMES
 ) -> Tensor:
     """One vector a proposal, from the rows that it covers (at least one).
 
     Args:
         proposals: Of this video.
         video: Its features.
-        encode: ``(K, 16, D)``, rows drawn evenly from each proposal, to ``(K, D')``; ``None``: the
+        encode: ``(K, T, D)``, rows drawn evenly from each proposal, to ``(K, D')``; ``None``: the
             mean of all its rows (thesis 5.3.2).
+        frames: T.
 
     Returns:
         float32 ``(K, D)`` or ``(K, D')``.
@@ -196,10 +198,8 @@ def proposal_features(
     first = np.clip(np.rint(video.to_rows(proposals.start)).astype(int), 0, n - 1)
     last = np.clip(np.rint(video.to_rows(proposals.end)).astype(int), first + 1, n)
     if encode is not None:
-        share = (np.arange(FRAMES) + 0.5) / FRAMES
-        index = np.floor(first[:, None] + (last - first)[:, None] * share).astype(int)
         with torch.no_grad():
-            return encode(tensor(video.features[index])).float()
+            return encode(tensor(video.features[spread(first, last, frames)])).float()
     sums = np.zeros((n + 1, video.features.shape[1]))
     np.cumsum(video.features, axis=0, dtype=np.float64, out=sums[1:])
     return tensor((sums[last] - sums[first]) / (last - first)[:, None])
@@ -235,6 +235,7 @@ def classify(
     classes: Sequence[str],
     *,
     encode: Encode | None = None,
+    frames: int = FRAMES,
     temperature: float = TEMPERATURE,
     most: int = 5,
 ) -> Segments:
@@ -246,6 +247,7 @@ def classify(
         texts: ``(C, D)``, embeddings of the class names.
         classes: The C names.
         encode: See :func:`proposal_features`.
+        frames: See there.
         temperature: See :func:`class_scores`.
         most: Likeliest classes of a proposal that are kept; with one alone, of two things that
             happen at once one would never be found.
@@ -255,7 +257,7 @@ def classify(
     """
     if len(classes) != len(texts):
         raise ThesisError(f"{len(classes)} classes have {len(texts)} texts: give one for each.")
-    features = proposal_features(proposals, video, encode)
+    features = proposal_features(proposals, video, encode, frames)
     if not len(features):
         return Segments.of([], [], [])
     sure, label = class_scores(features, texts, temperature).topk(min(most, len(classes)))
