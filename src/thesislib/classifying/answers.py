@@ -308,8 +308,8 @@ def _paragraphs(
     first = (
         f"Model {encoder.name} ({encoder.weights}); {classifier.how}. Each window{window} is "
         "compared with every name; the probabilities of a window add up to 100 % over the "
-        "classes, also where it shows none of them. The answer for a video is the mean over its "
-        "windows."
+        "classes, also where it shows none of them; chance is the dashed line. The answer for a "
+        "video is the mean over its windows."
     )
     more = [held_out_sentence(held)] if held else []
     return [first, *(f"{note[0].upper()}{note[1:]}." for note in [*more, *notes])]

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from thesislib.checkpoint import RunFolder, load_state
-from thesislib.data.class_list import as_words
+from thesislib.data.class_list import as_words, shortened
 from thesislib.errors import ThesisError
 from thesislib.image_text import ImageText, load_image_text
 from thesislib.image_text.model import RANDOM, SMALL
@@ -294,6 +294,6 @@ def _cut_note(names: Sequence[str], room: int) -> tuple[str, ...]:
 
 def listed(names: Sequence[str]) -> str:
     """Some names, shortened, and how many there are besides."""
-    shown = [name if len(name) <= 40 else f"{name[:39]}…" for name in names[:SHOWN]]
+    shown = [repr(shortened(name)) for name in names[:SHOWN]]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(shown) + more

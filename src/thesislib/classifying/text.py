@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from thesislib.viz.timeline_page import clock, percent
+from thesislib.data.class_list import shortened
+from thesislib.viz.timeline_page import between, percent
 
 BEST, PARTS, WIDTH = 5, 12, 24  # classes, stretches of time, and cells of a bar that are shown
 
@@ -17,10 +18,10 @@ def as_text(found: Mapping[str, Any]) -> str:
         note = f", {video['note']}" if video["note"] else ""
         lines += ["", f"{video['path']} ({video['seconds']:.1f} s{note})"]
         best = sorted(video["probabilities"].items(), key=lambda item: -item[1])
-        width = min(40, max(len(name) for name, _ in best[:BEST]))
+        width = max(len(shortened(name)) for name, _ in best[:BEST])
         for name, share in best[:BEST]:
             bar = "█" * round(WIDTH * share)
-            lines.append(f"  {_short(name, width):<{width}} {percent(share):>6} {bar}".rstrip())
+            lines.append(f"  {shortened(name):<{width}} {percent(share):>6} {bar}".rstrip())
         if len(best) > BEST:
             rest = 1 - sum(share for _, share in best[:BEST])
             lines.append(f"  {len(best) - BEST} others {percent(max(0.0, rest))}")
@@ -34,7 +35,7 @@ def as_text(found: Mapping[str, Any]) -> str:
 
 
 def _over_time(video: Mapping[str, Any], classes: list[str]) -> Iterator[str]:
-    """Stretches with the same likeliest class, if there is more than one window."""
+    """Stretches with the same likeliest class, if that changes."""
     stretches: list[tuple[float, int, list[float]]] = []
     windows = video["windows"]
     for window in windows:
@@ -44,15 +45,14 @@ def _over_time(video: Mapping[str, Any], classes: list[str]) -> Iterator[str]:
             stretches[-1][2].append(share)
         else:
             stretches.append((window["start"], best, [share]))
-    if len(windows) < 2:
+    if len(stretches) < 2:
         return
     ends = [start for start, _, _ in stretches[1:]] + [video["seconds"]]
-    for (start, best, shares), end in list(zip(stretches, ends, strict=True))[:PARTS]:
-        times = f"{clock(start, video['seconds'])}–{clock(end, video['seconds'])}"
-        yield f"{times}  {_short(classes[best], 40)} {percent(sum(shares) / len(shares))}"
+    longest = sorted(range(len(ends)), key=lambda i: stretches[i][0] - ends[i])[:PARTS]
+    for i in sorted(longest):
+        start, best, shares = stretches[i]
+        times = between(start, ends[i], video["seconds"])
+        yield f"{times}  {shortened(classes[best])} {percent(sum(shares) / len(shares))}"
     if len(stretches) > PARTS:
-        yield f"and {len(stretches) - PARTS} more stretches: --json and --out tell them all"
-
-
-def _short(name: str, width: int) -> str:
-    return name if len(name) <= width else f"{name[: width - 1]}…"
+        more = len(stretches) - PARTS
+        yield f"and {more} shorter stretches: --json and --out tell them all"

@@ -85,6 +85,11 @@ def as_words(name: str) -> str:
     return " ".join(name.replace("_", " ").split())
 
 
+def shortened(name: str, most: int = 40) -> str:
+    """A name that fits where it is only mentioned."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def _other(lines: Sequence[str]) -> str:
     """What the lines are if they are no names; "" if they may be."""
     first = lines[0].lower() if lines else ""

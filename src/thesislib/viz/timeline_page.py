@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from thesislib.data.class_list import shortened
 from thesislib.viz.video import shrunk
 from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
 
@@ -81,13 +82,18 @@ class TimeLine:
         )  # fmt: skip
 
 
-def clock(seconds: float, whole: float = 0.0) -> str:
-    """``0:07``, ``1:02:03``; with tenths where the whole video is shorter than ten seconds."""
-    if 0 < whole < 10:
-        return f"0:{int(seconds):02d}.{int(seconds * 10 + 1e-6) % 10}"
+def clock(seconds: float, whole: float) -> str:
+    """``0:07``, ``1:02:03``; ``2.4 s`` where the whole video is shorter than ten seconds."""
+    if whole < 10:
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(int(seconds + 1e-6), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def between(start: float, end: float, whole: float) -> str:
+    """``0:07 to 0:09``."""
+    return f"{clock(start, whole).removesuffix(' s')} to {clock(end, whole)}"
 
 
 def percent(share: float) -> str:
@@ -139,7 +145,7 @@ def timeline_page(
 
 def _answer(line: TimeLine, classes: Sequence[str]) -> str:
     best = int(line.mean.argmax())
-    return f"{classes[best]}, {percent(line.mean[best])}"
+    return f"{shortened(classes[best])}, {percent(line.mean[best])}"
 
 
 def _video(number: int, line: TimeLine, classes: Sequence[str]) -> str:
@@ -182,11 +188,13 @@ def _lane(line: TimeLine, number: int, name: str) -> str:
         f"{name}: {percent(line.mean[number])} on average, most at "
         f"{clock(line.middles[peak], line.seconds)}, {percent(values[peak])}"
     )
+    chance = 100 - 100 / line.probabilities.shape[1]
     return (
-        f"<figure><figcaption><span class=name>{text(name)}</span> "
+        f"<figure><figcaption><span>{text(shortened(name))}</span> "
         f"<span class=quiet>{percent(values.mean())}, at most {percent(values[peak])}</span>"
         f'</figcaption><svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" '
-        f'aria-label="{text(words)}"><path d="M0 100{steps}V100Z"/></svg></figure>'
+        f'aria-label="{text(words)}"><path d="M0 100{steps}V100Z"/>'
+        f'<path class=chance d="M0 {chance:.1f}H1000"/></svg></figure>'
     )
 
 
@@ -197,7 +205,7 @@ def _pictures(line: TimeLine, classes: Sequence[str]) -> str:
         at = int(np.abs(line.middles - picture.seconds).argmin())
         best = int(line.probabilities[at].argmax())
         time = clock(picture.seconds, line.seconds)
-        said = f"{classes[best]} {percent(line.probabilities[at, best])}"
+        said = f"{shortened(classes[best])} {percent(line.probabilities[at, best])}"
         items.append(
             f'<li><img src="data:image/webp;base64,{inline(picture.webp)}" '
             f'alt="{text(f"frame at {time}")}"><span>{time}</span> {text(said)}</li>'
@@ -226,16 +234,16 @@ def _all(line: TimeLine, classes: Sequence[str], order: NDArray[np.int64]) -> st
 def _moments(line: TimeLine, classes: Sequence[str], drawn: Sequence[int]) -> str:
     """The table of what is drawn, over time."""
     short = line.binned(ROWS)
-    head = "".join(f"<th scope=col>{text(classes[c])}</th>" for c in drawn)
+    head = "".join(f"<th scope=col>{text(shortened(classes[c]))}</th>" for c in drawn)
     rows = []
     for start, end, values in zip(short.starts, short.ends, short.probabilities, strict=True):
         cells = "".join(f"<td>{percent(values[c])}</td>" for c in drawn)
-        times = f"{clock(start, line.seconds)}–{clock(end, line.seconds)}"
+        times = between(float(start), float(end), line.seconds)
         rows.append(f"<tr><th scope=row>{times}</th>{cells}</tr>")
     averaged = "" if short is line else ", neighbours averaged"
     return (
         f"<details><summary>Over time{averaged}</summary>"
-        f"<div class=wide tabindex=0><table><thead><tr><th scope=col>seconds</th>{head}</tr>"
+        f"<div class=wide tabindex=0><table><thead><tr><th scope=col>time</th>{head}</tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table></div></details>"
     )
 
@@ -255,12 +263,13 @@ nav ul { padding-left: 1.2rem; columns: 22rem; }
 .quiet { color: var(--quiet); }
 article { border-top: 1px solid var(--line); padding: 1rem 0; margin-top: 1rem; }
 article > p { margin: .3rem 0; }
-figure { margin: .35rem 0 0; }
+figure { margin: .5rem 0 0; }
 figcaption { display: flex; justify-content: space-between; gap: 1rem; font-size: .85rem;
  font-variant-numeric: tabular-nums; }
 figcaption .quiet { flex: none; }
 svg { display: block; width: 100%; height: 2.4rem; background: var(--tile); border-radius: 4px; }
 path { fill: var(--fill); }
+.chance { stroke: var(--quiet); stroke-dasharray: 4 4; vector-effect: non-scaling-stroke; }
 .ticks { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet);
  font-variant-numeric: tabular-nums; margin: .2rem 0 .5rem; }
 .pictures { list-style: none; padding: 0; margin: .5rem 0; display: grid; gap: 4px;
