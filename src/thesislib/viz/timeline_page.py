@@ -155,7 +155,7 @@ def _video(number: int, line: TimeLine, classes: Sequence[str]) -> str:
     drawn = list(dict.fromkeys([*order[: LANES // 2], *peaks]))[:LANES]
     drawn.sort(key=lambda c: -line.mean[c])
     short = line.binned(BINS)
-    lanes = "".join(_lane(short, c, classes[c]) for c in drawn)
+    lanes = "".join(_lane(line, short, c, classes[c]) for c in drawn)
     ticks = "".join(
         f"<span>{clock(line.seconds * k / 4, line.seconds)}</span>" for k in range(5)
     )  # fmt: skip
@@ -173,15 +173,14 @@ def _video(number: int, line: TimeLine, classes: Sequence[str]) -> str:
     )
 
 
-def _lane(line: TimeLine, number: int, name: str) -> str:
+def _lane(line: TimeLine, short: TimeLine, number: int, name: str) -> str:
     """One class over time: a step for each window, between the middles of neighbours."""
-    values = line.probabilities[:, number]
+    drawn, values = short.probabilities[:, number], line.probabilities[:, number]
     whole = max(line.seconds, 1e-9)
-    between = (line.middles[:-1] + line.middles[1:]) / 2
-    edges = np.concatenate([[0.0], between, [whole]]) / whole * 1000
+    borders = (short.middles[:-1] + short.middles[1:]) / 2
+    edges = np.concatenate([[0.0], borders, [whole]]) / whole * 1000
     steps = "".join(
-        f"V{100 - 100 * value:.1f}H{edge:.1f}"
-        for value, edge in zip(values, edges[1:], strict=True)
+        f"V{100 - 100 * value:.1f}H{edge:.1f}" for value, edge in zip(drawn, edges[1:], strict=True)
     )
     peak = int(values.argmax())
     words = (
