@@ -187,7 +187,12 @@ def parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--shots", metavar="FOLDER", help="learn prompts on a few examples: <class>/<video>"
     )
-    classify.add_argument("--layers", type=int, default=0, help="with --shots: layers over time")
+    classify.add_argument(
+        "--layers",
+        type=int,
+        default=0,
+        help="with --shots: layers over time; 2 for names that mean nothing to the model",
+    )
     classify.add_argument("--prompts", default="", metavar="RUN", help="prompts of a finished run")
     classify.add_argument("--rate", type=float, default=4.0, help="frames a second; default: 4")
     classify.add_argument("--window", type=float, metavar="SECONDS", help="of a window; default: 2")

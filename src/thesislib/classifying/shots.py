@@ -31,7 +31,10 @@ from thesislib.methods.clip_prompt import ClipPrompt, ClipPromptConfig
 from thesislib.optimiser import learning_rate, make_optimiser
 from thesislib.train import Log, placed
 
-STEPS, STEPS_OF_LAYERS = 100, 600  # prompts alone go astray with more, layers need as many
+# In a trial on 480 videos of the studio (16 actions, five examples each, a model at three quarters
+# of its training) the template named 49 %, prompts 45, with two layers 46 to 49. Of names that mean
+# nothing it named 4 %, prompts 21, with two layers 43. Steps without layers hardly matter.
+STEPS, STEPS_OF_LAYERS = 100, 600
 CONTEXT = 4  # learnt vectors before a name, and as many after it
 SCALE = 0.4  # size of a number of a feature at which layers over time see the order of frames
 MOST = 32  # windows of a step

@@ -99,7 +99,8 @@ def between(start: float, end: float, whole: float) -> str:
 def percent(share: float) -> str:
     """``61 %``; what is small and not nothing is ``< 1 %``."""
     number = round(100 * float(share))
-    return "< 1 %" if number == 0 and share > 0 else f"{number} %"
+    words = "< 1 %" if number == 0 and share > 0 else f"{number} %"
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def timeline_page(
@@ -242,7 +243,7 @@ def _moments(line: TimeLine, classes: Sequence[str], drawn: Sequence[int]) -> st
     averaged = "" if short is line else ", neighbours averaged"
     return (
         f"<details><summary>Over time{averaged}</summary>"
-        f"<div class=wide tabindex=0><table><thead><tr><th scope=col>time</th>{head}</tr>"
+        f'<div class="wide over" tabindex=0><table><thead><tr><th scope=col>time</th>{head}</tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div></details>"
     )
 
@@ -281,7 +282,8 @@ details { margin-top: .4rem; } summary { cursor: pointer; padding: .25rem 0; }
 .wide { overflow-x: auto; overflow-wrap: normal; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .7rem .15rem 0; text-align: right; vertical-align: top; }
-th { text-align: left; font-weight: 600; max-width: 20rem; overflow-wrap: anywhere; }
+th { text-align: left; font-weight: 600; max-width: 20rem; overflow-wrap: break-word; }
+td, .over th[scope=row] { white-space: nowrap; }
 thead th { border-bottom: 1px solid var(--line); }
 @media (max-width: 40rem) { .pictures { grid-template-columns: repeat(4, 1fr); }
  nav ul { columns: 1; } }
