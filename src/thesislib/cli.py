@@ -164,6 +164,43 @@ def parser() -> argparse.ArgumentParser:
     )
     retrieve.add_argument("--csv", type=Path, metavar="FILE", help="also write a line a neighbour")
 
+    classify = add(
+        "classify", commands.classify, "say which of your classes your videos show, over time"
+    )
+    classify.add_argument("videos", nargs="+", metavar="VIDEO", help="videos, or folders of them")
+    classify.add_argument("--classes", metavar="FILE", help="names of classes, one a line")
+    classify.add_argument("--out", type=Path, metavar="PAGE", help="also write a page: page.html")
+    classify.add_argument(
+        "--model", default="", help="image-text model of open_clip, or its folder; default: small"
+    )
+    classify.add_argument(
+        "--weights", default="", help="of the model: a tag of open_clip's, a file"
+    )
+    classify.add_argument("--download", action="store_true", help="fetch these weights if need be")
+    classify.add_argument(
+        "--template",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help='sentence with {} for the name, e.g. "a video of {}."; may be given again',
+    )
+    classify.add_argument(
+        "--shots", metavar="FOLDER", help="learn prompts on a few examples: <class>/<video>"
+    )
+    classify.add_argument(
+        "--layers",
+        type=int,
+        default=0,
+        help="with --shots: layers over time; 2 for names that mean nothing to the model",
+    )
+    classify.add_argument("--prompts", default="", metavar="RUN", help="prompts of a finished run")
+    classify.add_argument("--rate", type=float, default=4.0, help="frames a second; default: 4")
+    classify.add_argument("--window", type=float, metavar="SECONDS", help="of a window; default: 2")
+    classify.add_argument("--hop", type=float, default=1.0, metavar="SECONDS", help="default: 1")
+    classify.add_argument("--temperature", type=float, help="default: the model's own")
+    classify.add_argument("--seed", type=int, default=0, help="of learning on examples")
+    classify.add_argument("--jobs", type=int, help="videos at a time; default: one a core")
+
     weights = add(
         "weights", commands.weights, "small models that ship with the package: list, or make again"
     )

@@ -178,6 +178,26 @@ def retrieve(args: argparse.Namespace) -> dict[str, Any]:
     return found if args.json else {k: v for k, v in found.items() if k != "results"}
 
 
+def classify(args: argparse.Namespace) -> Any:
+    """Says which classes videos show, over time."""
+    from thesislib.classifying import How, Timing, as_text, classify
+
+    how = How(
+        args.model,
+        args.weights,
+        args.download,
+        tuple(args.template),
+        args.shots,
+        args.layers,
+        args.prompts,
+        args.temperature,
+        args.seed,
+    )
+    timing = Timing(args.rate, args.window, args.hop)
+    found = classify(args.videos, args.classes, how, timing, out=args.out, jobs=args.jobs, log=say)
+    return found if args.json else as_text(found)
+
+
 def weights(args: argparse.Namespace) -> dict[str, Any]:
     """Lists the models that ship with the package, or makes one again."""
     from thesislib import pretrained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -58,6 +59,10 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib features holiday --csv": [],
     "thesislib retrieve holiday_index": [],
     "thesislib retrieve holiday_index --above 0.9 --csv near.csv": [],
+    # A tiny model that knows nothing, in the place of the one that ships.
+    "thesislib classify PATH --classes names.txt --out page.html": [
+        *("--model", "tiny.json", "--weights", "random")
+    ],
     "thesislib report table 2.1": [],
     "thesislib report table 2.1 --format csv": [],
     "thesislib report claims --format latex": [],
@@ -116,9 +121,20 @@ def own_videos(home: Path) -> Path:
     return folder
 
 
+def class_names(home: Path) -> None:
+    """A list of classes, and a tiny image-text model."""
+    (home / "names.txt").write_text("waving\nkicking\nsomething else\n")
+    vision = {"layers": [1, 1, 1, 1], "width": 8, "image_size": 32, "patch_size": None}
+    text = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    model = {"embed_dim": 16, "vision_cfg": vision | {"head_width": 16}, "text_cfg": text}
+    (home / "tiny.json").write_text(json.dumps(model))
+
+
 def typed_here(command: str, home: Path) -> list[str]:
     """The words of a command with this home's files in the place of a reader's."""
     words = command.split()
+    if "names.txt" in words:
+        class_names(home)
     if "PATH" in words:
         words[words.index("PATH")] = str(own_videos(home))
     if "RUN" in command:

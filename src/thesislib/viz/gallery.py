@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ from thesislib.data.manifest import Video
 from thesislib.data.reader import open_video
 from thesislib.errors import VideoError
 from thesislib.viz.video import shrunk
+from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
 
 SIDE, FRAMES, SECONDS, QUALITY = 128, 8, 2.0, 35  # of a moving thumbnail: 6 to 15 kB
 
@@ -94,7 +92,7 @@ def gallery_page(
     numbers = {path: i for i, path in enumerate(pictures)}
     moving, still = (
         "".join(
-            f".v{numbers[path]}{{background-image:url(data:image/webp;base64,{_base64(data)})}}\n"
+            f".v{numbers[path]}{{background-image:url(data:image/webp;base64,{inline(data)})}}\n"
             for path, picture in pictures.items()
             if (data := getattr(picture, kind))
         )
@@ -108,10 +106,10 @@ def gallery_page(
         missing = pictures[video.path].reason
         words = f"no picture: {missing}" if missing else f"video {name}{label}"
         return (
-            f'<a href="{_link(video.path)}" title="{_text(words)}"><span role="img" '
-            f'class="pic v{numbers[video.path]}" aria-label="{_text(words)}">{_text(missing)}'
+            f'<a href="{link(video.path)}" title="{text(words)}"><span role="img" '
+            f'class="pic v{numbers[video.path]}" aria-label="{text(words)}">{text(missing)}'
             "</span></a>"
-            f"<figcaption>{head}{marks}<bdi class=path>{_breaking(name)}</bdi></figcaption>"
+            f"<figcaption>{head}{marks}<bdi class=path>{breaking(name)}</bdi></figcaption>"
         )
 
     body = []
@@ -129,8 +127,8 @@ def gallery_page(
             f"<ol>{''.join(found)}</ol></article>"
         )
     return PAGE.format(
-        title=_text(title),
-        notes="".join(f"<p>{_text(note)}</p>" for note in notes),
+        title=text(title),
+        notes="".join(f"<p>{text(note)}</p>" for note in notes),
         body="\n".join(body),
         style=STYLE,
         moving=moving,
@@ -161,29 +159,12 @@ def _label(video: Video, right: bool | None) -> str:
     said = {True: "same class: ", False: "another class: ", None: ""}[right]
     return (
         f'<span class="label {kind}"><span class=mark aria-hidden=true>{mark}</span>'
-        f"<span class=said>{said}</span>{_text(video.label.replace('_', ' '))}</span>"
+        f"<span class=said>{said}</span>{text(video.label.replace('_', ' '))}</span>"
     )
-
-
-def _text(text: str) -> str:
-    return html.escape(printable(text), quote=True)
-
-
-def _breaking(text: str) -> str:
-    """May go on in the next line after each part of a file's name."""
-    return _text(text).replace("/", "/<wbr>").replace("_", "_<wbr>")
 
 
 def _number(cosine: float) -> str:
     return f"{cosine:.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _link(path: str) -> str:
-    return html.escape(Path(path).as_uri(), quote=True)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
 
 
 def _common_folder(paths: Iterable[str]) -> str:
@@ -194,16 +175,9 @@ def _common_folder(paths: Iterable[str]) -> str:
         return ""
 
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>
+PAGE = (
+    HEAD
+    + """<style>
 {style}{moving}@media print, (prefers-reduced-motion: reduce) {{
 {still}}}
 </style>
@@ -216,13 +190,10 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
-STYLE = """
-:root { --ground: #fff; --ink: #1d2126; --quiet: #5b6470; --line: #dfe3e8; --tile: #eef1f4;
- --right: #00694c; --wrong: #a63d00; }
-@media (prefers-color-scheme: dark) { :root { --ground: #14171b; --ink: #e8ebee; --quiet: #a3adb8;
- --line: #2e343b; --tile: #22272d; --right: #4fd0a5; --wrong: #ff9a5c; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 1rem; background: var(--ground);
+)
+STYLE = (
+    COLOURS
+    + """body { margin: 0 auto; max-width: 76rem; padding: 1rem; background: var(--ground);
  color: var(--ink); font: 15px/1.4 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: .5rem 0; overflow-wrap: anywhere; }
 header p { margin: .3rem 0; max-width: 46rem; color: var(--quiet); overflow-wrap: anywhere; }
@@ -248,3 +219,4 @@ figcaption { font-size: .85rem; margin-top: .25rem; font-variant-numeric: tabula
  .query { display: grid; grid-template-columns: 9rem 1fr; gap: .75rem; align-items: center; }
  ol { grid-template-columns: repeat(2, 1fr); } }
 """
+)

@@ -1,0 +1,47 @@
+"""What the web pages share: no script, no request, nothing beside the file; light and dark."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+
+from thesislib.data.checking import printable
+
+HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+"""
+COLOURS = """
+:root { --ground: #fff; --ink: #1d2126; --quiet: #5b6470; --line: #dfe3e8; --tile: #eef1f4;
+ --right: #00694c; --wrong: #a63d00; }
+@media (prefers-color-scheme: dark) { :root { --ground: #14171b; --ink: #e8ebee; --quiet: #a3adb8;
+ --line: #2e343b; --tile: #22272d; --right: #4fd0a5; --wrong: #ff9a5c; } }
+* { box-sizing: border-box; }
+"""
+
+
+def text(words: str) -> str:
+    """A text from outside, escaped for a page and for an attribute."""
+    return html.escape(printable(words), quote=True)
+
+
+def breaking(words: str) -> str:
+    """May go on in the next line after each part of a file's name."""
+    return text(words).replace("/", "/<wbr>").replace("_", "_<wbr>")
+
+
+def link(path: str) -> str:
+    """The address of a file, by its absolute path."""
+    return html.escape(Path(path).as_uri(), quote=True)
+
+
+def inline(data: bytes) -> str:
+    """For an address that holds the data itself."""
+    return base64.b64encode(data).decode("ascii")
