@@ -81,7 +81,7 @@ and not encoded), of actors and rooms that it has not met; probes learn from the
 from thesislib.image_text import load_image_text
 
 model = load_image_text("small")
-model.encode_frames(frames)            # (N, H, W, 3) uint8 RGB to (N, {settings["embed"]})
+model.encode_frames(frames)  # (N, H, W, 3) uint8 RGB to (N, {settings["embed"]})
 model.encode_texts(["a person waving"])
 ```
 
