@@ -55,6 +55,32 @@ def readers_page(job: Job, rows: Sequence[str], metrics: Sequence[str]) -> Page:
     return grid(("row", "name", *(published.metric(m).name for m in metrics)), lines)
 
 
+def series(
+    job: Job, rows: Mapping[str, str], metric: str, at: Sequence[int]
+) -> dict[str, list[tuple[float, float, float | None, int]]]:
+    """Rows of the ledger over what is in their metric's name, for ``viz.lines_with_interval``.
+
+    Args:
+        job: The page's.
+        rows: Name to show -> row.
+        metric: Such as ``finetune_top1``; the number follows after an underscore.
+        at: The numbers.
+
+    Returns:
+        Name -> points of number, mean in per cent, half its 95 % interval, seeds.
+    """
+    ledger, where = Ledger.load(), run.judged_on(job)
+    lines: dict[str, list[tuple[float, float, float | None, int]]] = {}
+    for name, row in rows.items():
+        for x in at:
+            found = ledger.summary(row, f"{metric}_{x}", job.profile, where)
+            if found["mean"] is not None:
+                half = found["half_width"]
+                half = None if half is None else 100 * half
+                lines.setdefault(name, []).append((x, 100 * found["mean"], half, found["n"]))
+    return lines
+
+
 def verdicts(job: Job) -> dict[str, Claim]:
     """The claims of the chapter of a row, by id, as the ledger decides them."""
     chapter = book.chapter(job.row).number

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thesislib import published, viz
-from thesislib.chapters import run
+from thesislib.chapters import compare, run
 from thesislib.chapters.clip_prompt import retrieval
+from thesislib.chapters.clip_prompt.few_shot import CURVE, METRIC
 from thesislib.chapters.clip_prompt.lists import class_words
 from thesislib.chapters.pages import Page, grid
 from thesislib.chapters.row import Job
@@ -23,6 +24,12 @@ from thesislib.evaluation.segments import Segments
 from thesislib.image_text import ImageText
 from thesislib.methods.clip_prompt import ClipPrompt
 
+SHOTS = {
+    "prompts": "clip_prompt/fewshot-all",
+    "prompts, 2 layers": "clip_prompt/fewshot-all-tfm",
+    "linear probe": "clip_prompt/linear-probe",
+    "template": "clip_prompt/zero-shot",
+}
 Span = tuple[float, float, str, float]  # start and end in seconds, words for the class, score
 
 
@@ -103,6 +110,14 @@ def per_split_page(a: Mapping[str, Any], b: Mapping[str, Any], metric: str = "ma
     means = (f"{unit.factor * mean:.1f}" for mean in (both.mean_a, both.mean_b))
     head = ("split", f"`{a['row']}`", f"`{b['row']}`", f"difference in {unit.name}, {unit.unit}")
     return grid(head, [*lines, ("mean", *means, difference)])
+
+
+# -- few shots -----------------------------------------------------------------------------
+
+
+def shots(job: Job) -> dict[str, list[tuple[float, float, float | None, int]]]:
+    """Accuracy in per cent over videos a class, half its interval, seeds; from the ledger."""
+    return compare.series(job, SHOTS, METRIC, CURVE)
 
 
 # -- retrieval -----------------------------------------------------------------------------
