@@ -16,7 +16,8 @@ from thesislib.ledger import Entry, Ledger
 from thesislib.report import NO_VALUE, percent
 
 REPEATED = (
-    "pretext_top1", "finetune_top1", "probe_top1", "retrieval_r1", "top1", "map_mean", "t2v_r1"
+    "pretext_top1", "finetune_top1", "probe_top1", "retrieval_r1", "top1", "pairs_top1",
+    "map_mean", "t2v_r1",
 )  # fmt: skip
 
 

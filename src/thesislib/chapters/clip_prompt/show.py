@@ -1,8 +1,9 @@
-"""What chapter 5 shows besides what all pages do: localisation, retrieval, learnt vectors."""
+"""What chapter 5 shows besides what all pages do: localisation, retrieval, doubts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +24,11 @@ from thesislib.data.segments import labels_of, read_segments
 from thesislib.evaluation.recognition import Paired, paired
 from thesislib.evaluation.scores import Scores, load_rows
 from thesislib.evaluation.segments import Segments
-from thesislib.image_text import ImageText
-from thesislib.methods.clip_prompt import ClipPrompt
 
 AXES = {
     "features": "(B, T, D)",
     "tokens": "(C, n)",
-    "vectors": "(C, n, W)",
+    "slots": "(C, n, W)",
     "text": "(C, D)",
     "dense": "(B, T, D)",
     "video": "(B, D)",
@@ -79,6 +78,19 @@ def part(rows: Sequence[str], task: str = "") -> tuple[str, ...]:
     names = [row.partition("/")[2] for row in rows]
     kept = [name.startswith(task) if task else not name.startswith(others) for name in names]
     return tuple(row for row, keep in zip(rows, kept, strict=True) if keep)
+
+
+def settings_page(job: Job, spotting: Job, lookup: Job) -> Page:
+    """Where settings differ from the thesis's, for recognition, retrieval and localisation."""
+    stages = {"recognition": job, "retrieval": lookup, "localisation": spotting}
+    pairs = {name: (one, replace(one, profile="paper", dataset="")) for name, one in stages.items()}
+    known = {name: tuple(map(run.settings, both)) for name, both in pairs.items()}
+    detector = tuple(map(run.tuning, pairs["localisation"]))
+    tables = (
+        pages.differences_page(*((name, *known[name]) for name in ("recognition", "retrieval"))),
+        pages.differences_page(("prompts", *known["localisation"]), ("detector", *detector)),
+    )
+    return Page("\n".join(table.text for table in tables))
 
 
 def frozen_page(job: Job) -> Page:
@@ -291,52 +303,3 @@ def lookups_picture(
     """:func:`lookups`, drawn."""
     one = lookups(job, queries, k)
     return viz.caption_grid(one.captions, one.strips, one.right.tolist(), one.ranks, caption)
-
-
-# -- learnt vectors ------------------------------------------------------------------------
-
-
-class Near(NamedTuple):
-    """What one learnt vector is nearest to in word space."""
-
-    place: str  # before 1, ..., after 1, ...; by slot: slot 1, ...
-    words: list[str]
-    cosines: list[float]
-
-
-def nearest_words(model: ClipPrompt, encoder: ImageText, k: int = 3) -> list[Near]:
-    """The words that each learnt vector is nearest to, by the cosine of token vectors.
-
-    Args:
-        model: With learnt vectors.
-        encoder: The frozen model, whose tokenizer spells tokens.
-        k: Words each.
-    """
-    text, context = model.text, model.config.context
-    if text.vectors is None:
-        return []
-    ids, cosines = text.tower.nearest_tokens(text.vectors.detach(), k)
-    places = [f"slot {i}" for i in range(len(ids))]
-    if not text.by_slot:
-        places = [f"{side} {i + 1}" for side in ("before", "after") for i in range(context)]
-    return [
-        Near(place, [spelt(encoder, i) for i in row], values)
-        for place, row, values in zip(places, ids.tolist(), cosines.tolist(), strict=True)
-    ]
-
-
-def spelt(encoder: ImageText, token: int) -> str:
-    """A token as text; open_clip marks the end of a word, which becomes a space and is cut."""
-    return str(encoder.tokenizer.decode([token])).strip() or f"token {token}"
-
-
-def nearest_words_page(model: ClipPrompt, encoder: ImageText, k: int = 3) -> Page:
-    """:func:`nearest_words` as a table."""
-    rows = [
-        (
-            near.place,
-            ", ".join(f"{w} ({c:.2f})" for w, c in zip(near.words, near.cosines, strict=True)),
-        )
-        for near in nearest_words(model, encoder, k)
-    ]
-    return grid(("vector", "nearest words (cosine)"), rows)
