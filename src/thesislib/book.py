@@ -42,11 +42,14 @@ CHAPTERS = {
     "dpc": _chapter(2, "dpc", "random", "5pred3"),
     "memdpc": _chapter(3, "memdpc", "rgb"),
     "coclr": _chapter(4, "coclr", "coclr-rgb"),
-    "clip_prompt": _chapter(5, "clip_prompt", "zero-shot", "16+x+16", "16+x+16-2tfm"),
+    "clip_prompt": _chapter(
+        5, "clip_prompt", "zero-shot", "linear-probe", "localisation-zero-shot", "localisation",
+        "retrieval-zero-shot", "retrieval-4+x+4", "16+x+16", "16+x+16-2tfm",
+    ),
     "turbo": _chapter(6, "turbo"),
     "tan": _chapter(7, "tan"),
     "autoad": _chapter(8, "autoad"),
-}
+}  # fmt: skip
 
 
 def chapter(name: str) -> Chapter:

@@ -56,6 +56,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         )
         patch.setattr(lists, "TRIALS", {5: 3, None: 2})
         patch.setattr(lists, "DRAWS", 2)
+        patch.setattr(few_shot, "CURVE", (1, 2))
+        patch.setattr(few_shot, "ROUNDS", 2)
         world = World(actions=ACTIONS, actions_per_group=6, split=(0.6, 0.1, 0.3))
         prepare_captions(root=root / "data", clips=100, world=world, size=32, frames=8, jobs=1,
                          progress=False)  # fmt: skip
@@ -88,16 +90,17 @@ DOUBTS = {
     "shuffled_pairs_top1",
 }  # fmt: skip
 OPEN = {"open_top1", "seen_top1", "harmonic_top1"}
+SHOTS = {"fewshot_top1_1", "fewshot_top1_2"}
 KINDS = {
     "chance": (CLOSED | DOUBTS | {"fewshot_top1"}, ()),
-    "zero-shot": (CLOSED | DOUBTS | OPEN | {"fewshot_top1"}, ("open",)),
-    "linear-probe": (CLOSED | DOUBTS, ()),
+    "zero-shot": (CLOSED | DOUBTS | OPEN | {"fewshot_top1"} | SHOTS, ("open", "shots")),
+    "linear-probe": (CLOSED | DOUBTS | SHOTS, ("shots",)),
     "random": (CLOSED | DOUBTS, ()),
     "32+x+32": (CLOSED | DOUBTS, ()),
     "16+x+16-2tfm": (CLOSED | DOUBTS | OPEN | {"pretext_top1", "pretext_loss"}, ("open",)),
     "zero-shot-5way": ({"fewshot_top1"}, ()),
     "fewshot-5way": ({"fewshot_top1"}, ()),
-    "fewshot-all-tfm": ({"fewshot_top1"}, ()),
+    "fewshot-all-tfm": ({"fewshot_top1"} | SHOTS, ("shots",)),
 }
 
 
@@ -287,6 +290,17 @@ def test_a_trial_learns_its_few_videos(whole: Manifest, monkeypatch: pytest.Monk
     assert right() > 0.8 > before
     with pytest.raises(ThesisError, match="lower lr"):
         few_shot.fit(model, learnt, replace(config, lr=1e30, epochs=3))
+
+
+def test_a_probe_reads_the_same_videos_as_prompts(whole: Manifest) -> None:
+    config = settings("linear-probe")
+    kept, videos = frames.store(whole, config, None), {v.path: v for v in whole.videos}
+    trial = lists.trials(whole, None, 0)[0]
+    probed = few_shot.one_probe(trial, whole, videos, kept, config)
+    named = few_shot.one_trial(trial, whole, videos, kept, settings("zero-shot"))
+    assert probed.names == named.names and probed.values.shape == named.values.shape
+    np.testing.assert_array_equal(probed.labels, named.labels)
+    np.testing.assert_allclose(probed.values.sum(1), 1, rtol=1e-6)
 
 
 # -- the sceptic -------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import prompting
 import studio
 from thesislib import published
 from thesislib.chapters import run
-from thesislib.chapters.clip_prompt import frames, retrieval, show
+from thesislib.chapters.clip_prompt import frames, retrieval, show, vectors
 from thesislib.chapters.row import Job
 from thesislib.data.caption_clips import CaptionClips
 from thesislib.data.captions import write_captions
@@ -220,11 +220,13 @@ def test_lookups_and_nearest_words(
     assert len(picture.png()) < 150_000
     model = run.train(job(PROMPTS)).model
     encoder = frames.image_text(model.config)
-    near = show.nearest_words(model, encoder, k=2)
+    near = vectors.nearest_words(model, encoder, k=2)
     assert [n.place for n in near] == ["before 1", "before 2", "after 1", "after 2"]
     with torch.no_grad():  # a vector that is a word
         model.text.vectors[0] = model.text.tower.parts.token_embedding.weight[1125]
-    word = show.nearest_words(model, encoder)[0]
+    word = vectors.nearest_words(model, encoder)[0]
     assert word.words[0] == encoder.tokenizer.decode([1125]).strip()
     assert word.cosines[0] == pytest.approx(1)
-    assert "| before 1 |" in show.nearest_words_page(model, encoder).text
+    page = vectors.nearest_words_page(model, encoder, most=2).text
+    assert "| before 1 |" in page and page.count("\n") == 6
+    assert f"| mean of random vectors | {vectors.by_chance(model):.2f} |" in page

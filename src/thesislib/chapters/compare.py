@@ -15,7 +15,10 @@ from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
 from thesislib.report import NO_VALUE, percent
 
-REPEATED = ("pretext_top1", "finetune_top1", "probe_top1", "retrieval_r1")
+REPEATED = (
+    "pretext_top1", "finetune_top1", "probe_top1", "retrieval_r1", "top1", "pairs_top1",
+    "map_mean", "t2v_r1",
+)  # fmt: skip
 
 
 def glance(
@@ -53,6 +56,32 @@ def readers_page(job: Job, rows: Sequence[str], metrics: Sequence[str]) -> Page:
 
     lines = [(f"`{row}`", run.find(row).name, *(cell(row, m) for m in metrics)) for row in rows]
     return grid(("row", "name", *(published.metric(m).name for m in metrics)), lines)
+
+
+def series(
+    job: Job, rows: Mapping[str, str], metric: str, at: Sequence[int]
+) -> dict[str, list[tuple[float, float, float | None, int]]]:
+    """Rows of the ledger over what is in their metric's name, for ``viz.lines_with_interval``.
+
+    Args:
+        job: The page's.
+        rows: Name to show -> row.
+        metric: Such as ``finetune_top1``; the number follows after an underscore.
+        at: The numbers.
+
+    Returns:
+        Name -> points of number, mean in per cent, half its 95 % interval, seeds.
+    """
+    ledger, where = Ledger.load(), run.judged_on(job)
+    lines: dict[str, list[tuple[float, float, float | None, int]]] = {}
+    for name, row in rows.items():
+        for x in at:
+            found = ledger.summary(row, f"{metric}_{x}", job.profile, where)
+            if found["mean"] is not None:
+                half = found["half_width"]
+                half = None if half is None else 100 * half
+                lines.setdefault(name, []).append((x, 100 * found["mean"], half, found["n"]))
+    return lines
 
 
 def verdicts(job: Job) -> dict[str, Claim]:

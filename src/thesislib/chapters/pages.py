@@ -242,15 +242,18 @@ def _how(train: Callable[..., Any]) -> str:
     return f"`{name}`" + "".join(f", {k} `{v}`" for k, v in given.items())
 
 
-def scores_page(results: Mapping[str, Mapping[str, Any]], remark: str = "") -> Page:
+def scores_page(
+    results: Mapping[str, Mapping[str, Any]], remark: str = "", metrics: Sequence[str] = ()
+) -> Page:
     """The metrics of the runs at hand in their units, and how many test items they are of.
 
     Args:
         results: By row.
         remark: Below the table, where nothing could be judged.
+        metrics: Which, in this order; default: all that were measured.
     """
     counts = ("evaluated", "skipped")
-    known = published.metrics().values()
+    known = [published.metric(m) for m in metrics] or published.metrics().values()
     shown = [m for m in known if any(m.key in r["metrics"] for r in results.values())]
     rows = []
     for row, result in results.items():

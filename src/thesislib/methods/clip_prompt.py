@@ -243,7 +243,7 @@ class ClipPrompt(nn.Module, PyTorchModelHubMixin):
         self.register_buffer("tokens", tokens, persistent=False)
 
     def encode_text(self, tokens: Tensor, prompted: bool = True) -> Tensor:
-        """Text features c ``(C, D)``, not normalised.
+        """Text features w ``(C, D)``, not normalised.
 
         Args:
             tokens: int64 ``(C, n)``: names, captions, or sentences of a template.
@@ -252,7 +252,7 @@ class ClipPrompt(nn.Module, PyTorchModelHubMixin):
         return self.text(tokens, prompted)
 
     def encode_frames(self, features: Tensor, gap: Tensor | None = None) -> Tensor:
-        """Dense features v ``(B, T, D)`` of frame features, see :class:`TemporalModel`."""
+        """Dense features h ``(B, T, D)`` of frame features, see :class:`TemporalModel`."""
         dim = self.text.tower.dim
         if features.shape[-1] != dim:
             raise ThesisError(

@@ -15,6 +15,7 @@ from thesislib.viz.cotraining import co_training, queue_roles
 from thesislib.viz.dataflow import dpc_flow, two_futures
 from thesislib.viz.diagrams import block_diagram, score_matrix
 from thesislib.viz.forest_plot import forest
+from thesislib.viz.prompting import confusions, prompt_flow
 from thesislib.viz.style import Picture, use_style
 from thesislib.viz.timeline import timeline
 from thesislib.viz.video import (
@@ -33,6 +34,7 @@ __all__ = [
     "block_diagram",
     "caption_grid",
     "co_training",
+    "confusions",
     "contact_sheet",
     "curves",
     "dpc_flow",
@@ -40,6 +42,7 @@ __all__ = [
     "forest",
     "lines_with_interval",
     "pretext_vs_downstream",
+    "prompt_flow",
     "queue_roles",
     "retrieval_grid",
     "score_matrix",

@@ -1,29 +1,176 @@
-"""What chapter 5 shows besides what all pages do: localisation, retrieval, learnt vectors."""
+"""What chapter 5 shows besides what all pages do: localisation, retrieval, doubts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thesislib import published, viz
-from thesislib.chapters import run
-from thesislib.chapters.clip_prompt import retrieval
+from thesislib.chapters import compare, pages, run
+from thesislib.chapters.clip_prompt import frames, retrieval, sceptic
+from thesislib.chapters.clip_prompt.few_shot import CURVE, METRIC
 from thesislib.chapters.clip_prompt.lists import class_words
+from thesislib.chapters.clips import labelled
 from thesislib.chapters.pages import Page, grid
 from thesislib.chapters.row import Job
 from thesislib.data.manifest import Manifest, Video, read_manifest
 from thesislib.data.reader import Frames, open_video
 from thesislib.data.segments import labels_of, read_segments
 from thesislib.evaluation.recognition import Paired, paired
-from thesislib.evaluation.scores import Scores
+from thesislib.evaluation.scores import Scores, load_rows
 from thesislib.evaluation.segments import Segments
-from thesislib.image_text import ImageText
-from thesislib.methods.clip_prompt import ClipPrompt
 
+AXES = {
+    "features": "(B, T, D)",
+    "tokens": "(C, n)",
+    "slots": "(C, n, W)",
+    "text": "(C, D)",
+    "dense": "(B, T, D)",
+    "video": "(B, D)",
+    "logits": "(B, C)",
+}
+QUOTES = {
+    "prompts, all classes seen": ("5.1", "clip_prompt/16+x+16", "top1"),
+    "prompts and two layers": ("5.1", "clip_prompt/16+x+16-2tfm", "top1"),
+    "template by hand, classes never seen": ("5.4", "clip_prompt/zero-shot", "open_top1"),
+    "prompts, classes never seen": ("5.4", "clip_prompt/16+x+16", "open_top1"),
+    "the same with two layers": ("5.4", "clip_prompt/16+x+16-2tfm", "open_top1"),
+}
+# What the text takes from the ledger: its name there -> claims.
+SAID = {
+    "prompts": ("clip-prompts", "clip-prompts-probe", "clip-more-vectors"),
+    "layers": ("clip-one-layer", "clip-layers", "clip-second-layer"),
+    "order": ("clip-mean-pairs", "clip-layers-pairs", "clip-order-pairs"),
+    "frames": ("clip-frames",),
+    "few": ("clip-few-five", "clip-few-all", "clip-few-five-layers", "clip-few-all-layers"),
+    "open": ("clip-open", "clip-open-layers", "clip-open-harmonic"),
+    "where": ("clip-localisation", "clip-localisation-lot"),
+    "where_open": ("clip-localisation-open75", "clip-localisation-open50"),
+    "lookup": ("clip-retrieval", "clip-retrieval-five", "clip-retrieval-texts"),
+}
+_SCEPTIC = ("chance", "zero-shot", "linear-probe", "16+x+16", "16+x+16-1tfm", "16+x+16-2tfm")
+DOUBTED = tuple(f"clip_prompt/{row}" for row in _SCEPTIC)
+DOUBTS = (
+    "top1", "others_top1", "pairs_top1", "one_frame_top1", "shuffled_top1", "shuffled_pairs_top1"
+)  # fmt: skip
+OPENED = ("clip_prompt/zero-shot", "clip_prompt/16+x+16", "clip_prompt/16+x+16-2tfm")
+BOTH_SIDES = ("seen_top1", "open_top1", "harmonic_top1")
+SHOTS = {
+    "prompts": "clip_prompt/fewshot-all",
+    "prompts, 2 layers": "clip_prompt/fewshot-all-tfm",
+    "linear probe": "clip_prompt/linear-probe",
+    "template": "clip_prompt/zero-shot",
+}
 Span = tuple[float, float, str, float]  # start and end in seconds, words for the class, score
+
+
+# -- the page ------------------------------------------------------------------------------
+
+
+def part(rows: Sequence[str], task: str = "") -> tuple[str, ...]:
+    """The rows of one task, ``localisation`` or ``retrieval``; without one those of recognition."""
+    others = ("localisation", "retrieval")
+    names = [row.partition("/")[2] for row in rows]
+    kept = [name.startswith(task) if task else not name.startswith(others) for name in names]
+    return tuple(row for row, keep in zip(rows, kept, strict=True) if keep)
+
+
+def settings_page(job: Job, spotting: Job, lookup: Job) -> Page:
+    """Where settings differ from the thesis's, for recognition, retrieval and localisation."""
+    stages = {"recognition": job, "retrieval": lookup, "localisation": spotting}
+    pairs = {name: (one, replace(one, profile="paper", dataset="")) for name, one in stages.items()}
+    known = {name: tuple(map(run.settings, both)) for name, both in pairs.items()}
+    detector = tuple(map(run.tuning, pairs["localisation"]))
+    tables = (
+        pages.differences_page(*((name, *known[name]) for name in ("recognition", "retrieval"))),
+        pages.differences_page(("prompts", *known["localisation"]), ("detector", *detector)),
+    )
+    return Page("\n".join(table.text for table in tables))
+
+
+def frozen_page(job: Job) -> Page:
+    """The frozen model, and its features of the videos of a data set."""
+    config = run.settings(job)
+    encoder, manifest = frames.image_text(config), read_manifest(run.judged_on(job))
+    kept = frames.store(manifest, config, job.log)
+    rows = sum(kept.length(video) for video in manifest.videos if kept.has(video))
+    values = {
+        "model": f"{config.model} {config.weights}".strip(),
+        "its weights' hash": encoder.weights_hash[:16],
+        "numbers in it": f"{sum(p.numel() for p in encoder.model.parameters()):,}",
+        "tokens of a text, n": encoder.window,
+        "length of a feature, D": encoder.width,
+        "frames of this data set": f"{rows:,}",
+    }
+    return grid(list(values), [list(values.values())])
+
+
+def numbers(
+    results: Mapping[str, Mapping[str, Any]], job: Job, others: Mapping[str, Job]
+) -> dict[str, Any]:
+    """What the text quotes.
+
+    Args:
+        results: Of all rows of the page.
+        job: The page's.
+        others: Name -> job of rows that are judged on another data set.
+    """
+    config = run.settings(job)
+    encoder = frames.image_text(config)
+    found: dict[str, Any] = {
+        **pages.run_numbers(results, job),
+        **{f"scale_{name}": pages.scale(one) for name, one in others.items()},
+        "temperature": config.temperature,
+        "context": config.context,
+        "room": encoder.window - 2 - 2 * config.context,
+        "window": encoder.window,
+        "judged_on": run.judged_on(job),
+        **compare.sayings(job, SAID),
+    }
+    return found
+
+
+# -- confusions ----------------------------------------------------------------------------
+
+
+def confusions(
+    rows: Mapping[str, str], job: Job
+) -> tuple[dict[str, NDArray[np.float64]], Sequence[str], list[tuple[int, int]]]:
+    """What rows of recognition, which have been run, say of each action.
+
+    Args:
+        rows: Name to show -> row.
+        job: Everything else of these rows.
+
+    Returns:
+        Name -> ``(C, C)``, truth in rows; the actions' words, reversed pairs side by side; the
+        places of these pairs. All is what :func:`thesislib.viz.confusions` draws.
+    """
+    manifest = labelled(job)
+    classes = manifest.classes
+    other = sceptic.counterparts(classes)
+    order: list[int] = []  # an action, then the same one backwards; the others last
+    for i in sorted(other) + [i for i in range(len(classes)) if i not in other]:
+        order += [i for i in (i, other.get(i, i)) if i not in order]
+    tables = {name: _said(run.folder(job.also(row)).path, order) for name, row in rows.items()}
+    pairs = [(order.index(i), order.index(j)) for i, j in other.items() if i < j]
+    words = class_words(manifest, [classes[i] for i in order])
+    return tables, words, [(min(p), max(p)) for p in pairs]
+
+
+def _said(folder: Path, order: Sequence[int]) -> NDArray[np.float64]:
+    """Shares of what is said of each class, ``(C, C)``, truth in rows, both in this order."""
+    rows = load_rows(folder)
+    count = len(order)
+    table = np.zeros((count, count))
+    np.add.at(table, (rows.labels, rows.values.argmax(1)), 1)
+    shares: NDArray[np.float64] = table / np.maximum(table.sum(1, keepdims=True), 1)
+    return shares[np.ix_(order, order)]
 
 
 # -- localisation --------------------------------------------------------------------------
@@ -105,6 +252,14 @@ def per_split_page(a: Mapping[str, Any], b: Mapping[str, Any], metric: str = "ma
     return grid(head, [*lines, ("mean", *means, difference)])
 
 
+# -- few shots -----------------------------------------------------------------------------
+
+
+def shots(job: Job) -> dict[str, list[tuple[float, float, float | None, int]]]:
+    """Accuracy in per cent over videos a class, half its interval, seeds; from the ledger."""
+    return compare.series(job, SHOTS, METRIC, CURVE)
+
+
 # -- retrieval -----------------------------------------------------------------------------
 
 
@@ -148,52 +303,3 @@ def lookups_picture(
     """:func:`lookups`, drawn."""
     one = lookups(job, queries, k)
     return viz.caption_grid(one.captions, one.strips, one.right.tolist(), one.ranks, caption)
-
-
-# -- learnt vectors ------------------------------------------------------------------------
-
-
-class Near(NamedTuple):
-    """What one learnt vector is nearest to in word space."""
-
-    place: str  # before 1, ..., after 1, ...; by slot: slot 1, ...
-    words: list[str]
-    cosines: list[float]
-
-
-def nearest_words(model: ClipPrompt, encoder: ImageText, k: int = 3) -> list[Near]:
-    """The words that each learnt vector is nearest to, by the cosine of token vectors.
-
-    Args:
-        model: With learnt vectors.
-        encoder: The frozen model, whose tokenizer spells tokens.
-        k: Words each.
-    """
-    text, context = model.text, model.config.context
-    if text.vectors is None:
-        return []
-    ids, cosines = text.tower.nearest_tokens(text.vectors.detach(), k)
-    places = [f"slot {i}" for i in range(len(ids))]
-    if not text.by_slot:
-        places = [f"{side} {i + 1}" for side in ("before", "after") for i in range(context)]
-    return [
-        Near(place, [spelt(encoder, i) for i in row], values)
-        for place, row, values in zip(places, ids.tolist(), cosines.tolist(), strict=True)
-    ]
-
-
-def spelt(encoder: ImageText, token: int) -> str:
-    """A token as text; open_clip marks the end of a word, which becomes a space and is cut."""
-    return str(encoder.tokenizer.decode([token])).strip() or f"token {token}"
-
-
-def nearest_words_page(model: ClipPrompt, encoder: ImageText, k: int = 3) -> Page:
-    """:func:`nearest_words` as a table."""
-    rows = [
-        (
-            near.place,
-            ", ".join(f"{w} ({c:.2f})" for w, c in zip(near.words, near.cosines, strict=True)),
-        )
-        for near in nearest_words(model, encoder, k)
-    ]
-    return grid(("vector", "nearest words (cosine)"), rows)

@@ -206,17 +206,7 @@ def memory_reading(reading: Reading, width: int = 8) -> str:
 
 def efficiency(job: Job) -> dict[str, list[tuple[float, float, float | None, int]]]:
     """Accuracy in per cent over the share of labels, half its interval, seeds (figure 3.5)."""
-    ledger, where = Ledger.load(), run.judged_on(job)
-    series: dict[str, list[tuple[float, float, float | None, int]]] = {}
-    for name, row in EFFICIENCY.items():
-        for share in PERCENT:
-            found = ledger.summary(row, f"finetune_top1_{share}", job.profile, where)
-            if found["mean"] is not None:
-                half = found["half_width"]
-                half = None if half is None else 100 * half
-                point = (share, 100 * found["mean"], half, found["n"])
-                series.setdefault(name, []).append(point)
-    return series
+    return compare.series(job, EFFICIENCY, "finetune_top1", PERCENT)
 
 
 def moments_page(job: Job) -> Page:
