@@ -7,10 +7,12 @@ the repository, so that a page cannot show a number that the ledger does not hol
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+SPLITS = ("train", "val", "test")
 NOTHING = "Nothing has been run yet.\n"
 # Pages of the manual in the order in which a reader meets them (`_toc.yml` has the same one): file
 # name, title, modules and packages. What is named nowhere comes last.
@@ -81,6 +83,9 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
         "chapters.md": chapters(minutes),
         "versions.md": versions(minutes),
         "baselines.md": baselines(),
+        "stories.md": stories(),
+        "story_baselines.md": story_baselines(),
+        "image_text.md": image_text(),
     }
 
 
@@ -185,6 +190,80 @@ def baselines() -> str:
     from thesislib.chapters.world.show import world_page
 
     return world_page("synthetic").text
+
+
+def stories() -> str:
+    """What the captioned and the untrimmed videos hold, by their recipes: nothing is filmed."""
+    from thesislib.synthetic import CaptionedRecipe, UntrimmedRecipe
+
+    short, long = (
+        [(spec, spec.length / float(spec.fps)) for spec in recipe().specs()]
+        for recipe in (CaptionedRecipe, UntrimmedRecipe)
+    )
+    acts = [end - start for spec, _ in long for start, end, _ in spec.segments()]
+    seconds = [sum(length for _, length in videos) for videos in (short, long)]
+
+    def splits(videos: list[Any]) -> str:
+        counts = [sum(spec.split == part for spec, _ in videos) for part in SPLITS]
+        return ", ".join(f"{count:,}" for count in counts)
+
+    def lengths(videos: list[Any]) -> str:
+        every = sorted(length for _, length in videos)
+        mean = sum(every) / len(every)
+        return f"{mean:.1f}" if every[0] == every[-1] else f"{every[0]:.0f} to {every[-1]:.0f}"
+
+    rows = [
+        ("videos: training, validation, test", splits(short), splits(long)),
+        ("actors, each in one room", *(str(len({s.group for s, _ in v})) for v in (short, long))),
+        ("frames a second", *(f"{float(v[0][0].fps):.1f}" for v in (short, long))),
+        ("seconds of a video", lengths(short), lengths(long)),
+        ("minutes in all", *(f"{total / 60:.0f}" for total in seconds)),
+        ("labelled actions", f"{len(short):,}", f"{len(acts):,}"),
+        ("mean seconds of an action", "the whole", f"{sum(acts) / len(acts):.1f}"),
+        ("share of the time that is labelled, %", "100", f"{100 * sum(acts) / seconds[1]:.0f}"),
+    ]
+    lines = ["| | `synthetic_captions` | `synthetic_untrimmed` |", "|---|---:|---:|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def story_baselines() -> str:
+    """What needs no learning of prompts in chapter 5's tasks, from the ledger, in percent."""
+    from thesislib.chapters.clip_prompt.rows import ROWS
+    from thesislib.ledger import Ledger
+    from thesislib.report import NO_VALUE, percent
+
+    asked = [
+        *(("captions", row, "top1") for row in ("chance", "random", "zero-shot", "linear-probe")),
+        ("captions", "retrieval-zero-shot", "t2v_r1"),
+        ("untrimmed", "localisation-zero-shot", "map_mean"),
+    ]
+    lines = ["| data set | reader | metric | % | seeds |", "|---|---|---|---:|---:|"]
+    ledger = Ledger.load()
+    for data, row, metric in asked:
+        key = f"clip_prompt/{row}"
+        found = ledger.summary(key, metric, "small", f"synthetic_{data}")
+        value = f"{percent(found)} | {found['n'] or NO_VALUE}"
+        lines.append(f"| `synthetic_{data}` | {ROWS[key].name} | `{metric}` | {value} |")
+    return "\n".join(lines) + "\n"
+
+
+def image_text() -> str:
+    """What the small image-text model knows, from the scores that lie beside its weights."""
+    from thesislib.image_text.model import SMALL_FOLDER
+    from thesislib.pretrained.image_text.card import score_table
+
+    note = json.loads((SMALL_FOLDER / "scores.json").read_text(encoding="utf-8"))
+    scores = {key: 100 * value for key, value in note["scores"].items()}
+    return (
+        f"It is worth prompting: the hand-written template names {scores['template']:.1f} % of the "
+        f"{note['judged']['test']:,} test videos of `synthetic_captions`, where chance is "
+        f"{scores['chance']:.1f} % and a linear probe of the same features reaches "
+        f"{scores['linear_probe']:.1f} %. Actions that one frame cannot tell apart stay confused: "
+        "asked for an action or the same one in reverse, the template is right in "
+        f"{scores['template_pairs_two_way']:.1f} % of their videos, where chance is 50 %. With the "
+        f"two merged it names {scores['template_pairs_merged']:.1f} %, the probe "
+        f"{scores['linear_probe_pairs_merged']:.1f} %.\n\n{score_table(note)}"
+    )
 
 
 def manual() -> dict[str, str]:

@@ -34,6 +34,7 @@ from thesislib.image_text.tokens import write_merges
 from thesislib.methods.clip_prompt import ClipPrompt, ClipPromptConfig
 from thesislib.pretrained.image_text.contrast import ContrastConfig
 from thesislib.pretrained.image_text.recipe import TOY, write_model
+from thesislib.synthetic import CAPTIONED, prepare_captions
 from thesislib.synthetic.wording import vocabulary
 from thesislib.torchvision_here import ensure_torchvision
 from thesislib.viz.timeline_page import TimeLine, between, clock, percent, timeline_page
@@ -304,6 +305,26 @@ def test_the_small_model_says_what_it_knows(
     architecture = str(home.model / "open_clip_config.json")
     words = [words[0], "--classes", str(home.list), "--model", architecture, "--weights", "random"]
     assert "mean nothing" in said(words, capsys)["warning"]
+
+
+def test_the_model_that_ships(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names actions of the studio, and strange lists of names are no trouble to it."""
+    world = replace(CAPTIONED, actions=("wave", "kick", "jumping_jack", "squat"))
+    world = replace(world, actions_per_group=4)
+    studio = prepare_captions(root=home.root, clips=12, seed=5, world=world, jobs=1, progress=False)
+    listed = home.root / "strange.txt"
+    names = ["kick", "wave", "", "jumping jack", "Wave", "squat", "弾く", "приседание " * 60]
+    listed.write_text("\n".join(names), encoding="utf-8")
+    videos = [str(studio.root / video.path) for video in studio.videos]
+    found = said([*videos, "--classes", str(listed), "--jobs", "1"], capsys)
+    assert found["model"]["weights"] == "small" and len(found["classes"]) == 6
+    notes = "; ".join(found["notes"])
+    assert "named more than once, and merged: wave" in notes
+    assert "longer than the 75 tokens" in notes and "never read these names: '弾く'" in notes
+    assert as_text(found).startswith("small, zero-shot")
+    answers = [v["answer"].replace(" ", "_") for v in found["videos"]]
+    right = [v.label == answer for v, answer in zip(studio.videos, answers, strict=True)]
+    assert sum(right) > 8, answers  # of 12; two would be luck
 
 
 def test_examples(home: Home, encoder: ImageText, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,10 +20,10 @@ from thesislib.chapters.clip_prompt.localisation import (
     truth,
     windows,
 )
-from thesislib.data.untrimmed import Untrimmed
+from thesislib.data.untrimmed import Untrimmed, cut, test_windows
 from thesislib.errors import ThesisError
 from thesislib.evaluation.localisation import THUMOS14, localisation
-from thesislib.evaluation.segments import Segments, temporal_iou
+from thesislib.evaluation.segments import Segments, soft_nms, temporal_iou
 from thesislib.methods.proposals import ProposalConfig, ProposalDetector
 from toy_untrimmed import CLASSES, DIM, directions, toy_video
 
@@ -107,6 +107,34 @@ def test_a_long_video_gives_what_its_parts_give(detector: ProposalDetector) -> N
         iou = temporal_iou(many.start, many.end, start, end)
         assert iou.max() > 0.9
         assert many.score[iou.argmax()] == pytest.approx(score, abs=0.1)
+
+
+@pytest.mark.parametrize("rows", [90, 300, 1500])
+def test_proposals_are_those_of_every_window_looked_at_whole(
+    detector: ProposalDetector, rows: int
+) -> None:
+    video, points = toy_video(6, rows=rows), detector.points().tolist()
+    starts, ends, scores = [], [], []
+    for place in test_windows(rows, CONFIG.window):
+        features, valid = cut(video, place.start, CONFIG.window)
+        # One by one, and with gradients, for which all is computed as in training.
+        segments, score = (x.detach() for x in detector.scored(features[None], valid[None]))
+        here = [
+            (float(s), *(place.start + x for x in segment.tolist()))
+            for p, s, segment in zip(points, score[0], segments[0], strict=True)
+            if place.first <= p + place.start < place.last and s >= 1e-3
+        ]
+        for s, first, last in sorted(here, key=lambda row: -row[0])[: CONFIG.top]:
+            starts.append(first)
+            ends.append(last)
+            scores.append(s)
+    times = video.to_seconds(np.array([starts, ends]))
+    kept, score = soft_nms(*times, np.array(scores), keep=40)
+    found = propose(detector, video, keep=40)
+    assert len(found) == len(kept) > 5
+    np.testing.assert_allclose(found.score, score, rtol=1e-4)
+    np.testing.assert_allclose(found.start, times[0][kept], atol=1e-3)
+    np.testing.assert_allclose(found.end, times[1][kept], atol=1e-3)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 127, 129])

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from thesislib.nn.feature_pyramid import AnchorFreeHead, FeaturePyramid, pyramid_points
+from thesislib.nn.feature_pyramid import (
+    AnchorFreeHead,
+    FeaturePyramid,
+    convolved,
+    pyramid_points,
+)
 
 DIM, WIDTH, LEVELS = 6, 8, 3
 
@@ -45,7 +50,8 @@ def test_refinement_keeps_the_order_of_the_boundaries_and_looks_around_them() ->
     torch.nn.init.normal_(net[1].refine.shift.weight, std=20)
     x = torch.randn(1, 32, DIM)
     found = run(net, x)
-    assert (found.segments[..., 0] <= found.segments[..., 1]).all()
+    length = found.segments[..., 1] - found.segments[..., 0]
+    assert (length > -1e-5).all()  # pushed as far as can be they meet
     assert not torch.allclose(found.segments, found.coarse)
 
 
@@ -68,3 +74,41 @@ def test_what_comes_later_moves_the_answer_along() -> None:
     one, other = run(net, x), run(net, moved)
     torch.testing.assert_close(one.actionness[0, 16:40], other.actionness[0, 32:56])
     torch.testing.assert_close(one.coarse[0, 16:40] + 16, other.coarse[0, 32:56])
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2)])
+@pytest.mark.parametrize("rows", [2, 6, 32])
+def test_convolution_without_gradients_is_the_same(kernel: int, stride: int, rows: int) -> None:
+    torch.manual_seed(rows)
+    conv, x = torch.nn.Conv1d(DIM, 5, kernel, stride, padding=1), torch.randn(3, DIM, rows)
+    with torch.no_grad():
+        for seen in (x, x.transpose(1, 2).contiguous().transpose(1, 2), x[..., : rows // 2 * 2]):
+            torch.testing.assert_close(convolved(conv, seen), conv(seen), rtol=1e-5, atol=1e-5)
+    assert convolved(conv, x).requires_grad
+    torch.testing.assert_close(convolved(conv, x), conv(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+@pytest.mark.parametrize("seen", [64, 50])
+def test_looking_is_the_same_as_learning(layers: int, seen: int) -> None:
+    """The quick ways without gradients change nothing."""
+    net, x = network(True, layers), torch.randn(2, 64, DIM)
+    torch.nn.init.normal_(net[1].refine.shift.weight)
+    valid = (torch.arange(64) < torch.tensor([[64], [seen]])).expand(2, 64)
+    quick, plain = run(net, x, valid), net[1](net[0](x, valid))
+    for one, other in zip(quick, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("span", [(16, 48), (0, 48), (16, 64), (24, 28), (0, 64)])
+def test_some_points_are_what_they_are_among_all(span: tuple[int, int]) -> None:
+    net, x = network(True), torch.randn(2, 64, DIM)
+    torch.nn.init.normal_(net[1].refine.shift.weight)
+    valid = (torch.arange(64) < torch.tensor([[64], [40]])).expand(2, 64)
+    with torch.no_grad():
+        pyramid = net[0](x, valid)
+        every, some = net[1](pyramid), net[1](pyramid, span)
+    points, _ = pyramid_points(64, LEVELS)
+    asked = (points > span[0]) & (points < span[1])
+    for one, other in zip(every, some, strict=True):
+        torch.testing.assert_close(one[:, asked], other, rtol=1e-5, atol=1e-6)

@@ -21,6 +21,7 @@ from thesislib.classifying.names import (
     zero_shot,
 )
 from thesislib.classifying.shots import few_shot, held_out_sentence, read_shots, shot_classes
+from thesislib.classifying.text import titled
 from thesislib.classifying.windows import cut, encoded
 from thesislib.data.checking import in_parallel, printable
 from thesislib.data.class_list import ClassList, read_class_list
@@ -306,7 +307,7 @@ def _paragraphs(
     encoder = classifier.encoder
     window = "" if classifier.model else f" of {timing.seconds:g} s"
     first = (
-        f"Model {encoder.name} ({encoder.weights}); {classifier.how}. Each window{window} is "
+        f"Model {titled(encoder.name, encoder.weights)}; {classifier.how}. Each window{window} is "
         "compared with every name; the probabilities of a window add up to 100 % over the "
         "classes, also where it shows none of them; chance is the dashed line. The answer for a "
         "video is the mean over its windows."

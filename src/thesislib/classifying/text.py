@@ -11,9 +11,14 @@ from thesislib.viz.timeline_page import between, percent
 BEST, PARTS, WIDTH = 5, 12, 24  # classes, stretches of time, and cells of a bar that are shown
 
 
+def titled(model: str, weights: str) -> str:
+    """A model and its weights; the small one has its own."""
+    return model if model == weights else f"{model} ({weights})"
+
+
 def as_text(found: Mapping[str, Any]) -> str:
     """Each video with its likeliest classes, and which is likeliest when."""
-    lines = [f"{found['model']['model']} ({found['model']['weights']}), {found['how']}"]
+    lines = [f"{titled(found['model']['model'], found['model']['weights'])}, {found['how']}"]
     for video in found["videos"]:
         note = f", {video['note']}" if video["note"] else ""
         lines += ["", f"{video['path']} ({video['seconds']:.1f} s{note})"]

@@ -51,6 +51,27 @@ def pyramid_points(rows: int, levels: int) -> tuple[Tensor, Tensor]:
                                          zip(points, strides, strict=True)])  # fmt: skip
 
 
+def convolved(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    """``conv(x)``, ``(B, C, T)`` to ``(B, C', T')``, T a multiple of the stride.
+
+    Without gradients on a processor it is one matrix product a place of the kernel: here channels
+    lie last in memory, and turning them round costs :class:`torch.nn.Conv1d` half of its time.
+    """
+    plain = x.is_cpu and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if torch.is_grad_enabled() or not plain or conv.bias is None:
+        found: Tensor = conv(x)
+        return found
+    kernel, stride = conv.kernel_size[0], conv.stride[0]
+    padded = F.pad(x.transpose(1, 2), (0, 0, 1, 1))  # (B, T + 2, C)
+    rows = padded.flatten(0, 1)
+    y = x.new_empty(len(rows) // stride, len(conv.bias))  # a few rows mix two windows: cut away
+    count = (len(rows) - kernel) // stride + 1
+    for k, weight in enumerate(conv.weight.permute(2, 0, 1).contiguous()):
+        seen = rows[k : k + stride * (count - 1) + 1 : stride]
+        torch.addmm(y[:count] if k else conv.bias, seen, weight.T, out=y[:count])
+    return y.unflatten(0, (len(x), -1))[:, : x.shape[2] // stride].transpose(1, 2)
+
+
 class ConvBlock(nn.Module):
     """Convolution over time, layer norm over the channels of each row, ReLU; padding stays zero.
 
@@ -70,7 +91,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """``(B, dim, T)`` and bool ``(B, T')`` to ``(B, width, T')``."""
-        x = self.norm(self.conv(x).transpose(1, 2)).transpose(1, 2)
+        x = self.norm(convolved(self.conv, x).transpose(1, 2)).transpose(1, 2)
         return torch.relu(x) * valid[:, None]
 
 
@@ -120,8 +141,10 @@ class FeaturePyramid(nn.Module):
         x = self.project(self.dropout(x), valid)
         if self.layers:
             x = x.transpose(1, 2) + self.position[: x.shape[2]]
+            # A mask that hides nothing costs a tenth of the layer.
+            whole = not self.training and bool(valid.all())
             for layer in self.layers:
-                x = layer(x, padding=~valid)
+                x = layer(x, padding=None if whole else ~valid)
             x = x.transpose(1, 2) * valid[:, None]
         x = self.stem(x, valid)
         levels = [(x, valid)]
@@ -157,23 +180,37 @@ class AnchorFreeHead(nn.Module):
         nn.init.constant_(self.actionness.bias, -math.log((1 - PRIOR) / PRIOR))
         nn.init.constant_(self.distances.bias, 2.0)  # the middle of what a level answers for
 
-    def forward(self, pyramid: list[tuple[Tensor, Tensor]]) -> Predictions:
-        """The levels of :class:`FeaturePyramid` to what is predicted at all their points."""
-        rows = pyramid[0][0].shape[2]
+    def forward(
+        self, pyramid: list[tuple[Tensor, Tensor]], span: tuple[int, int] | None = None
+    ) -> Predictions:
+        """The levels of :class:`FeaturePyramid` to what is predicted at their points.
+
+        Args:
+            pyramid: All of it.
+            span: Rows whose points are asked for, multiples of the coarsest stride; ``None``: all.
+                What is said of a point does not depend on it.
+        """
+        first, last = span or (0, pyramid[0][0].shape[2])
+        reach = len(self.what) + 1  # points to either side that the convolutions see
         found: list[tuple[Tensor, ...]] = []
-        for level, (x, valid) in enumerate(pyramid):
+        for level, (whole, mask) in enumerate(pyramid):
+            low = max(0, (first >> level) - reach)
+            x, valid = (part[..., low : (last >> level) + reach] for part in (whole, mask))
             what = where = x
             for block in self.what:
                 what = block(what, valid)
             for block in self.where:
                 where = block(where, valid)
-            distances = F.softplus(self.scales[level] * self.distances(where)) * 2**level
-            single = self.actionness(what)[:, 0], self.centreness(where)[:, 0]
-            found.append((*single, distances.transpose(1, 2), valid, where.transpose(1, 2)))
+            distances = convolved(self.distances, where)
+            distances = F.softplus(self.scales[level] * distances) * 2**level
+            single = (convolved(conv, what)[:, 0] for conv in (self.actionness, self.centreness))
+            parts = (*single, distances.transpose(1, 2), valid, where.transpose(1, 2))
+            asked = slice((first >> level) - low, (last >> level) - low)
+            found.append(tuple(part[:, asked] for part in parts))
         actionness, centreness, distances, valid, where = (
             torch.cat(parts, 1) for parts in zip(*found, strict=True)
         )
-        points = pyramid_points(rows, len(pyramid))[0].to(distances.device)
+        points = (first + pyramid_points(last - first, len(pyramid))[0]).to(distances.device)
         coarse = torch.stack([points - distances[..., 0], points + distances[..., 1]], 2)
         segments = coarse
         if self.refine is not None:

@@ -188,13 +188,13 @@ def _lane(line: TimeLine, short: TimeLine, number: int, name: str) -> str:
         f"{name}: {percent(line.mean[number])} on average, most at "
         f"{clock(line.middles[peak], line.seconds)}, {percent(values[peak])}"
     )
-    chance = 100 - 100 / line.probabilities.shape[1]
+    chance = f"M0 {100 - 100 / line.probabilities.shape[1]:.1f}H1000"
     return (
         f"<figure><figcaption><span>{text(shortened(name))}</span> "
         f"<span class=quiet>{percent(values.mean())}, at most {percent(values[peak])}</span>"
         f'</figcaption><svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" '
         f'aria-label="{text(words)}"><path d="M0 100{steps}V100Z"/>'
-        f'<path class=chance d="M0 {chance:.1f}H1000"/></svg></figure>'
+        f'<path class=halo d="{chance}"/><path class=chance d="{chance}"/></svg></figure>'
     )
 
 
@@ -269,7 +269,8 @@ figcaption { display: flex; justify-content: space-between; gap: 1rem; font-size
 figcaption .quiet { flex: none; }
 svg { display: block; width: 100%; height: 2.4rem; background: var(--tile); border-radius: 4px; }
 path { fill: var(--fill); }
-.chance { stroke: var(--quiet); stroke-dasharray: 4 4; vector-effect: non-scaling-stroke; }
+.halo, .chance { stroke: var(--ground); stroke-width: 2px; vector-effect: non-scaling-stroke; }
+.chance { stroke: var(--ink); stroke-width: 1px; stroke-dasharray: 4 4; }
 .ticks { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet);
  font-variant-numeric: tabular-nums; margin: .2rem 0 .5rem; }
 .pictures { list-style: none; padding: 0; margin: .5rem 0; display: grid; gap: 4px;

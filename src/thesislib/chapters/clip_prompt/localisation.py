@@ -32,7 +32,7 @@ from thesislib.evaluation.segments import Segments, soft_nms
 from thesislib.methods.proposals import ProposalConfig, ProposalDetector, moments
 from thesislib.train import Log, Trained, train
 
-BATCH = 16  # windows at a time
+BATCH = 8  # windows at a time: what they hold stays near the processor
 FLOOR = 1e-3  # proposals of lower scores are noise
 TEMPERATURE = 0.07  # as in training (thesis 5.4.1)
 FRAMES = 16  # rows of a proposal that a temporal encoder sees, unless told otherwise
@@ -134,12 +134,15 @@ def propose(detector: ProposalDetector, video: Untrimmed, **suppression: Any) ->
     places = test_windows(len(seen), config.window)
     rows, scores = [np.zeros((0, 2))], [np.zeros(0)]
     detector.eval()
-    points, device = detector.points().numpy(), detector.mean.device
+    device = detector.mean.device
     for first in range(0, len(places), BATCH):
         group = places[first : first + BATCH]
         shown = [cut(seen, place.start, config.window) for place in group]
         features, valid = (torch.stack(parts).to(device) for parts in zip(*shown, strict=True))
-        found = (x.double().cpu().numpy() for x in detector.scored(features, valid))
+        # Half of a window belongs to its neighbours: the head need not look there.
+        span = (min(p.first - p.start for p in group), max(p.last - p.start for p in group))
+        found = (x.double().cpu().numpy() for x in detector.scored(features, valid, span))
+        points = detector.points(span).numpy()
         for place, segments, score in zip(group, *found, strict=True):
             at = points + place.start
             own = (at >= place.first) & (at < place.last) & (score >= FLOOR)

@@ -24,15 +24,19 @@ LINES = (
 )
 
 
+def score_table(note: Mapping[str, Any]) -> str:
+    """The scores of ``scores.json`` in words and percent, as a table."""
+    scores = note["scores"]
+    videos = int(scores["retrieval_videos"])
+    words = {"videos": videos, "one": f"{100 / videos:.1f}"}
+    rows = [f"| {text.format(**words)} | {100 * scores[key]:.1f} |" for key, text in LINES]
+    return "\n".join(["| | % |", "|---|---:|", *rows]) + "\n"
+
+
 def write_card(folder: Path, note: Mapping[str, Any]) -> Path:
     """Writes the card of what ``scores.json`` says."""
     settings, source, scores = note["settings"], note["provenance"], note["scores"]
     pictures = settings["groups"] * settings["videos"] * settings["frames"]
-    videos = int(scores["retrieval_videos"])
-    rows = "\n".join(
-        f"| {text.format(videos=videos, one=f'{100 / videos:.1f}')} | {100 * scores[key]:.1f} |"
-        for key, text in LINES
-    )
     judged = note["judged"]
     dirty = " with changes" if source["dirty"] else ""
     minutes = source["wall_seconds"] / 60
@@ -71,10 +75,7 @@ Percent right of {judged["test"]:,} videos of chapter 5 (`synthetic_captions`, t
 and not encoded), of actors and rooms that it has not met; probes learn from the
 {judged["train"]:,} training videos. Chance is {100 * scores["chance"]:.1f}.
 
-| | % |
-|---|---:|
-{rows}
-
+{score_table(note)}
 ## Use
 
 ```python

@@ -1,0 +1,52 @@
+"""The parts of the data page that come from recipes, the ledger and the small model's scores."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import pages
+from notebooks import REPO
+from thesislib.image_text.model import SMALL_FOLDER
+from thesislib.pretrained.image_text.card import CARD_FILE, score_table
+from thesislib.synthetic import CaptionedRecipe, UntrimmedRecipe
+from thesislib.synthetic.untrimmed import LongSpec
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in text.strip().split("\n")]
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_the_table_of_stories_counts_what_is_filmed() -> None:
+    found = cells(pages.stories())
+    counts = found["videos: training, validation, test"]
+    short, long = CaptionedRecipe().specs(), UntrimmedRecipe().specs()
+    for text, specs in zip(counts, (short, long), strict=True):
+        numbers = [int(part.replace(",", "")) for part in text.split(", ")]
+        assert numbers == [sum(s.split == p for s in specs) for p in ("train", "val", "test")]
+    acts = sum(len(s.segments()) for s in long if isinstance(s, LongSpec))
+    assert found["labelled actions"] == [f"{len(short):,}", f"{acts:,}"]
+
+
+def test_baselines_of_chapter_5_name_rows_that_exist() -> None:
+    text = pages.story_baselines()
+    assert text.count("\n") == 8 and "hand-written template" in text
+
+
+def test_the_small_models_numbers_are_those_of_its_file() -> None:
+    note = json.loads((SMALL_FOLDER / "scores.json").read_text(encoding="utf-8"))
+    text = pages.image_text()
+    for key, value in note["scores"].items():
+        if key != "retrieval_videos":
+            assert f"{100 * value:.1f}" in text, key
+    assert score_table(note) in text
+    assert score_table(note) in (SMALL_FOLDER / CARD_FILE).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["stories.md", "story_baselines.md", "image_text.md"])
+def test_each_part_is_on_the_page(name: str) -> None:
+    assert name in pages.fragments({})
+    page = (REPO / "book" / "data.md").read_text(encoding="utf-8")
+    assert f"generated/{name}" in page
