@@ -44,7 +44,7 @@ CHAPTERS = {
     "coclr": _chapter(4, "coclr", "coclr-rgb"),
     "clip_prompt": _chapter(
         5, "clip_prompt", "zero-shot", "linear-probe", "localisation-zero-shot", "localisation",
-        "retrieval-zero-shot", "retrieval-4+x+4", "16+x+16", "16+x+16-2tfm",
+        "retrieval-zero-shot", "16+x+16-2tfm",
     ),
     "turbo": _chapter(6, "turbo"),
     "tan": _chapter(7, "tan"),

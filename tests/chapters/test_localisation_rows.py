@@ -18,7 +18,7 @@ import studio
 from thesislib import claims as verdicts
 from thesislib import published
 from thesislib.chapters import run
-from thesislib.chapters.clip_prompt import detection, footage, show
+from thesislib.chapters.clip_prompt import detection, footage, show, spotted
 from thesislib.chapters.clip_prompt.localisation import class_scores, proposal_features
 from thesislib.chapters.row import Job
 from thesislib.data.few_shot import OpenSet
@@ -28,9 +28,10 @@ from thesislib.data.segments import write_segments
 from thesislib.data.untrimmed import Untrimmed
 from thesislib.errors import ThesisError
 from thesislib.evaluation.localisation import average_precision
-from thesislib.evaluation.segments import Segments, joined
+from thesislib.evaluation.segments import Segments, joined, temporal_iou
 from thesislib.methods.proposals import ProposalConfig
 from thesislib.places import runs_root
+from thesislib.synthetic.captions import names
 from toy_untrimmed import CLASSES, DIM, toy_video
 
 TEMPLATE, PROMPTS = "clip_prompt/localisation-zero-shot", "clip_prompt/localisation"
@@ -291,16 +292,16 @@ def test_tables_and_claims_know_the_studio(made: Path, results: dict[str, dict[s
 def test_a_time_line_shows_as_many_as_happen(
     made: Path, results: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(show, "strip", lambda m, v, n: np.zeros((n, 8, 8, 3), np.uint8))
+    monkeypatch.setattr(spotted, "strip", lambda m, v, n: np.zeros((n, 8, 8, 3), np.uint8))
     rows = {"template": TEMPLATE, "prompts": PROMPTS}
     jobs = job(PROMPTS)
     monkeypatch.setattr(Job, "also", lambda self, row, **c: job(row))
-    one = show.time_line(rows, jobs, number=1)
+    one = spotted.time_line(rows, jobs, number=1)
     assert len(one.truth) == len(one.found["template"]) == len(one.found["prompts"]) > 0
     assert {label for _, _, label, _ in one.truth} <= {f"to {name}" for name in CLASSES}
     scores = [score for *_, score in one.found["prompts"]]
     assert scores == sorted(scores, reverse=True)
-    picture = show.time_line_picture(rows, jobs, number=1)
+    picture = spotted.time_line_picture(rows, jobs, number=1)
     assert f"prompts reports {len(one.truth)}" in picture.alt
     assert len(picture.png()) < 150_000
 
@@ -310,3 +311,19 @@ def test_tables_are_joined_row_by_row() -> None:
     both = joined([one, Segments.of([], [], []), one])
     assert both.video.tolist() == ["a", "a"] and both.score.tolist() == [0.5, 0.5]
     assert len(joined([])) == 0
+
+
+def test_the_example_that_is_kept_fits_its_video() -> None:
+    """Its video is filmed as the recipe says: what is reported lies in it, in its words."""
+    rows = {"template": "clip_prompt/localisation-zero-shot", "prompts": "clip_prompt/localisation"}
+    one = spotted.kept(rows, frames=2)
+    assert one.frames.shape[0] == 2 and one.frames.std() > 10
+    assert len(one.truth) == len(one.found["template"]) == len(one.found["prompts"]) > 4
+    words = set(names().values())
+    for start, end, said, score in [*one.truth, *one.found["template"], *one.found["prompts"]]:
+        assert 0 <= start < end <= one.length + 1 and said in words and 0 < score <= 1
+    shared = [
+        max(temporal_iou(*map(np.float64, (a, b, c, d))) for a, b, *_ in one.truth)
+        for c, d, *_ in one.found["prompts"]
+    ]
+    assert sum(share >= 0.5 for share in shared) >= len(shared) // 2, "proposals lie on actions"

@@ -116,11 +116,21 @@ def asked_for(job: Job) -> str:
 
 
 def tables_page(
-    tables: str | Sequence[str], results: Mapping[str, Mapping[str, Any]], job: Job
+    tables: str | Sequence[str],
+    results: Mapping[str, Mapping[str, Any]],
+    job: Job,
+    metrics: Sequence[str] = (),
 ) -> Page:
     """Tables of the thesis: its numbers, ours over seeds from the ledger, and those of this run.
 
     This run has a column of its own where the ledger knows nothing of its rows.
+
+    Args:
+        tables: Their numbers.
+        results: Of the runs at hand, by row.
+        job: The page's.
+        metrics: Leave out columns of others and those that the profile measures on nothing, since a
+            page is not as wide as some tables; default: none is left out.
     """
     at_hand = Ledger(_entry(result) for result in results.values())
     parts = []
@@ -133,11 +143,27 @@ def tables_page(
             pairs = zip(values, frame[name], strict=True)
             if any(v != NO_VALUE and ours == NOT_RUN for v, ours in pairs):
                 frame.insert(place, name.replace(", ours", ", this run"), values)
+        if metrics:
+            others = _others(published.table(number), metrics, job.profile)
+            frame = frame.drop(columns=[c for c in frame.columns if c in others])
         # A label that all rows share tells nothing and makes the table wider.
         labels = list(frame.columns[: len(published.table(number).labels)])
         frame = frame.drop(columns=[c for c in labels if frame[c].nunique() == 1])
         parts.append(f"**{frame.attrs['caption']}**\n\n{report.to_markdown(frame)}")
     return Page("\n\n".join(parts))
+
+
+def _others(table: published.Table, metrics: Sequence[str], profile: str) -> list[str]:
+    """Columns of a printed table that are not of these metrics or have no data in a profile."""
+    out = []
+    for column in table.columns:
+        unit = f" ({column.unit})" if column.unit else ""
+        if column.metric not in metrics or column.dataset(profile) is None:
+            out.append(f"{column.name}{unit}, thesis")
+        if column.metric not in metrics and column.dataset(profile) is not None:
+            out += [f"{name}{unit}, ours" for name in {column.name, column.ours}]
+            out += [f"{name}{unit}, this run" for name in {column.name, column.ours}]
+    return out
 
 
 def _entry(result: Mapping[str, Any]) -> Entry:

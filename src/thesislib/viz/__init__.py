@@ -15,9 +15,9 @@ from thesislib.viz.cotraining import co_training, queue_roles
 from thesislib.viz.dataflow import dpc_flow, two_futures
 from thesislib.viz.diagrams import block_diagram, score_matrix
 from thesislib.viz.forest_plot import forest
+from thesislib.viz.lanes import timeline
 from thesislib.viz.prompting import confusions, prompt_flow
 from thesislib.viz.style import Picture, use_style
-from thesislib.viz.timeline import timeline
 from thesislib.viz.video import (
     amplified,
     contact_sheet,

@@ -1,6 +1,6 @@
 """The chapter's sceptic: how much of an accuracy needs time at all?
 
-Some actions are others played backwards (:data:`thesislib.synthetic.PAIRS`); only the order of
+Some actions are others played backwards (``thesislib.synthetic.PAIRS``); only the order of
 frames tells the two apart. So every recognition row also says how often it takes the right one of
 such a pair, what it makes of one frame alone, and of frames in an order of chance.
 """

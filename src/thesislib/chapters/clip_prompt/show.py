@@ -20,10 +20,8 @@ from thesislib.chapters.pages import Page, grid
 from thesislib.chapters.row import Job
 from thesislib.data.manifest import Manifest, Video, read_manifest
 from thesislib.data.reader import Frames, open_video
-from thesislib.data.segments import labels_of, read_segments
 from thesislib.evaluation.recognition import Paired, paired
 from thesislib.evaluation.scores import Scores, load_rows
-from thesislib.evaluation.segments import Segments
 
 AXES = {
     "features": "(B, T, D)",
@@ -59,6 +57,7 @@ DOUBTS = (
     "top1", "others_top1", "pairs_top1", "one_frame_top1", "shuffled_top1", "shuffled_pairs_top1"
 )  # fmt: skip
 OPENED = ("clip_prompt/zero-shot", "clip_prompt/16+x+16", "clip_prompt/16+x+16-2tfm")
+OVERLAPS = ("map_0.3", "map_0.5", "map_0.7", "map_mean")  # of Tables 5.5 and 5.6, on the page
 BOTH_SIDES = ("seen_top1", "open_top1", "harmonic_top1")
 SHOTS = {
     "prompts": "clip_prompt/fewshot-all",
@@ -66,7 +65,6 @@ SHOTS = {
     "linear probe": "clip_prompt/linear-probe",
     "template": "clip_prompt/zero-shot",
 }
-Span = tuple[float, float, str, float]  # start and end in seconds, words for the class, score
 
 
 # -- the page ------------------------------------------------------------------------------
@@ -156,7 +154,7 @@ def confusions(
     other = sceptic.counterparts(classes)
     order: list[int] = []  # an action, then the same one backwards; the others last
     for i in sorted(other) + [i for i in range(len(classes)) if i not in other]:
-        order += [i for i in (i, other.get(i, i)) if i not in order]
+        order += [one for one in dict.fromkeys((i, other.get(i, i))) if one not in order]
     tables = {name: _said(run.folder(job.also(row)).path, order) for name, row in rows.items()}
     pairs = [(order.index(i), order.index(j)) for i, j in other.items() if i < j]
     words = class_words(manifest, [classes[i] for i in order])
@@ -174,54 +172,6 @@ def _said(folder: Path, order: Sequence[int]) -> NDArray[np.float64]:
 
 
 # -- localisation --------------------------------------------------------------------------
-
-
-class TimeLine(NamedTuple):
-    """One video, for :func:`thesislib.viz.timeline`."""
-
-    truth: list[Span]
-    found: dict[str, list[Span]]  # by method
-    length: float  # seconds
-    frames: Frames  # (T, H, W, 3)
-
-
-def time_line(rows: Mapping[str, str], job: Job, number: int = 0, frames: int = 12) -> TimeLine:
-    """A test video with what happens and what rows report: as many as happen, the surest.
-
-    Args:
-        rows: Name to show -> row of localisation that has been run.
-        job: Everything else of these rows.
-        number: Which of the test videos in which something happens.
-        frames: To show.
-    """
-    manifest = read_manifest(run.judged_on(job.also(next(iter(rows.values())))))
-    segments = read_segments(manifest)
-    words = dict(zip(labels_of(segments), class_words(manifest, labels_of(segments)), strict=True))
-    videos = [v for v in manifest.videos if v.split == "test" and segments[v.path]]
-    video = videos[number % len(videos)]
-    truth = [(s.start, s.end, words[s.label], 1.0) for s in segments[video.path]]
-    found = {}
-    for name, row in rows.items():
-        table = Segments.load(run.folder(job.also(row)).path / "detections.jsonl")
-        own = table.select(table.video == video.path)
-        best = own.select(np.argsort(-own.score, kind="stable")[: len(truth)])
-        times = zip(best.start, best.end, best.label, best.score, strict=True)
-        found[name] = [(float(a), float(b), words[str(c)], float(s)) for a, b, c, s in times]
-    return TimeLine(truth, found, video.n_frames / video.fps, strip(manifest, video, frames))
-
-
-def strip(manifest: Manifest, video: Video, frames: int) -> Frames:
-    """Frames at the middle of equal parts of a video, ``(T, H, W, 3)``."""
-    places = ((np.arange(frames) + 0.5) / frames * video.n_frames).astype(int)
-    return np.stack([viz.shrunk(f) for f in open_video(manifest.file(video)).frames(places)])
-
-
-def time_line_picture(
-    rows: Mapping[str, str], job: Job, number: int = 0, caption: str = ""
-) -> viz.Picture:
-    """:func:`time_line`, drawn."""
-    one = time_line(rows, job, number)
-    return viz.timeline(one.truth, one.found, one.length, one.frames, caption)
 
 
 def per_split(a: Mapping[str, Any], b: Mapping[str, Any], metric: str = "map_mean") -> Paired:
@@ -261,6 +211,12 @@ def shots(job: Job) -> dict[str, list[tuple[float, float, float | None, int]]]:
 
 
 # -- retrieval -----------------------------------------------------------------------------
+
+
+def strip(manifest: Manifest, video: Video, frames: int) -> Frames:
+    """Frames at the middle of equal parts of a video, ``(T, H, W, 3)``."""
+    places = ((np.arange(frames) + 0.5) / frames * video.n_frames).astype(int)
+    return np.stack([viz.shrunk(f) for f in open_video(manifest.file(video)).frames(places)])
 
 
 class Lookups(NamedTuple):
