@@ -76,6 +76,17 @@ def test_what_comes_later_moves_the_answer_along() -> None:
     torch.testing.assert_close(one.coarse[0, 16:40] + 16, other.coarse[0, 32:56])
 
 
+def test_each_tower_has_its_task() -> None:
+    """Centreness is about boundaries: it comes from the tower of the distances."""
+    for name, tower in (("actionness", "what"), ("centreness", "where"), ("coarse", "where")):
+        net = network()
+        getattr(
+            net[1](net[0](torch.randn(1, 32, DIM), torch.ones(1, 32) > 0)), name
+        ).sum().backward()
+        moved = {t for t in ("what", "where") if getattr(net[1], t)[0].conv.weight.grad is not None}
+        assert moved == {tower}
+
+
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2)])
 @pytest.mark.parametrize("rows", [2, 6, 32])
 def test_convolution_without_gradients_is_the_same(kernel: int, stride: int, rows: int) -> None:

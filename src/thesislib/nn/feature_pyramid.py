@@ -203,8 +203,9 @@ class AnchorFreeHead(nn.Module):
                 where = block(where, valid)
             distances = convolved(self.distances, where)
             distances = F.softplus(self.scales[level] * distances) * 2**level
-            single = (convolved(conv, what)[:, 0] for conv in (self.actionness, self.centreness))
-            parts = (*single, distances.transpose(1, 2), valid, where.transpose(1, 2))
+            acts, centre = convolved(self.actionness, what), convolved(self.centreness, where)
+            parts = (acts[:, 0], centre[:, 0], distances.transpose(1, 2), valid,
+                     where.transpose(1, 2))  # fmt: skip
             asked = slice((first >> level) - low, (last >> level) - low)
             found.append(tuple(part[:, asked] for part in parts))
         actionness, centreness, distances, valid, where = (
