@@ -263,7 +263,7 @@ def test_a_damaged_result_is_named(tmp_path: Path, text: str, message: str) -> N
 def test_settings_are_mixed_only_where_they_differ() -> None:
     """A later version knows more fields, workers decide nothing, seeds are seeds."""
     a, b, c = (entry("dpc/pooled", seed, probe_top1=0.5) for seed in range(3))
-    b.config["pretrain"] |= {"clip_grad": 0.0, "num_workers": 4}
+    b.config["pretrain"] |= {"clip_grad": 0.0, "num_workers": 4, "keep_every": 2}
     fused = [entry("dpc/two", s, probe_top1=0.5) for s in range(2)]
     for seed, one in enumerate(fused):
         one.config.clear()
@@ -301,12 +301,13 @@ def test_two_worlds_never_share_a_column() -> None:
     other = entry("memdpc/rgb", retrieval_r1=0.3)
     frame = report.thesis_table("4.3", ledger=Ledger([mine, other])).set_index("method")
     assert frame.loc["CoCLR-RGB", "R@1 (%), ours"] == "80.0 (1)"
-    assert frame.loc["MemDPC", "R@1 (%), ours"] == "not run"
+    assert frame.loc["MemDPC", "R@1 (%), ours"] == "–", "its clips are longer than these videos"
     assert "data set synthetic_rooms" in frame.attrs["caption"]
     asked = report.thesis_table("4.3", dataset="synthetic", ledger=Ledger([mine, other]))
     assert asked.set_index("method").loc["MemDPC", "R@1 (%), ours"] == "30.0 (1)"
     numbers = report.thesis_numbers("4.3", ledger=Ledger([mine, other]))
-    assert set(numbers[numbers["n"] > 0]["dataset"]) == {"synthetic_rooms"}
+    assert set(numbers[numbers["n"] > 0]["ours_dataset"]) == {"synthetic_rooms"}
+    assert set(numbers["thesis_dataset"]) == {"ucf101", "hmdb51"}
 
 
 def test_columns_without_a_world_of_ours_are_dashes() -> None:
@@ -343,7 +344,7 @@ def test_verdicts(n: int, found: list[tuple[float, float]], word: str) -> None:
 
 def test_claims_without_results_are_not_run() -> None:
     found = report.claims(Ledger(), chapter=2)
-    assert len(found) == 25
+    assert len(found) == 30
     assert {c.verdict for c in found} == {"not run"}
     assert all(c.ours == "" and c.n == 0 for c in found)
     assert len({c.id for c in found}) == len(found)
@@ -467,7 +468,7 @@ def test_status_counts_minutes_and_names_what_it_ran_on() -> None:
 
 def test_claims_table_has_one_line_a_claim() -> None:
     frame = report.claims_frame(report.claims(Ledger(), chapter=2))
-    assert list(frame["verdict"]) == ["not run"] * 25
+    assert list(frame["verdict"]) == ["not run"] * 30
     assert set(frame["ours"]) == {"–"}
 
 
@@ -475,10 +476,10 @@ def test_plain_data_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ledger = Ledger(entry("dpc/random", s, finetune_top1=0.5) for s in range(3))
     json.dumps(report.status(ledger))
     found = report.claims_table(ledger=ledger, chapter=2)
-    assert [c["verdict"] for c in json.loads(json.dumps(found))] == ["not run"] * 25
+    assert [c["verdict"] for c in json.loads(json.dumps(found))] == ["not run"] * 30
     monkeypatch.setenv("THESISLIB_RESULTS", str(tmp_path))
     assert report.render_table("2.1").startswith("| network |")
-    assert report.render_table("2.1", format="csv").startswith("row,key,column,metric,")
+    assert report.render_table("2.1", format="csv").startswith("row,key,metric,unit,thesis_column,")
     with pytest.raises(ThesisError, match="latex"):
         report.render_table("2.1", format="latx")
 

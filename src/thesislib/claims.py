@@ -170,7 +170,8 @@ def _greater(c: Greater, ledger: Ledger, profile: str, dataset: str) -> Claim:
         ours = f"{_text(r['mean_a'], metric)} against {_text(r['mean_b'], metric)}"
         ours += f", difference {_text(r['difference'], metric, sign=True)}"
         most = max(len(ledger.select(row, profile, where)) for row in (c.better, c.worse))
-        ours += f" over the {r['n']} seeds that both have" if most > r["n"] else ""
+        both = "the one seed" if r["n"] == 1 else f"the {r['n']} seeds"
+        ours += f" over {both} that both have" if most > r["n"] else ""
     for name, interval in (("seeds", r["t_interval"]), ("seeds and videos", r["bootstrap"])):
         if interval is not None:
             low, high = (_text(v, metric, sign=True) for v in interval)

@@ -131,7 +131,12 @@ def train(args: argparse.Namespace) -> dict[str, Any]:
     trained = train(job)
     if trained.run is None:
         raise ThesisError(f"{job.row} trains nothing of its own: `thesislib eval` runs it.")
-    return {"run": str(trained.run.path), "metrics": trained.result["metrics"]}
+    took = trained.result["provenance"]["wall_seconds"]
+    return {
+        "run": str(trained.run.path),
+        "metrics": trained.result["metrics"],
+        "minutes": round(took / 60, 1),
+    }
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:

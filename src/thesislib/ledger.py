@@ -241,7 +241,7 @@ class Ledger:
 
 
 # Where the settings of two seeds may differ without deciding a number.
-_SILENT = {"seed", "num_workers", "cache", "tensorboard"}
+_SILENT = {"seed", "num_workers", "cache", "tensorboard", "keep_every"}
 
 
 def _alike(a: Any, b: Any) -> bool:

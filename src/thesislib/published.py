@@ -71,6 +71,10 @@ class Column:
         """The data set on which runs of a profile are measured for this column."""
         return _dataset(self.data, profile)
 
+    def named(self, dataset: str | None) -> str:
+        """Its name over results of a data set: the thesis's only where that is its own."""
+        return self.name if dataset == self.data[0] else self.ours
+
 
 def _dataset(data: tuple[str | None, str | None], profile: str) -> str | None:
     return data[0] if profile in FULL_SCALE else data[1]

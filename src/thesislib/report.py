@@ -33,10 +33,11 @@ def thesis_numbers(
         ledger: Results to show; by default those of this checkout.
 
     Returns:
-        Columns ``row`` (its name), ``key`` (our row id or None), ``column``, ``metric``, ``unit``,
-        ``dataset``, ``thesis``, ``ours``, ``half_width`` (95 %, over seeds), ``n`` (seeds) and
-        ``mixed`` (whether the seeds had other settings). Ours are in the unit of the column, so a
-        fraction of 0.61 is 61 per cent.
+        Columns ``row`` (its name), ``key`` (our row id or None), ``metric``, ``unit``,
+        ``thesis_column``, ``thesis_dataset``, ``thesis``, ``ours_column``, ``ours_dataset``,
+        ``ours``, ``half_width`` (95 %, over seeds), ``n`` (seeds) and ``mixed`` (whether the seeds
+        had other settings). Ours are in the unit of the column, so a fraction of 0.61 is 61 per
+        cent.
     """
     ledger = Ledger.load() if ledger is None else ledger
     lines = []
@@ -53,8 +54,9 @@ def thesis_numbers(
                 found = {**ledger.summary(row.key, metric, profile, where)}
             mixed = found.get("configs", 0) > 1
             ours = (found.get("mean"), found.get("half_width"), found.get("n", 0), mixed, factor)
-            what = (name, row.key, column.name, metric, column.unit, where, cell.value)
-            lines.append((*what, *ours))
+            what = (name, row.key, metric, column.unit)
+            theirs = (column.name, column.data[0], cell.value)
+            lines.append((*what, *theirs, column.named(where), where, *ours))
     frame = pd.DataFrame(lines, columns=[*_NUMBERS, "factor"])
     for one in ("thesis", "ours", "half_width"):
         frame[one] = pd.to_numeric(frame[one])
@@ -63,8 +65,8 @@ def thesis_numbers(
 
 
 _NUMBERS = (
-    "row", "key", "column", "metric", "unit", "dataset",
-    "thesis", "ours", "half_width", "n", "mixed",
+    "row", "key", "metric", "unit", "thesis_column", "thesis_dataset", "thesis",
+    "ours_column", "ours_dataset", "ours", "half_width", "n", "mixed",
 )  # fmt: skip
 
 
@@ -131,7 +133,7 @@ def _our_names(
         if not shown[i] or (column.metric, where) in seen:
             continue
         seen.add((column.metric, where))
-        names[i] = column.name if where == column.data[0] else column.ours
+        names[i] = column.named(where)
         if list(names.values()).count(names[i]) > 1:
             names[i] += f" on {where}"
     return names
@@ -197,7 +199,7 @@ def claims_numbers(found: Iterable[Claim]) -> pd.DataFrame:
     """
     lines = []
     for claim in found:
-        line = {k: v for k, v in vars(claim).items() if k not in ("numbers", "ours", "statement")}
+        line = {k: v for k, v in vars(claim).items() if k not in ("numbers", "ours")}
         for name, value in claim.numbers.items():
             if isinstance(value, tuple):
                 line |= {f"{name}_low": value[0], f"{name}_high": value[1]}

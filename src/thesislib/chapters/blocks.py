@@ -91,4 +91,4 @@ def temporal_reading(metrics: Mapping[str, float], job: Job) -> str:
     text += f", where guessing gives {100 * level:.1f} %"
     if found > level + margin:
         return f"{text}: more than luck, so it tells some moments from others."
-    return f"{text}: not to be told from luck, so nothing shows that it tells moments apart."
+    return f"{text}: in one run not to be told from luck."

@@ -225,12 +225,13 @@ def shapes_page(axes: Mapping[str, str], **tensors: Tensor) -> Page:
     return grid(("tensor", "axes", "shape"), rows)
 
 
-def rows_page(method: str, trained: Sequence[str]) -> Page:
+def rows_page(method: str, trained: Sequence[str], profile: str = "small") -> Page:
     """The rows of a chapter: how each is trained, what it changes, which are trained here."""
-    rows = []
+    rows, ledger = [], Ledger.load()
     for key, row in run.rows(method).items():
         changes = ", ".join(f"`{k}={v}`" for k, v in row.changes.items())
-        here = "trained here" if key in trained else "from the ledger"
+        kept = ledger.select(key, profile, published.home(key, profile))
+        here = "trained here" if key in trained else "from the ledger" if kept else NOT_RUN
         rows.append((f"`{key}`", row.name, _how(row.train), changes or NO_VALUE, here))
     return grid(("row", "name", "trained by", "what it changes", "in this notebook"), rows)
 

@@ -150,7 +150,7 @@ def two_futures(
     _addressing(ax, 3.95, batch, slots, feature)
     _slots(ax, memory, futures)
     _belief(ax, 2.5, "belief in both", address[0], found[0], futures, length)
-    _belief(ax, 4.3, "bet on a", address[1], found[1], futures, length)
+    _belief(ax, 4.3, "bet on $z$", address[1], found[1], futures, length)
     return picture
 
 
@@ -186,9 +186,9 @@ def _slots(ax: Axes, memory: NDArray[np.float64], futures: Sequence[int]) -> Non
     for i, row in enumerate(tints):
         y = _TOP - (i + 1) * _LINE
         squares(ax, (1.1, y), _LINE, row)
-        equal = f" = z_{'ab'[futures.index(i)]}" if i in futures else ""
+        equal = " = z" + "'" * futures.index(i) if i in futures else ""
         words(ax, (1.0, y + _LINE / 2), f"$m_{i + 1}{equal}$", "right", tint=INK, fontsize=NORMAL)
-    lines = ("score if $a$ comes", "score if $b$ comes", "mean loss")
+    lines = ("score if $z$ comes", "score if $z'$ comes", "mean loss")
     for y, text in zip(_WORTH, lines, strict=True):
         words(ax, (2.3, y), text, ha="right", tint=INK, fontsize=NORMAL)
 

@@ -139,7 +139,7 @@ def confusions(
             alt += f" {name} takes {50 * float(np.mean(swapped)):.0f} % of the framed pairs for "
             alt += "their other half."
     side = (WIDTH - 1.15) / len(found)
-    picture = new_picture(WIDTH, side + 0.85, alt, caption)
+    picture = new_picture(WIDTH, side + 0.6, alt, caption)
     axes = picture.subplots(1, len(found), squeeze=False)[0]
     for i, (ax, (name, table)) in enumerate(zip(axes, found.items(), strict=True)):
         ax.imshow(100 * table, cmap="Blues", vmin=0, vmax=100)

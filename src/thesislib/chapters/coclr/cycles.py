@@ -107,7 +107,7 @@ def cotrain(config: CoCLRConfig, manifest: Manifest, log: Log = print) -> Traine
                 hand_over, own=done[stage.start].model, sampler=done[stage.sampler].model
             )
         if log:
-            log(f"{stage.name}, stage {number} of {len(todo)}")
+            log(f"{stage.name}, stage {number} of {len(todo)}{_left(config, todo, stages)}")
         data, after = (
             partial(clips_of, manifest, own),
             partial(monitor, manifest=manifest, config=own),
@@ -116,6 +116,21 @@ def cotrain(config: CoCLRConfig, manifest: Manifest, log: Log = print) -> Traine
         done.append(train("coclr", model, data, own, print_, start=start, after=after, log=log))
         stages.append(_facts(stage, own, done[-1]))
     return _summed(done[-1], stages)
+
+
+def _left(config: CoCLRConfig, todo: list[Stage], done: list[dict[str, Any]]) -> str:
+    """How long the stages that are left take, by the epochs so far; nothing before the first."""
+    if not done:
+        return ""
+    pace = sum(stage["seconds"] for stage in done) / sum(stage["epochs"] for stage in done)
+    seconds = pace * sum(_epochs(config, stage) for stage in todo[len(done) :])
+    return f", about {seconds / 60:.0f} minutes to the end of all"
+
+
+def _epochs(config: CoCLRConfig, stage: Stage) -> int:
+    if stage.start is None:
+        return config.epochs
+    return config.cycle_epochs * (config.cycles if config.objective == "simultaneous" else 1)
 
 
 def _facts(stage: Stage, config: CoCLRConfig, trained: Trained) -> dict[str, Any]:
@@ -156,8 +171,7 @@ def stage_config(config: CoCLRConfig, stage: Stage, runs: list[str]) -> CoCLRCon
     if stage.start is None or stage.sampler is None:
         defaults = {name: getattr(CoCLRConfig, name) for name in UNUSED}
         return replace(settings, objective="infonce", **defaults)
-    at_once = config.objective == "simultaneous"
-    epochs = config.cycle_epochs * (config.cycles if at_once else 1)
+    epochs = _epochs(config, stage)
     return replace(
         settings,
         epochs=epochs,

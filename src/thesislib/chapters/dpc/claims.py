@@ -15,6 +15,8 @@ CLAIMS: tuple[Above | Greater | Rises, ...] = (
     # Ours: the thesis's batches are all drawn at large.
     *by_readers("dpc-batches", "2.1", "dpc/5pred3", "dpc/at-large",
         "Batches of one session teach more than batches at large, {}.", FROZEN + CONTEXT),
+    *by_readers("dpc-at-large", "2.1", "dpc/at-large", "dpc/random",
+        "Batches at large beat random weights, {}.", FROZEN + CONTEXT),
     *by_readers("dpc-dense", "2.1", "dpc/5pred3", "dpc/pooled",
         "Predicting the dense feature map beats predicting one pooled vector, {}."),
     *by_readers("dpc-sequential", "2.1", "dpc/5pred3", "dpc/parallel",

@@ -58,6 +58,8 @@ SAID = {
     "flow": ("memdpc-flow", "memdpc-two-streams"),
     "times": ("memdpc-times", "memdpc-times-flow"),
     "frozen": ("memdpc-pretraining-probe-top1", "memdpc-pretraining-retrieval-r1"),
+    "against_dpc": ("memdpc-memory", "memdpc-memory-probe", "memdpc-memory-retrieval"),
+    "moments": ("memdpc-moments", "memdpc-moments-finetune"),
     "memory": ("memdpc-smaller-memory", "memdpc-larger-memory"),
 }
 AXES = {
