@@ -195,12 +195,14 @@ def baselines() -> str:
 def stories() -> str:
     """What the captioned and the untrimmed videos hold, by their recipes: nothing is filmed."""
     from thesislib.synthetic import CaptionedRecipe, UntrimmedRecipe
+    from thesislib.synthetic.untrimmed import LongSpec
 
     short, long = (
         [(spec, spec.length / float(spec.fps)) for spec in recipe().specs()]
         for recipe in (CaptionedRecipe, UntrimmedRecipe)
     )
-    acts = [end - start for spec, _ in long for start, end, _ in spec.segments()]
+    plots = [spec for spec, _ in long if isinstance(spec, LongSpec)]
+    acts = [end - start for spec in plots for start, end, _ in spec.segments()]
     seconds = [sum(length for _, length in videos) for videos in (short, long)]
 
     def splits(videos: list[Any]) -> str:
