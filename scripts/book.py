@@ -28,7 +28,7 @@ import pages
 from execute import Failure, execute, machine
 from notebooks import REPO, Pair, from_text, pairs, stop, write, write_text
 
-# What the chapters read: the studio, its rooms for chapter 4, and the motion in them, and videos with
+# What the chapters read: the studio; its rooms for chapter 4, and the motion in them; videos with
 # captions for chapter 5.
 DATASETS = ("synthetic", "synthetic_rooms", "synthetic_captions")
 PREPARE = (

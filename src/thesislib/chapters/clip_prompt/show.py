@@ -78,6 +78,14 @@ def part(rows: Sequence[str], task: str = "") -> tuple[str, ...]:
     return tuple(row for row, keep in zip(rows, kept, strict=True) if keep)
 
 
+def elsewhere(job: Job, untrimmed: str, captioned: str) -> tuple[Job, Job]:
+    """The page's job for localisation and for retrieval, on data sets of their own."""
+    return (
+        replace(job, row="clip_prompt/localisation", dataset=untrimmed),
+        replace(job, row="clip_prompt/retrieval-4+x+4", dataset=captioned),
+    )
+
+
 def settings_page(job: Job, spotting: Job, lookup: Job) -> Page:
     """Where settings differ from the thesis's, for recognition, retrieval and localisation."""
     stages = {"recognition": job, "retrieval": lookup, "localisation": spotting}

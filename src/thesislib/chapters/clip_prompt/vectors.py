@@ -42,8 +42,12 @@ def nearest_words(model: ClipPrompt, encoder: ImageText, k: int = 3) -> list[Nea
 
 
 def spelt(encoder: ImageText, token: int) -> str:
-    """A token as text; open_clip marks the end of a word, which becomes a space and is cut."""
-    return str(encoder.tokenizer.decode([token])).strip() or f"token {token}"
+    """A token as text, by number if it is no text: a byte of a letter, say.
+
+    open_clip marks the end of a word, which becomes a space and is cut.
+    """
+    text = str(encoder.tokenizer.decode([token])).strip()
+    return text if text and "\ufffd" not in text else f"token {token}"
 
 
 def by_chance(model: ClipPrompt, draws: int = 200, seed: int = 0) -> float:
