@@ -230,7 +230,7 @@ def rows_page(method: str, trained: Sequence[str], profile: str = "small") -> Pa
     rows, ledger = [], Ledger.load()
     for key, row in run.rows(method).items():
         changes = ", ".join(f"`{k}={v}`" for k, v in row.changes.items())
-        kept = ledger.select(key, profile, published.home(key, profile))
+        kept = ledger.select(key, profile, run.judged_on(Job(key, profile)))
         here = "trained here" if key in trained else "from the ledger" if kept else NOT_RUN
         rows.append((f"`{key}`", row.name, _how(row.train), changes or NO_VALUE, here))
     return grid(("row", "name", "trained by", "what it changes", "in this notebook"), rows)
