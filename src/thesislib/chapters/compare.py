@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from thesislib import book, published, report, viz
 from thesislib.chapters import run
 from thesislib.chapters.pages import Page, grid, minutes, scale
 from thesislib.chapters.row import Job
-from thesislib.claims import NOT_RUN, Claim, claims
+from thesislib.claims import NOT_RUN, READERS, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
 from thesislib.report import NO_VALUE, percent
@@ -102,11 +103,35 @@ def sayings(job: Job, groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def told(known: Mapping[str, Claim], *ids: str) -> str:
-    """:func:`said` of verdicts that are at hand."""
-    found = [known[choose("claim", one, known)] for one in ids]
-    return " ".join(
-        f"{c.statement} {c.verdict.capitalize()}{f': {c.ours}' if c.ours else ''}." for c in found
-    )
+    """:func:`said` of verdicts that are at hand; one comparison by several readers at a time."""
+    texts = []
+    found = [(*_reader(c := known[choose("claim", one, known)]), c) for one in ids]
+    for stem, group in itertools.groupby(found, key=lambda one: one[0]):
+        members = list(group)
+        first = members[0][2]
+        if len(members) == 1:
+            figures = f": {_figures(first)}" if first.ours else ""
+            texts.append(f"{first.statement} {first.verdict.capitalize()}{figures}.")
+            continue
+        parts = [
+            f"{reader}, {c.verdict}" + (f" ({_figures(c)})" if c.ours else "")
+            for _, reader, c in members
+        ]
+        texts.append(f"{stem}: {'; '.join(parts)}.")
+    return " ".join(texts)
+
+
+def _reader(claim: Claim) -> tuple[str, str]:
+    """A statement without its reader, and the reader's name, if it ends with one."""
+    for name in sorted(READERS.values(), key=len, reverse=True):
+        if claim.statement.endswith(f", {name}."):
+            return claim.statement.removesuffix(f", {name}."), name
+    return claim.statement, ""
+
+
+def _figures(claim: Claim) -> str:
+    """Its figures with the interval over seeds alone, for prose; the table has the other too."""
+    return ", ".join(claim.ours.split("; ")[:2])
 
 
 def asked_for(job: Job) -> str:
