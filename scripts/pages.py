@@ -12,7 +12,6 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
-SPLITS = ("train", "val", "test")
 NOTHING = "Nothing has been run yet.\n"
 # Pages of the manual in the order in which a reader meets them (`_toc.yml` has the same one): file
 # name, title, modules and packages. What is named nowhere comes last.
@@ -195,6 +194,7 @@ def baselines() -> str:
 
 def stories() -> str:
     """What the captioned and the untrimmed videos hold, by their recipes: nothing is filmed."""
+    from thesislib.data.manifest import SPLITS
     from thesislib.synthetic import CaptionedRecipe, UntrimmedRecipe
     from thesislib.synthetic.untrimmed import LongSpec
 

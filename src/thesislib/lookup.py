@@ -16,7 +16,7 @@ import numpy as np
 from thesislib.data.checking import check_files, printable
 from thesislib.data.containers import VideoInfo
 from thesislib.data.flow import compute_flow
-from thesislib.data.folder import Candidate, find_candidates
+from thesislib.data.folder import named
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex, Stream, build_index, join, weights_hash
@@ -208,15 +208,7 @@ def _same_encoder(stream: Stream, dataset: str) -> tuple[Any, Any]:
 
 def _videos(sources: Sequence[str]) -> tuple[list[Video], list[str]]:
     """Usable videos with absolute paths, each once, and ``path: reason`` of the others."""
-    found: dict[Path, Candidate] = {}
-    for source in sources:
-        path = Path(source).expanduser()
-        # As in a manifest, so that a video of the index is known again: links to files stay.
-        if path.is_dir():
-            files = find_candidates(path.resolve())[0]
-        else:
-            files = [Candidate(path.parent.resolve() / path.name, source)]
-        found |= {candidate.path: candidate for candidate in files}
+    found = {candidate.path: candidate for candidate in named(sources)}
     videos, skipped = [], []
     findings = check_files(list(found), progress=False)
     for candidate, what in zip(found.values(), findings, strict=True):

@@ -25,7 +25,7 @@ from thesislib.classifying.text import titled
 from thesislib.classifying.windows import cut, encoded
 from thesislib.data.checking import in_parallel, printable
 from thesislib.data.class_list import ClassList, read_class_list
-from thesislib.data.folder import Candidate, find_candidates
+from thesislib.data.folder import Candidate, named
 from thesislib.data.streaming import Stream
 from thesislib.errors import ThesisError, VideoError
 from thesislib.files import write_text
@@ -161,14 +161,8 @@ def _names(classes: str | Path | None, how: How) -> ClassList:
 def _candidates(sources: Sequence[str]) -> list[Candidate]:
     """Files, each once; a folder gives those in it that may be videos."""
     found: dict[Path, Candidate] = {}
-    for source in sources:
-        path = Path(source).expanduser()
-        if path.is_dir():
-            files = find_candidates(path.resolve())[0]
-        else:
-            files = [Candidate(path.parent.resolve() / path.name, source)]
-        for file in files:
-            found.setdefault(file.path, file)
+    for file in named(sources):
+        found.setdefault(file.path, file)
     return list(found.values())
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,6 +188,19 @@ def _splits(
     members = [(g, c.label) for (c, _), g in zip(good, groups, strict=True)]
     drawn = draw_splits(members, val=val, test=test, seed=seed, fixed=fixed)
     return [c.split or drawn[g] for (c, _), g in zip(good, groups, strict=True)]
+
+
+def named(sources: Iterable[str]) -> Iterator[Candidate]:
+    """What files and folders of a user name; a video that is named twice comes twice.
+
+    Paths are as in a manifest, so that a video of one is known again: links to files stay.
+    """
+    for source in sources:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            yield from find_candidates(path.resolve())[0]
+        else:
+            yield Candidate(path.parent.resolve() / path.name, source)
 
 
 def find_candidates(source: Path) -> tuple[list[Candidate], int]:

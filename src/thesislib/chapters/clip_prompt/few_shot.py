@@ -65,7 +65,7 @@ def few_shot(job: Job, trained: Trained, ways: int | None, split: str = "test") 
     return replace(scores, counts={"trials": len(draws)})
 
 
-def curve(job: Job, trained: Trained, one: Reading | None = None, split: str = "test") -> Scores:
+def curve(job: Job, trained: Trained, one: Reading, split: str = "test") -> Scores:
     """Mean top-1 over rounds of all classes, by how many videos each is learnt from.
 
     Not in the thesis, whose Table 5.3 has five. The rounds are always draws of our own, since lists
@@ -74,7 +74,7 @@ def curve(job: Job, trained: Trained, one: Reading | None = None, split: str = "
     Args:
         job: The row.
         trained: Not used: every round starts anew.
-        one: Learns and reads a round. Default: :func:`one_trial`.
+        one: Learns and reads a round: :func:`one_trial` or :func:`one_probe`.
         split: Of the videos to classify.
 
     Raises:
@@ -87,7 +87,7 @@ def curve(job: Job, trained: Trained, one: Reading | None = None, split: str = "
         found = draw_trials(
             manifest, ways=None, shots=shots, trials=ROUNDS, seed=config.seed, split=split
         )
-        draws = [top((one or one_trial)(trial, manifest, videos, kept, config)) for trial in found]
+        draws = [top(one(trial, manifest, videos, kept, config)) for trial in found]
         scores = scores | replace(over_draws(draws, {"top1": f"{METRIC}_{shots}"}), counts={})
     return scores
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from thesislib.chapters import clips, run
 from thesislib.chapters.clip_prompt import detection, footage, retrieval
-from thesislib.chapters.clip_prompt.few_shot import curve, few_shot, one_probe
+from thesislib.chapters.clip_prompt.few_shot import curve, few_shot, one_probe, one_trial
 from thesislib.chapters.clip_prompt.frames import image_text
 from thesislib.chapters.clip_prompt.recognition import (
     chance,
@@ -37,7 +37,8 @@ _row = partial(Row, identity=identity)
 # Of four pairs of rate and length this validated best within 40 s of a core.
 SEEN_SMALL: dict[str, Any] = {"epochs": 14, "lr": 4e-3, "val_every": 7}
 _closed = partial(_row, train=prompted, judges=(closed,), more={"open": open_set}, small=SEEN_SMALL)
-_trials = partial(_row, train=clips.nothing, more={"shots": curve})
+_shots = partial(curve, one=one_trial)
+_trials = partial(_row, train=clips.nothing, more={"shots": _shots})
 _five, _all = partial(few_shot, ways=5), partial(few_shot, ways=None)
 # The thesis does not say how long; the released command makes 1,100 steps. With 25 videos an epoch
 # is a step, with more classes several.
@@ -67,7 +68,7 @@ ROWS = {
     "clip_prompt/chance": Row("chance", clips.nothing, (chance,)),
     "clip_prompt/zero-shot": _row(
         "hand-written template", train=untrained, judges=(closed, _all),
-        more={"open": open_set, "shots": curve}, changes=prompts(0),
+        more={"open": open_set, "shots": _shots}, changes=prompts(0),
     ),
     "clip_prompt/linear-probe": _row(
         "linear probe", train=clips.nothing, judges=(probe,),

@@ -223,8 +223,13 @@ def shots(job: Job) -> dict[str, list[tuple[float, float, float | None, int]]]:
 
 def strip(manifest: Manifest, video: Video, frames: int) -> Frames:
     """Frames at the middle of equal parts of a video, ``(T, H, W, 3)``."""
-    places = ((np.arange(frames) + 0.5) / frames * video.n_frames).astype(int)
+    places = middles(video.n_frames, frames)
     return np.stack([viz.shrunk(f) for f in open_video(manifest.file(video)).frames(places)])
+
+
+def middles(length: int, parts: int) -> NDArray[np.int64]:
+    """Places in the middle of equal parts of so many frames, ``(parts,)``."""
+    return ((np.arange(parts) + 0.5) / parts * length).astype(np.int64)
 
 
 class Lookups(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from thesislib import viz
 from thesislib.chapters import run
 from thesislib.chapters.clip_prompt.lists import class_words
-from thesislib.chapters.clip_prompt.show import strip
+from thesislib.chapters.clip_prompt.show import middles, strip
 from thesislib.chapters.row import Job
 from thesislib.data.manifest import Manifest, Video, read_manifest
 from thesislib.data.reader import Frames
@@ -108,8 +108,7 @@ def kept(rows: Mapping[str, str], frames: int = FRAMES) -> TimeLine:
     truth = [(start, end, words[action], 1.0) for start, end, action in spec.segments()]
     found = {name: [tuple(span) for span in note["found"][row]] for name, row in rows.items()}
     film = spec.film()
-    places = ((np.arange(frames) + 0.5) / frames * len(film)).astype(int)
-    shown = np.stack([viz.shrunk(frame) for frame in film[places]])
+    shown = np.stack([viz.shrunk(frame) for frame in film[middles(len(film), frames)]])
     return TimeLine(truth, found, len(film) / float(spec.fps), shown)
 
 
