@@ -290,15 +290,20 @@ def _top1(logits: Tensor, right: Tensor) -> Tensor:
     return (logits.argmax(1) == right).float().mean()
 
 
-def forward_one(model: Turbo) -> Any:
+def _digits(number: float) -> float:
+    return float(f"{number:.4g}")
+
+
+def forward_one(model: Turbo) -> tuple[Tensor, Tensor | None]:
     """One clip through a training step's forward pass, to count its operations."""
     config = model.config
-    batch = {"video": torch.empty(1, *input_shape(config)[1:])}
-    if config.classes:
-        batch["label"] = torch.zeros(1, dtype=torch.long)
-    elif config.text_dim:
-        batch["text"] = torch.empty(1, config.text_dim)
-    return model(batch)
+    video = joined(torch.empty(1, *input_shape(config)[1:]))
+    drawn = model.draw(video, config.mask_ratio, config.recon_ratio)
+    encoded = model.encoder(video, None if drawn is None else drawn.visible, config.embed_all)
+    feature = model.linear(model.encoder.summary(encoded))
+    if model.decoder is None or drawn is None:
+        return feature, None
+    return feature, model.reconstruct(encoded, drawn, config.grid)
 
 
 def summary(model: Turbo) -> dict[str, Any]:
@@ -326,9 +331,9 @@ def summary(model: Turbo) -> dict[str, Any]:
             "ignored": whole - seen - wanted,
         },
         "GFLOPs as Table 6.1 counts them": {
-            "a training clip": round(gflops(config), 2),
-            "had dropped tokens been embedded": round(gflops(replace(config, embed_all=True)), 2),
-            "all tokens, no reconstruction": round(gflops(full), 2),
+            "a training clip": _digits(gflops(config)),
+            "the same, dropped tokens embedded": _digits(gflops(replace(config, embed_all=True))),
+            "all tokens, no reconstruction": _digits(gflops(full)),
         },
     }
 

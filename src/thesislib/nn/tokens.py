@@ -33,6 +33,22 @@ class Drawn(NamedTuple):
     wanted: Tensor
 
 
+def from_mask(masked: Tensor) -> Drawn:
+    """A mask as others give it: what it hides is to be reconstructed.
+
+    Args:
+        masked: bool ``(B, N)``, True where hidden; as many in each row.
+    """
+    hidden = masked.sum(1)
+    if (hidden != hidden[0]).any():
+        raise ThesisError(
+            f"The rows of the mask hide {int(hidden.min())} to {int(hidden.max())} tokens: hide as "
+            "many in each."
+        )
+    seen, wanted = (part.nonzero()[:, 1].unflatten(0, (len(masked), -1)) for part in (~masked, masked))
+    return Drawn(seen, wanted)
+
+
 def check_ratios(mask_ratio: float, recon_ratio: float) -> None:
     """Refuses m outside ``[0, 1)`` and r outside ``[0, m]``."""
     if not 0 <= mask_ratio < 1:

@@ -26,7 +26,7 @@ class QVAttention(nn.Module):
 
     A bias of the keys adds the same number to all logits of a query, so the softmax never sees it;
     VideoMAE leaves it out (thesis chapter 6 starts from its weights). One product makes all three,
-    PyTorch's fused kernel does the rest. 0.7 of the time of ``nn.MultiheadAttention``.
+    PyTorch's fused kernel does the rest.
 
     Args:
         dim: Length D of a token.
