@@ -20,9 +20,7 @@ from thesislib.methods.turbo import Turbo, TurboConfig
 from thesislib.nn.tokens import Drawn, from_mask
 from thesislib.torchvision_here import ensure_torchvision
 
-BASE = replace(
-    TurboConfig.preset("paper"), pool="mean", classes=0, mask_ratio=0.9, recon_ratio=0.9
-)
+BASE = replace(TurboConfig.preset("paper"), pool="mean", classes=0, mask_ratio=0.9, recon_ratio=0.9)
 NARROW = replace(
     BASE, size=64, width=192, depth=4, heads=3, decoder_width=96, decoder_depth=2, decoder_heads=3
 )
@@ -178,7 +176,10 @@ def test_pretraining_is_that_of_transformers(normalised: bool) -> None:
     want = theirs(clip.transpose(1, 2), bool_masked_pos=masked)
     drawn = from_mask(masked)
     encoded = ours.encoder(clip, drawn.visible)
-    guess, loss = ours.reconstruct(encoded, drawn, SAME.grid), ours.partial_mae(encoded, clip, drawn)
+    guess, loss = (
+        ours.reconstruct(encoded, drawn, SAME.grid),
+        ours.partial_mae(encoded, clip, drawn),
+    )
     torch.testing.assert_close(guess, want.logits, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(loss, want.loss, atol=1e-5, rtol=1e-5)
     loss.backward()
@@ -189,7 +190,7 @@ def test_pretraining_is_that_of_transformers(normalised: bool) -> None:
 
 @pytest.mark.parametrize("mean", [True, False])
 def test_classification_is_that_of_transformers(mean: bool) -> None:
-    """With ``use_mean_pooling=False`` theirs takes token 0, which is no CLS: only the mean is ours."""
+    """Of the mean; without it theirs takes token 0, which is no CLS, and only the names are alike."""
     theirs = theirs_of("VideoClassification", num_labels=5, use_mean_pooling=mean)
     ours = Turbo(replace(SAME, classes=5, recon_ratio=0.0)).eval()
     clip = torch.randn(2, 3, 8, 32, 32)

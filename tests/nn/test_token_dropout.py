@@ -143,7 +143,7 @@ def test_gradients_of_dropped_tokens_are_zero() -> None:
 
 
 def test_what_it_refuses() -> None:
-    with pytest.raises(ThesisError, match="mask_ratio=1.0"):
+    with pytest.raises(ThesisError, match=r"mask_ratio=1\.0"):
         TokenDropout(1.0)
     dropout = TokenDropout(0.5).attach(videomae())
     with pytest.raises(ThesisError, match="attached already"):

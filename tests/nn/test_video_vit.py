@@ -55,7 +55,9 @@ def test_tokens_are_numbered_by_time_row_and_column() -> None:
 def test_put_is_the_inverse_of_take() -> None:
     x, other = video(), video() + 7
     mixed = put(x, VISIBLE, take(by_token(other, TUBELET), VISIBLE), TUBELET)
-    assert torch.equal(take(by_token(mixed, TUBELET), VISIBLE), take(by_token(other, TUBELET), VISIBLE))
+    assert torch.equal(
+        take(by_token(mixed, TUBELET), VISIBLE), take(by_token(other, TUBELET), VISIBLE)
+    )
     assert int((mixed != x).sum()) == 2 * 3 * 3 * 32 and torch.equal(x, video())
 
 
@@ -71,7 +73,9 @@ def test_pixel_target_by_loops() -> None:
                 for place, value in enumerate(values):
                     got = normalised[item, token, place * 3 + c]
                     assert math.isclose(got, (value - mean) / (deviation + 1e-6), abs_tol=1e-5)
-                    assert plain[item, token, place * 3 + c] == pixels[item, token, c].flatten()[place]
+                    assert (
+                        plain[item, token, place * 3 + c] == pixels[item, token, c].flatten()[place]
+                    )
     assert torch.equal(pixel_target(torch.ones(1, 1, 3, 2, 4, 4)), torch.zeros(1, 1, 96))
 
 

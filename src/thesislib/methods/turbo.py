@@ -21,6 +21,7 @@ from thesislib.methods.blocks import count, input_shape
 from thesislib.methods.turbo_config import TurboConfig, gflops
 from thesislib.nn.classifier import Classifier, joined
 from thesislib.nn.tokens import (
+    Grid,
     Drawn,
     check_ratios,
     count_tokens,
@@ -29,7 +30,15 @@ from thesislib.nn.tokens import (
     run_scores,
     runs_kept,
 )
-from thesislib.nn.video_vit import PatchDecoder, VideoViT, by_token, pixel_target, put, take
+from thesislib.nn.video_vit import (
+    PatchDecoder,
+    VideoViT,
+    by_token,
+    grid_of,
+    pixel_target,
+    put,
+    take,
+)
 
 # Of the pixels that the loader serves; targets are made of pixels in [0, 1].
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -82,10 +91,11 @@ class Turbo(Classifier, PyTorchModelHubMixin):
         """
         config = self.config
         patches = by_token(video, config.tubelet)
-        t, h, w = grid = patches.shape[1:4]
+        grid = grid_of(patches)
+        whole = math.prod(grid)
         seen, wanted = count_tokens(grid, mask_ratio, recon_ratio, config.masking)
         by_change = config.masking == "runs" and config.run_threshold > 0
-        if seen == t * h * w and not by_change:
+        if seen == whole and not by_change:
             return None
         if config.masking == "runs":
             scores = run_scores(patches)
@@ -93,12 +103,12 @@ class Turbo(Classifier, PyTorchModelHubMixin):
             scores = random_scores(len(video), grid, config.masking == "tube", video.device)
         if by_change:
             seen = runs_kept(scores, config.run_threshold)
-            wanted = min(wanted, t * h * w - seen)
+            wanted = min(wanted, whole - seen)
         return draw(scores, grid, seen, wanted, config.targets)
 
     # -- the partial masked autoencoder ------------------------------------------------------
 
-    def reconstruct(self, encoded: Tensor, drawn: Drawn, grid: tuple[int, int, int]) -> Tensor:
+    def reconstruct(self, encoded: Tensor, drawn: Drawn, grid: Grid) -> Tensor:
         """Guessed pixels of the wanted tokens, ``(B, R, P)``, of what the encoder gives."""
         if self.decoder is None:
             raise ThesisError("This model has no decoder: build it with recon_ratio above 0.")
@@ -116,8 +126,8 @@ class Turbo(Classifier, PyTorchModelHubMixin):
 
     def partial_mae(self, encoded: Tensor, video: Tensor, drawn: Drawn) -> Tensor:
         """L_PMAE: the mean squared error over the wanted tokens."""
-        grid = by_token(video, self.config.tubelet).shape[1:4]
-        guess = self.reconstruct(encoded, drawn, (grid[0], grid[1], grid[2]))
+        grid = grid_of(by_token(video, self.config.tubelet))
+        guess = self.reconstruct(encoded, drawn, grid)
         return F.mse_loss(guess, self.target(video, drawn.wanted))
 
     # -- training ----------------------------------------------------------------------------
@@ -137,7 +147,8 @@ class Turbo(Classifier, PyTorchModelHubMixin):
         video = joined(batch["video"])
         drawn = self.draw(video, config.mask_ratio, config.recon_ratio)
         encoded = self.encoder(video, None if drawn is None else drawn.visible, config.embed_all)
-        loss, logs = encoded.new_zeros(()), {}
+        loss = encoded.new_zeros(())
+        logs: dict[str, Tensor] = {}
         if config.classes or config.text_dim:
             task, size, logs = self._task(self.encoder.summary(encoded), batch)
             loss = task / math.log(size)
@@ -221,8 +232,8 @@ class Turbo(Classifier, PyTorchModelHubMixin):
         drawn = self.draw(video, mask_ratio, recon_ratio)
         if drawn is None:
             return video, video
-        grid = (patches.shape[1], patches.shape[2], patches.shape[3])
-        guess = self.reconstruct(self.encoder(video, drawn.visible), drawn, grid)
+        encoded = self.encoder(video, drawn.visible)
+        guess = self.reconstruct(encoded, drawn, grid_of(patches))
         true = take(patches, drawn.wanted)
         pixels = guess.unflatten(2, (-1, 3)).transpose(2, 3)  # (B, R, C, P)
         mean, std = (video.new_tensor(x).view(3, 1) for x in (MEAN, STD))
@@ -274,7 +285,9 @@ class Turbo(Classifier, PyTorchModelHubMixin):
             scale = decay ** (self.config.depth + 1 - _level(name, self.config.depth))
             plain = parameter.ndim == 1 or name.endswith(("cls", "mask_token"))
             new = {"params": [], "lr_scale": scale, "weight_decay": config.weight_decay}
-            group = groups.setdefault((scale, plain), new | ({"weight_decay": 0.0} if plain else {}))
+            group = groups.setdefault(
+                (scale, plain), new | ({"weight_decay": 0.0} if plain else {})
+            )
             group["params"].append(parameter)
         return list(groups.values())
 

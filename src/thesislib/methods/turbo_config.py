@@ -26,6 +26,9 @@ GPU: dict[str, Any] = {
     "decoder_width": 192, "decoder_heads": 3, "layer_decay": 1.0,
 }  # fmt: skip
 
+# VideoMAE's RandAugment, erasing and mixing of clips are not there; crop and flip are.
+CROPPED = Augment(crop_area=(0.5, 1.0))
+
 
 @dataclass(frozen=True)
 class TurboConfig(ClipConfig):
@@ -39,7 +42,7 @@ class TurboConfig(ClipConfig):
     seq_len: int = 16  # frames T
     stride: int = 5  # 5 frames a second of a video of 25
     size: int = 224
-    augment: Augment = Augment(crop_area=(0.5, 1.0))
+    augment: Augment = CROPPED
     optimiser: str = "adamw"
     lr: float = 3.125e-5  # 5e-4 for a batch of 256
     weight_decay: float = 0.05

@@ -45,7 +45,9 @@ def from_mask(masked: Tensor) -> Drawn:
             f"The rows of the mask hide {int(hidden.min())} to {int(hidden.max())} tokens: hide as "
             "many in each."
         )
-    seen, wanted = (part.nonzero()[:, 1].unflatten(0, (len(masked), -1)) for part in (~masked, masked))
+    seen, wanted = (
+        part.nonzero()[:, 1].unflatten(0, (len(masked), -1)) for part in (~masked, masked)
+    )
     return Drawn(seen, wanted)
 
 
@@ -93,9 +95,7 @@ def count_tokens(
     return visible, min(whole - visible, math.ceil(whole * recon_ratio - TINY))
 
 
-def draw(
-    scores: Tensor, grid: Grid, visible: int, wanted: int, targets: str = "random"
-) -> Drawn:
+def draw(scores: Tensor, grid: Grid, visible: int, wanted: int, targets: str = "random") -> Drawn:
     """The tokens with the smallest scores are visible; targets are drawn among the others.
 
     Args:

@@ -133,6 +133,6 @@ class Block(nn.Module):
             return self.attention(y, y, y, **more)[0]
         if mask is not None or padding is not None:
             raise ThesisError(
-                f"{type(self.attention).__name__} takes no masks: leave attention=None in the block."
+                f"{type(self.attention).__name__} takes no masks: leave attention=None."
             )
         return self.attention(y)

@@ -42,9 +42,15 @@ def token_grid(frames: int, height: int, width: int, tubelet: Grid) -> Grid:
 
 def by_token(video: Tensor, tubelet: Grid) -> Tensor:
     """Pixels by token, as a view: ``(B, C, T, H, W)`` to ``(B, t, h, w, C, pt, ph, pw)``."""
-    t, h, w = token_grid(*video.shape[2:], tubelet)
+    frames, height, width = video.shape[2:]
+    t, h, w = token_grid(frames, height, width, tubelet)
     x = video.unflatten(4, (w, -1)).unflatten(3, (h, -1)).unflatten(2, (t, -1))
     return x.permute(0, 2, 4, 6, 1, 3, 5, 7)
+
+
+def grid_of(patches: Tensor) -> Grid:
+    """Tokens over time, rows and columns of :func:`by_token`."""
+    return patches.shape[1], patches.shape[2], patches.shape[3]
 
 
 def take(patches: Tensor, tokens: Tensor) -> Tensor:
@@ -171,7 +177,9 @@ class VideoViT(nn.Module):
         if self.cls is not None:
             nn.init.trunc_normal_(self.cls, std=0.02)
 
-    def embed(self, video: Tensor, visible: Tensor | None = None, all_first: bool = False) -> Tensor:
+    def embed(
+        self, video: Tensor, visible: Tensor | None = None, all_first: bool = False
+    ) -> Tensor:
         """Tokens with their places, before the first block.
 
         Args:
@@ -184,7 +192,7 @@ class VideoViT(nn.Module):
             ``(B, V, D)``.
         """
         patches = by_token(video, self.tubelet)
-        codes = self.places(tuple(patches.shape[1:4]), video.device)
+        codes = self.places(grid_of(patches), video.device)
         if visible is None or all_first:
             x = self._project(patches.flatten(1, 3)) + codes
             return x if visible is None else gather(x, visible)
