@@ -190,7 +190,7 @@ def test_pretraining_is_that_of_transformers(normalised: bool) -> None:
 
 @pytest.mark.parametrize("mean", [True, False])
 def test_classification_is_that_of_transformers(mean: bool) -> None:
-    """Of the mean; without it theirs takes token 0, which is no CLS, and only the names are alike."""
+    """Of the mean; without it theirs takes token 0, which is no CLS: the names alone are alike."""
     theirs = theirs_of("VideoClassification", num_labels=5, use_mean_pooling=mean)
     ours = Turbo(replace(SAME, classes=5, recon_ratio=0.0)).eval()
     clip = torch.randn(2, 3, 8, 32, 32)

@@ -21,8 +21,8 @@ from thesislib.methods.blocks import count, input_shape
 from thesislib.methods.turbo_config import TurboConfig, gflops
 from thesislib.nn.classifier import Classifier, joined
 from thesislib.nn.tokens import (
-    Grid,
     Drawn,
+    Grid,
     check_ratios,
     count_tokens,
     draw,
