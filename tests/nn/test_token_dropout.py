@@ -96,13 +96,13 @@ def test_the_three_lines_of_the_docstring() -> None:
     exec("\n".join(lines), {"model": model})
     adam = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
-    for _ in range(15):
+    for _ in range(30):
         loss = model(pixel_values=x, labels=labels).loss
         adam.zero_grad()
         loss.backward()
         adam.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.2 * losses[0]
+    assert sum(losses[-5:]) < 0.2 * sum(losses[:5])
 
 
 def test_tokens_are_those_of_patch_dropout() -> None:
