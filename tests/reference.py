@@ -10,7 +10,7 @@ import torch
 
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(GOLDEN))
-from golden_fill import compare, fill_state, make_input  # noqa: E402
+from golden_fill import compare, fill_state, make_input, make_mask  # noqa: E402
 
 CLEAR_PASS, GRADIENT = 1e-5, 2e-2  # relative to the largest value; the folder's own advice
 
@@ -29,6 +29,11 @@ def golden_clip(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 def golden_numbers(name: str, count: int, high: int) -> torch.Tensor:
     """An input of kind int, from 0 to high - 1."""
     return torch.from_numpy(make_input(name, (count,), "A", kind="int", low=0, high=high))
+
+
+def golden_mask(name: str, rows: int, tokens: int, visible: int) -> torch.Tensor:
+    """bool ``(rows, tokens)``, True where hidden."""
+    return torch.from_numpy(make_mask(name, rows, tokens, visible, "A"))
 
 
 def close(case: str, outputs: dict[str, torch.Tensor], tolerance: float) -> None:

@@ -6,6 +6,7 @@ either filled or named as missing; a load that leaves something missing is refus
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
@@ -63,6 +65,35 @@ PROMPT_NAMES = (
     ),
 )  # fmt: skip
 
+VIDEOMAE_NAMES = (
+    (r"^(encoder\.)?patch_embed\.proj\.", "encoder.patches."),
+    *(
+        (rf"^{start}blocks\.(\d+)\.{theirs}", rf"{part}.blocks.\1.{ours}")
+        for start, part in (("(?:encoder\\.)?", "encoder"), ("decoder\\.", "decoder"))
+        for theirs, ours in (
+            (r"norm(\d)\.", r"norm_\2."), (r"attn\.proj\.", "attention.out."),
+            (r"attn\.", "attention."), (r"mlp\.fc1\.", "mlp.0."), (r"mlp\.fc2\.", "mlp.2."),
+        )
+    ),
+    (r"^(fc_norm|norm)\.", "encoder.norm."),
+    (r"^encoder_to_decoder\.", "decoder.project."),
+    (r"^mask_token$", "decoder.mask_token"),
+    (r"^head\.", "linear."),
+)  # fmt: skip
+# The same network in transformers' names, to theirs; queries, keys and values are apart there.
+TRANSFORMERS_NAMES = (
+    (r"^videomae\.embeddings\.patch_embeddings\.projection\.", "encoder.patch_embed.proj."),
+    (r"^videomae\.layernorm\.", "encoder.norm."),
+    (r"^videomae\.encoder\.layer\.", "encoder.blocks."),
+    (r"^decoder\.decoder_layers\.", "decoder.blocks."),
+    (r"^classifier\.", "head."),
+    (r"\.attention\.attention\.", ".attn."),
+    (r"\.attention\.output\.dense\.", ".attn.proj."),
+    (r"\.layernorm_before\.", ".norm1."), (r"\.layernorm_after\.", ".norm2."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."), (r"\.output\.dense\.", ".mlp.fc2."),
+    (r"\.query\.bias$", ".q_bias"), (r"\.value\.bias$", ".v_bias"),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class LoadReport:
@@ -91,8 +122,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ThesisError(f"There is no checkpoint {path}: give the path of a downloaded file.")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-        state = content.get("state_dict", content)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Some files tell the settings of their training beside the weights; they are plain data.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        parts = (content.get(name) for name in ("state_dict", "model", "module"))
+        state = next((part for part in parts if isinstance(part, Mapping)), content)
         return {name: value for name, value in state.items() if isinstance(value, Tensor)}
     except Exception as error:
         raise ThesisError(
@@ -114,7 +150,7 @@ def translate(
     unused = []
     for key, value in state.items():
         key = key.removeprefix("module.")
-        new = next((re.sub(p, r, key) for p, r in names if re.search(p, key)), key)
+        new = _renamed(key, names)
         if new in own and value.squeeze().shape == own[new].squeeze().shape:
             value = value.reshape(own[new].shape)
         if new in own and own[new].shape == value.shape:
@@ -123,6 +159,11 @@ def translate(
             unused.append(key)
     missing = tuple(k for k in own if k not in result)
     return result, LoadReport(tuple(result), tuple(unused), missing)
+
+
+def _renamed(name: str, names: tuple[tuple[str, str], ...]) -> str:
+    """A name of theirs as ours; as it is where no pattern matches."""
+    return next((re.sub(p, r, name) for p, r in names if re.search(p, name)), name)
 
 
 def load_dpc(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
@@ -175,6 +216,49 @@ def load_clip_prompt(model: nn.Module, state: Mapping[str, Tensor]) -> LoadRepor
     report = _load(model, state, PROMPT_NAMES)
     unused = tuple(name for name in report.unused if name not in compared)
     return replace(report, unused=unused, compared=compared)
+
+
+def load_videomae(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    fresh: tuple[str, ...] = ("encoder.cls", "linear."),
+) -> LoadReport:
+    """Fills a :class:`~thesislib.methods.turbo.Turbo` from VideoMAE's tensors, likewise.
+
+    Both its own files are read and transformers' (``MCG-NJU/videomae-base``), pre-trained or
+    fine-tuned. A fine-tuned file has no decoder: add ``"decoder."`` to ``fresh``, or build the
+    model with ``recon_ratio=0``.
+
+    Args:
+        model: Of the file's width, depth and tubelet.
+        state: Of :func:`read_checkpoint`.
+        fresh: What begins so may stay as it was drawn where ``state`` has nothing of it; the
+            report names it as missing.
+
+    Raises:
+        ThesisError: Other tensors of the model are not in ``state``, or of another shape; nothing
+            is changed then.
+    """
+    theirs = {name.removeprefix("module."): value for name, value in state.items()}
+    if any(name.startswith("videomae.") for name in theirs):
+        theirs = _from_transformers(theirs)
+    given = [_renamed(name, VIDEOMAE_NAMES) for name in theirs]
+    drawn = tuple(part for part in fresh if not any(name.startswith(part) for name in given))
+    return _load(model, theirs, VIDEOMAE_NAMES, without=drawn)
+
+
+def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Transformers' tensors in the authors' names, with queries, keys and values in one."""
+    result: dict[str, Tensor] = {}
+    for name, value in state.items():
+        for pattern, new in TRANSFORMERS_NAMES:
+            name = re.sub(pattern, new, name)
+        result[name] = value
+    for name in [n for n in result if n.endswith(".attn.query.weight")]:
+        start = name.removesuffix("query.weight")
+        parts = [result.pop(f"{start}{part}.weight") for part in ("query", "key", "value")]
+        result[f"{start}qkv.weight"] = torch.cat(parts)
+    return result
 
 
 def _same_tower(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -1,0 +1,142 @@
+"""Settings of Turbo training, and what a step of it costs (thesis chapter 6)."""
+
+# No `from __future__ import annotations` here: the hub mixin reads the annotation of `config`.
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from thesislib.clip_config import SMALL_CLIPS, Augment, ClipConfig
+from thesislib.config import at_least_one, check_share
+from thesislib.errors import ThesisError, choose
+from thesislib.nn.tokens import MASKINGS, TARGETS, Grid, check_ratios, count_tokens
+from thesislib.nn.video_vit import POOLS, POSITIONS, operations, token_grid
+
+# A tenth of a second a step of 16 clips. The decoder is half as wide as the encoder, as in full.
+SMALL: dict[str, Any] = {
+    **SMALL_CLIPS,
+    "seq_len": 8, "stride": 3, "batch_size": 16, "epochs": 30, "lr": 1e-3, "warmup": 50,
+    "tubelet": (2, 8, 8), "width": 96, "depth": 4, "heads": 3, "classes": 16,
+    "decoder_width": 48, "decoder_depth": 2, "decoder_heads": 3,
+    "layer_decay": 1.0, "drop_path": 0.0, "dropout": 0.0, "smoothing": 0.0,
+}  # fmt: skip
+# Not measured yet.
+GPU: dict[str, Any] = {
+    "profile": "gpu", "dataset": "synthetic", "epochs": 60, "size": 112, "seq_len": 16, "stride": 2,
+    "batch_size": 32, "lr": 5e-4, "warmup": 300, "precision": "bf16", "classes": 16,
+    "tubelet": (2, 16, 16), "width": 384, "depth": 12, "heads": 6,
+    "decoder_width": 192, "decoder_heads": 3, "layer_decay": 1.0,
+}  # fmt: skip
+
+# VideoMAE's RandAugment, erasing and mixing of clips are not there; crop and flip are.
+CROPPED = Augment(crop_area=(0.5, 1.0))
+
+
+@dataclass(frozen=True)
+class TurboConfig(ClipConfig):
+    """Settings of Turbo training; the defaults are the thesis's (presets: small, gpu, paper).
+
+    The thesis leaves optimiser, rates and regularisers to an appendix that is not in it; they are
+    VideoMAE's for fine-tuning on UCF101, which it follows (6.4.1).
+    """
+
+    num_seq: int = 1
+    seq_len: int = 16  # frames T
+    stride: int = 5  # 5 frames a second of a video of 25
+    size: int = 224
+    augment: Augment = CROPPED
+    optimiser: str = "adamw"
+    lr: float = 3.125e-5  # 5e-4 for a batch of 256
+    weight_decay: float = 0.05
+    schedule: str = "cosine"
+    tubelet: tuple[int, int, int] = (2, 16, 16)  # frames, height and width of a token, in pixels
+    width: int = 768  # D
+    depth: int = 12
+    heads: int = 12
+    pool: str = "cls"  # what sums a clip up: cls, or mean (of the tokens, as in VideoMAE)
+    positions: str = "continue"  # codes for other lengths of video: continue, or stretch
+    trained_frames: int = 16  # the length that is stretched
+    decoder_width: int = 384
+    decoder_depth: int = 4
+    decoder_heads: int = 6
+    mask_ratio: float = 0.75  # m, the share of tokens that is dropped in training
+    recon_ratio: float = 0.25  # r, the share that is reconstructed; 0: no decoder
+    masking: str = "random"  # random, tube (the same places at all times), runs (what repeats)
+    targets: str = "random"  # random, or cells: evenly, as dual masking has it
+    run_threshold: float = 0.0  # runs: keep what changes by this or more, whatever m; 0: as m says
+    embed_all: bool = False  # embed dropped tokens too: the operations of Table 6.1, same numbers
+    normalised_target: bool = True  # guess pixels less their mean, over their deviation
+    classes: int = 101  # of the classifier; 0: none
+    text_dim: int = 0  # numbers of a sentence's feature, for video-language; 0: none
+    temperature: float = 0.07  # of cosines; 0: plain products, as the thesis prints the loss
+    dropout: float = 0.0  # before the linear layer
+    smoothing: float = 0.1  # of the labels in training
+    drop_path: float = 0.2  # rate of the last block
+    layer_decay: float = 0.7  # each block learns so much slower than the next
+    test_mask: float = 0.0  # m at test time
+    test_samples: int = 1  # draws of tokens at test time, of which probabilities are averaged
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose("pool", self.pool, POOLS)
+        choose("way to extend positions", self.positions, POSITIONS)
+        choose("masking", self.masking, MASKINGS)
+        choose("choice of targets", self.targets, TARGETS)
+        at_least_one(self, "width", "depth", "decoder_depth", "decoder_width", "test_samples")
+        count_tokens(self.grid, self.mask_ratio, self.recon_ratio, self.masking)
+        check_ratios(self.test_mask, 0)
+        for name in ("dropout", "smoothing", "drop_path", "layer_decay"):
+            check_share(name, getattr(self, name))
+        if self.temperature < 0 or self.run_threshold < 0:
+            raise ThesisError("temperature and run_threshold must not be below 0.")
+        self._check_task()
+
+    def _check_task(self) -> None:
+        if self.classes and self.text_dim:
+            raise ThesisError("classes and text_dim are two tasks: set one of them to 0.")
+        if self.classes == 1 or self.classes < 0:
+            raise ThesisError(f"classes={self.classes}: give 2 or more, or 0 for no classifier.")
+        if self.text_dim and self.batch_size < 2:
+            raise ThesisError("A batch of one pair has no negatives: set batch_size to 2 or more.")
+        if not (self.classes or self.text_dim or self.recon_ratio):
+            raise ThesisError(
+                "Nothing is to be learnt: set classes, text_dim or recon_ratio above 0."
+            )
+
+    @property
+    def grid(self) -> Grid:
+        """Tokens of a clip over time, rows and columns."""
+        return token_grid(self.num_seq * self.seq_len, self.size, self.size, self.tubelet)
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """``small``, ``gpu`` or ``paper`` (thesis 6.4.1: UCF101, batches of 16, 100 epochs)."""
+        paper = cls(profile="paper", dataset="ucf101", epochs=100, batch_size=16, warmup=2980)
+        presets = {
+            "small": replace(paper, **SMALL),
+            "gpu": replace(paper, **GPU),
+            "paper": paper,
+        }
+        return presets[choose("preset", name, presets)]
+
+
+def gflops(config: TurboConfig) -> float:
+    """Operations of one training clip, forward, as Table 6.1 counts them, in 10^9.
+
+    As fvcore counts: a multiply-add once, a layer norm 5 a number, soft-max, GELU and sums not at
+    all. The table's own numbers follow with ``embed_all``.
+    """
+    whole = config.grid[0] * config.grid[1] * config.grid[2]
+    seen, wanted = count_tokens(config.grid, config.mask_ratio, config.recon_ratio, config.masking)
+    dim, width = config.width, config.decoder_width
+    pixels = 3 * config.tubelet[0] * config.tubelet[1] * config.tubelet[2]
+    encoded = seen + (config.pool == "cls")
+    total = (whole if config.embed_all else seen) * pixels * dim
+    total += operations(encoded, dim, config.depth) + 5 * dim
+    if config.classes:
+        total += dim * config.classes
+    elif config.text_dim and config.text_dim != dim:
+        total += dim * config.text_dim
+    if config.recon_ratio:
+        total += 5 * seen * dim + seen * dim * width
+        total += operations(seen + wanted, width, config.decoder_depth)
+        total += 5 * wanted * width + wanted * width * pixels
+    return total / 1e9
