@@ -44,6 +44,11 @@ RECIPES = {
     "lsmdc": Recipe("data.public", "prepare_lsmdc", _LISTED, path=True),
     "smit": Recipe("data.public", "prepare_smit", _LISTED, path=True),
     "didemo": Recipe("data.public", "prepare_didemo", _LISTED, path=True),
+    "breakfast": Recipe("data.public", "prepare_breakfast", ("split", *_LISTED), path=True),
+    "coin": Recipe("data.public", "prepare_coin", _LISTED, path=True),
+    "htm_align": Recipe("data.public", "prepare_htm_align", _LISTED, path=True),
+    "htm_aa": Recipe("data.public", "prepare_htm_aa", _LISTED, path=True),
+    "youcook2": Recipe("data.public", "prepare_youcook2", _LISTED, path=True),
 }
 OPTIONS = tuple(dict.fromkeys(option for one in RECIPES.values() for option in one.options))
 
