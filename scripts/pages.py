@@ -31,6 +31,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
             "data.few_shot",
             "data.few_shot_names",
             "data.captions",
+            "data.narrations",
             "data.segments",
             "data.untrimmed",
             "data.features",
@@ -40,7 +41,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "studio": ("The studio", ("synthetic",)),
     "stories": (
-        "The studio: captions and untrimmed videos",
+        "The studio: captions, untrimmed and narrated videos",
         (
             "synthetic.facts",
             "synthetic.wording",
@@ -49,6 +50,10 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
             "synthetic.captioned",
             "synthetic.plot",
             "synthetic.untrimmed",
+            "synthetic.activities",
+            "synthetic.narrator",
+            "synthetic.script",
+            "synthetic.narrated",
         ),
     ),
     "evaluation": ("Evaluation", ("evaluation",)),
@@ -84,6 +89,7 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
         "versions.md": versions(minutes),
         "baselines.md": baselines(),
         "stories.md": stories(),
+        "narrated.md": narrated(),
         "story_baselines.md": story_baselines(),
         "image_text.md": image_text(),
     }
@@ -225,6 +231,43 @@ def stories() -> str:
         ("share of the time that is labelled, %", "100", f"{100 * sum(acts) / seconds[1]:.0f}"),
     ]
     lines = ["| | `synthetic_captions` | `synthetic_untrimmed` |", "|---|---:|---:|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def narrated() -> str:
+    """What the narrated videos hold, by their recipe: nothing is filmed."""
+    from thesislib.synthetic import NarratedRecipe
+    from thesislib.synthetic.narrated import NarratedSpec
+
+    specs = [spec for spec in NarratedRecipe().specs() if isinstance(spec, NarratedSpec)]
+    minutes = [spec.length / float(spec.fps) / 60 for spec in specs]
+    steps = [step for spec in specs for step in spec.segments()]
+    said = [one for spec in specs for one in spec.sentences()]
+    seen = [one for one in said if one.seen.alignable]
+    spoken = [(one.heard.start + one.heard.end) / 2 for one in seen]
+    on_time = sum(
+        one.seen.start <= at <= one.seen.end for one, at in zip(seen, spoken, strict=True)
+    )
+    mentioned = sum(one.seen.kind == "mentioned" for one in said)
+    counts = [sum(spec.split == part for spec in specs) for part in SPLITS]
+    rows = [
+        ("videos: training, validation, test", ", ".join(map(str, counts))),
+        ("actors, each in one room", str(len({spec.group for spec in specs}))),
+        ("minutes of a video", f"{min(minutes):.1f} to {max(minutes):.1f}"),
+        ("minutes in all", f"{sum(minutes):.0f}"),
+        ("activities", str(len({spec.label for spec in specs}))),
+        ("different steps", str(len({label for _, _, label in steps}))),
+        ("steps of a video", f"{len(steps) / len(specs):.1f}"),
+        ("mean seconds of a step", f"{sum(b - a for a, b, _ in steps) / len(steps):.1f}"),
+        ("sentences", f"{len(said):,}"),
+        ("sentences a minute", f"{len(said) / sum(minutes):.1f}"),
+        ("different words", f"{len({w for one in said for w in one.heard.text.split()})}"),
+        ("alignable, %", f"{100 * len(seen) / len(said):.1f}"),
+        ("spoken while it is seen, % of the alignable", f"{100 * on_time / len(seen):.1f}"),
+        ("of a step that is not shown, % of the others",
+         f"{100 * mentioned / (len(said) - len(seen)):.1f}"),
+    ]  # fmt: skip
+    lines = ["| | `synthetic_narrated` |", "|---|---:|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
