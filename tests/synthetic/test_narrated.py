@@ -52,17 +52,18 @@ def said(specs: list[NarratedSpec]) -> list[list[Sentence]]:
 # --- activities ---
 
 
-def test_a_hundred_steps_are_shared_by_ten_activities() -> None:
+def test_steps_are_shared_by_ten_activities() -> None:
     found = activities()
     assert tuple(found) == NAMES and {len(some) for some in found.values()} == {18}
     used = Counter(step for some in found.values() for step in some)
-    assert len(used) == len(steps()) == len({step.label for step in steps()}) == 100
-    assert max(used.values()) <= 4 and np.mean(list(used.values())) == 1.8
+    assert len(used) == len(steps()) == len({step.label for step in steps()}) == 76
+    assert max(used.values()) <= 5 and 2 < np.mean(list(used.values())) < 3
     for some in found.values():
         assert len(set(some)) == 18
         for step in some:
-            if step.action == "pick_up":
-                assert some.index(step) < some.index(Step("put_down", step.detail))
+            back = Step("put_down", step.detail)
+            if step.action == "pick_up" and back in some:
+                assert some.index(step) < some.index(back)
 
 
 def test_colours_go_by_their_names() -> None:

@@ -1,9 +1,9 @@
 """Activities of several steps, as of a cookery book: ten of them, eighteen steps each.
 
-A step is an action with a thing of a certain colour, or at a certain place of the picture: a
-hundred in all. Each belongs to about two activities, so that no single step gives an activity away;
-and each thing of an activity is used both ways (picked up and put down), so that many steps of one
-video differ in their direction of time alone. The table is drawn once for all, from its own seed.
+A step is an action with a thing of a certain colour, or at a certain place of the picture: 76 in
+all. Each belongs to one to four activities, so that few steps give an activity away; and some
+things of an activity are used both ways (picked up and put down), so that a few steps of one video
+differ in their direction of time alone. The table is drawn once for all, from its own seed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ NAMES = (
     "dance_lesson", "magic_show", "house_tour", "shop_opening", "school_play",
 )  # fmt: skip
 SEED = 7  # of the table
-THINGS, MOVES = 5, 6  # of an activity: things used both ways, and cycles; arms go up and down too
+# Of an activity: things, those that are used both ways, and cycles; arms go up and down too.
+THINGS, BOTH, MOVES = 7, 3, 6
 LEAST = 3  # steps that make an activity
 # Hue, saturation, value: each is called by its name in captions (facts.colour_name).
 PAINTS = {
-    "red": (0.0, 0.8, 0.8), "orange": (0.08, 0.85, 0.9), "yellow": (0.155, 0.8, 0.85),
-    "green": (0.33, 0.7, 0.65), "teal": (0.49, 0.7, 0.7), "blue": (0.62, 0.75, 0.8),
-    "purple": (0.755, 0.6, 0.7), "pink": (0.89, 0.6, 0.85),
+    "red": (0.0, 0.8, 0.8), "yellow": (0.155, 0.8, 0.85), "green": (0.33, 0.7, 0.65),
+    "blue": (0.62, 0.75, 0.8), "purple": (0.755, 0.6, 0.7),
 }  # fmt: skip
 PLACES = {"left": -0.36, "middle": 0.0, "right": 0.36}  # in statures, as seen
 KINDS = {"sit_down": "stool", "pick_up": "box", "open_door": "door", "push": "crate"}
@@ -78,10 +78,10 @@ def activities() -> dict[str, tuple[Step, ...]]:
     )
     out = {}
     for name, (used, (place,), moves) in zip(NAMES, hands, strict=True):
-        both = [*used, ("raise_arms", place)]
-        out[name] = in_order(
-            rng, [(Step(a, d), Step(back[a], d)) for a, d in both] + [(move,) for move in moves]
-        )
+        pairs = [(Step(a, d), Step(back[a], d)) for a, d in used]
+        once = [(pair[int(rng.integers(2))],) for pair in pairs[BOTH:]]
+        arms = (Step("raise_arms", place), Step("lower_arms", place))
+        out[name] = in_order(rng, [*pairs[:BOTH], *once, arms, *((move,) for move in moves)])
     return out
 
 

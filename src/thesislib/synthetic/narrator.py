@@ -15,7 +15,7 @@ from thesislib.synthetic.captions import Rng, articles, pick, say
 
 SHOWN, MENTIONED, CHATTER = "shown", "mentioned", "chatter"  # kinds of sentences
 KEPT = 0.92  # of the words of a sentence: the others are lost to the recogniser of speech
-VAGUE = 0.15  # how often the colour or the place is left out
+VAGUE = 0.08  # how often the colour or the place is left out
 PRONOUN = 0.3  # how often a thing is "it" right after a sentence that named it
 
 # What is said of each action, the thing or the place to be filled in.

@@ -27,8 +27,8 @@ RATE = 2  # frames a second
 STEPS = (11, 15)  # steps that are shown, from ... to before
 SWAPS = 2  # neighbours that change places, at most
 # Frames before, in and after a step; and of a scene in which the figure only stands about.
-BEFORE, ACT, AFTER, TALKING = (3, 9), (12, 21), (2, 7), (10, 19)
-TALK = 0.15  # how often such a scene comes between two others
+BEFORE, ACT, AFTER, TALKING = (2, 5), (12, 21), (1, 4), (8, 17)
+TALK = 0.4  # how often such a scene comes between two others
 SPOKEN, PAUSE = (2.4, 5.4), (0.2, 2.0)  # seconds of a sentence, and after it
 ALIGNABLE, ON_TIME = 0.3, 0.5  # of all sentences, and of those
 OFF = (4.0, 30.0)  # seconds between a step and a sentence about it that is early or late
