@@ -14,6 +14,9 @@ from typing import Any
 
 SPLITS = ("train", "val", "test")
 NOTHING = "Nothing has been run yet.\n"
+STORIES = (
+    "facts wording captions pairs captioned plot untrimmed activities narrator script narrated"
+)
 # Pages of the manual in the order in which a reader meets them (`_toc.yml` has the same one): file
 # name, title, modules and packages. What is named nowhere comes last.
 MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -42,20 +45,8 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     "studio": ("The studio", ("synthetic",)),
     "stories": (
         "The studio: captions, untrimmed and narrated videos",
-        (
-            "synthetic.facts",
-            "synthetic.wording",
-            "synthetic.captions",
-            "synthetic.pairs",
-            "synthetic.captioned",
-            "synthetic.plot",
-            "synthetic.untrimmed",
-            "synthetic.activities",
-            "synthetic.narrator",
-            "synthetic.script",
-            "synthetic.narrated",
-        ),
-    ),  # fmt: skip
+        tuple(f"synthetic.{name}" for name in STORIES.split()),
+    ),
     "evaluation": ("Evaluation", ("evaluation",)),
     "chapters": ("Rows of the tables, and what chapters show", ("chapters",)),
     "numbers": (
