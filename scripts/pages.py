@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 NOTHING = "Nothing has been run yet.\n"
+STORIES = (
+    "facts wording captions pairs captioned plot untrimmed activities narrator script narrated"
+)
 # Pages of the manual in the order in which a reader meets them (`_toc.yml` has the same one): file
 # name, title, modules and packages. What is named nowhere comes last.
 MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -30,6 +33,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
             "data.few_shot",
             "data.few_shot_names",
             "data.captions",
+            "data.narrations",
             "data.segments",
             "data.untrimmed",
             "data.features",
@@ -39,16 +43,8 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "studio": ("The studio", ("synthetic",)),
     "stories": (
-        "The studio: captions and untrimmed videos",
-        (
-            "synthetic.facts",
-            "synthetic.wording",
-            "synthetic.captions",
-            "synthetic.pairs",
-            "synthetic.captioned",
-            "synthetic.plot",
-            "synthetic.untrimmed",
-        ),
+        "The studio: captions, untrimmed and narrated videos",
+        tuple(f"synthetic.{name}" for name in STORIES.split()),
     ),
     "evaluation": ("Evaluation", ("evaluation",)),
     "chapters": ("Rows of the tables, and what chapters show", ("chapters",)),
@@ -84,6 +80,7 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
         "versions.md": versions(minutes),
         "baselines.md": baselines(),
         "stories.md": stories(),
+        "narrated.md": narrated(),
         "story_baselines.md": story_baselines(),
         "image_text.md": image_text(),
     }
@@ -226,6 +223,38 @@ def stories() -> str:
         ("share of the time that is labelled, %", "100", f"{100 * sum(acts) / seconds[1]:.0f}"),
     ]
     lines = ["| | `synthetic_captions` | `synthetic_untrimmed` |", "|---|---:|---:|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def narrated() -> str:
+    """What the narrated videos hold, by their recipe: nothing is filmed."""
+    from thesislib.synthetic import NarratedRecipe
+    from thesislib.synthetic.narrated import NarratedSpec
+
+    specs = [spec for spec in NarratedRecipe().specs() if isinstance(spec, NarratedSpec)]
+    minutes = [spec.length / float(spec.fps) / 60 for spec in specs]
+    steps = [step for spec in specs for step in spec.segments()]
+    said = [one for spec in specs for one in spec.sentences()]
+    seen = [one for one in said if one.seen.alignable]
+    late = [abs(h.start + h.end - s.start - s.end) > s.end - s.start for h, s in seen]
+    mentioned = sum(one.seen.kind == "mentioned" for one in said)
+    counts = ", ".join(str(sum(spec.split == part for spec in specs)) for part in SPLITS)
+    rows = [
+        ("videos: training, validation, test", counts),
+        ("minutes of a video", f"{min(minutes):.1f} to {max(minutes):.1f}"),
+        ("activities", str(len({spec.label for spec in specs}))),
+        ("different steps", str(len({label for _, _, label in steps}))),
+        ("steps of a video", f"{len(steps) / len(specs):.1f}"),
+        ("mean seconds of a step", f"{sum(b - a for a, b, _ in steps) / len(steps):.1f}"),
+        ("sentences", f"{len(said):,}"),
+        ("sentences a minute", f"{len(said) / sum(minutes):.1f}"),
+        ("different words", f"{len({w for one in said for w in one.heard.text.split()})}"),
+        ("alignable, %", f"{100 * len(seen) / len(said):.1f}"),
+        ("spoken while it is seen, % of the alignable", f"{100 - 100 * sum(late) / len(seen):.1f}"),
+        ("of a step that is not shown, % of the others",
+         f"{100 * mentioned / (len(said) - len(seen)):.1f}"),
+    ]  # fmt: skip
+    lines = ["| | `synthetic_narrated` |", "|---|---:|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 

@@ -31,6 +31,7 @@ RECIPES = {
     "synthetic_rooms": Recipe("synthetic", "prepare_rooms", _FILMED),
     "synthetic_captions": Recipe("synthetic", "prepare_captions", _FILMED),
     "synthetic_untrimmed": Recipe("synthetic", "prepare_untrimmed", _FILMED),
+    "synthetic_narrated": Recipe("synthetic", "prepare_narrated", _FILMED),
     "big_buck_bunny": Recipe("data.big_buck_bunny", "prepare", ("size", "jobs")),
     "folder": Recipe("data.folder", "prepare_folder", _OWN, path=True),
     "ucf101": Recipe("data.public", "prepare_ucf101", ("split", *_LISTED), path=True),
@@ -43,6 +44,11 @@ RECIPES = {
     "lsmdc": Recipe("data.public", "prepare_lsmdc", _LISTED, path=True),
     "smit": Recipe("data.public", "prepare_smit", _LISTED, path=True),
     "didemo": Recipe("data.public", "prepare_didemo", _LISTED, path=True),
+    "breakfast": Recipe("data.public", "prepare_breakfast", ("split", *_LISTED), path=True),
+    "coin": Recipe("data.public", "prepare_coin", _LISTED, path=True),
+    "htm_align": Recipe("data.public", "prepare_htm_align", _LISTED, path=True),
+    "htm_aa": Recipe("data.public", "prepare_htm_aa", _LISTED, path=True),
+    "youcook2": Recipe("data.public", "prepare_youcook2", _LISTED, path=True),
 }
 OPTIONS = tuple(dict.fromkeys(option for one in RECIPES.values() for option in one.options))
 

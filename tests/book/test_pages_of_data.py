@@ -30,6 +30,17 @@ def test_the_table_of_stories_counts_what_is_filmed() -> None:
     assert found["labelled actions"] == [f"{len(short):,}", f"{acts:,}"]
 
 
+def test_the_table_of_narrations_counts_what_is_said() -> None:
+    found = cells(pages.narrated())
+    assert found["videos: training, validation, test"] == ["130, 30, 40"]
+    assert found["different steps"] == ["76"] and found["activities"] == ["10"]
+    for row, target, slack in (
+        ("alignable, %", 30, 0.5), ("spoken while it is seen, % of the alignable", 50, 2),
+        ("of a step that is not shown, % of the others", 40, 1), ("sentences a minute", 12, 0.5),
+    ):  # fmt: skip
+        assert float(found[row][0]) == pytest.approx(target, abs=slack), row
+
+
 def test_baselines_of_chapter_5_name_rows_that_exist() -> None:
     text = pages.story_baselines()
     assert text.count("\n") == 8 and "hand-written template" in text
@@ -45,7 +56,9 @@ def test_the_small_models_numbers_are_those_of_its_file() -> None:
     assert score_table(note) in (SMALL_FOLDER / CARD_FILE).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["stories.md", "story_baselines.md", "image_text.md"])
+@pytest.mark.parametrize(
+    "name", ["stories.md", "narrated.md", "story_baselines.md", "image_text.md"]
+)
 def test_each_part_is_on_the_page(name: str) -> None:
     assert name in pages.fragments({})
     page = (REPO / "book" / "data.md").read_text(encoding="utf-8")

@@ -108,7 +108,7 @@ def test_a_recipe_takes_what_it_says(name: str) -> None:
 
 def test_the_command_line_offers_no_other_options() -> None:
     assert {option for option, *_ in PREPARE} == set(recipes.OPTIONS)
-    assert recipes.takers("split") == "ucf101, hmdb51" and recipes.takers("jobs") == ""
+    assert recipes.takers("split") == "ucf101, hmdb51, breakfast" and recipes.takers("jobs") == ""
 
 
 def test_hmdb51_codes_and_kinetics_csv(roots: Path) -> None:

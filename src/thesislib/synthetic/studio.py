@@ -61,6 +61,7 @@ class Recipe:
     frames: int = 64
 
     description: ClassVar[str] = "Simulated studio: jointed figures performing actions."
+    codec: ClassVar[dict[str, str]] = CODEC
 
     def __post_init__(self) -> None:
         if self.clips < 1 or self.frames < 2:
@@ -79,7 +80,7 @@ class Recipe:
         """Plain JSON types."""
         return {
             "version": VERSION, "clips": self.clips, "seed": self.seed, "size": self.size,
-            "frames": self.frames, "world": self.world.to_dict(), "codec": CODEC,
+            "frames": self.frames, "world": self.world.to_dict(), "codec": self.codec,
         }  # fmt: skip
 
     @property
@@ -134,10 +135,12 @@ def file_of(spec: ClipSpec) -> str:
     return "/".join(filter(None, (spec.split, spec.label, name)))
 
 
-def write_mp4(path: Path, frames: Image, fps: Fraction = Fraction(FPS)) -> None:
+def write_mp4(
+    path: Path, frames: Image, fps: Fraction = Fraction(FPS), codec: dict[str, str] = CODEC
+) -> None:
     """Encodes RGB frames ``(T, H, W, 3)`` uint8 as H.264 in yuv420p, H and W even."""
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps, options=CODEC)
+        stream = container.add_stream("libx264", rate=fps, options=codec)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
@@ -147,12 +150,12 @@ def write_mp4(path: Path, frames: Image, fps: Fraction = Fraction(FPS)) -> None:
         container.mux(stream.encode())
 
 
-def film_one(spec: ClipSpec, root: Path) -> int:
+def film_one(spec: ClipSpec, root: Path, codec: dict[str, str] = CODEC) -> int:
     """Renders and writes one video, whole or not at all; returns its index."""
     target = root / file_of(spec)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = root / PARTIAL / f"{os.getpid()}-{spec.index}.mp4"
-    write_mp4(partial, spec.film(), spec.fps)
+    write_mp4(partial, spec.film(), spec.fps, codec)
     os.replace(partial, target)
     return spec.index
 
@@ -266,7 +269,7 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
         file=sys.stderr, disable=None if progress else True, mininterval=0.5,
     )  # fmt: skip
     with bar:
-        work = functools.partial(film_one, root=folder)
+        work = functools.partial(film_one, root=folder, codec=recipe.codec)
         for _ in shared_out(work, missing, jobs, f"filming {folder}"):
             bar.update()
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)

@@ -1,8 +1,9 @@
 """Public data sets from the videos and the publishers' own lists that you have.
 
 Nothing is downloaded: each set has its own terms. What a list says is read by kind: classes of
-whole videos (``actions``), actions in time (``intervals``), sentences (``captions``). One function
-joins any of them with the disk (``joining``).
+whole videos (``actions``), actions in time (``intervals``), both (``activities``), sentences
+(``captions``), sentences in time (``narrated``). One function joins any of them with the disk
+(``joining``).
 """
 
 from thesislib.data.public.actions import (
@@ -11,6 +12,7 @@ from thesislib.data.public.actions import (
     prepare_kinetics700,
     prepare_ucf101,
 )
+from thesislib.data.public.activities import prepare_breakfast, prepare_coin
 from thesislib.data.public.captions import (
     prepare_didemo,
     prepare_lsmdc,
@@ -19,12 +21,17 @@ from thesislib.data.public.captions import (
 )
 from thesislib.data.public.intervals import prepare_activitynet, prepare_thumos14
 from thesislib.data.public.joining import Listed, prepare_listed
+from thesislib.data.public.narrated import prepare_htm_aa, prepare_htm_align, prepare_youcook2
 
 __all__ = [
     "Listed",
     "prepare_activitynet",
+    "prepare_breakfast",
+    "prepare_coin",
     "prepare_didemo",
     "prepare_hmdb51",
+    "prepare_htm_aa",
+    "prepare_htm_align",
     "prepare_kinetics400",
     "prepare_kinetics700",
     "prepare_listed",
@@ -33,4 +40,5 @@ __all__ = [
     "prepare_smit",
     "prepare_thumos14",
     "prepare_ucf101",
+    "prepare_youcook2",
 ]

@@ -20,6 +20,13 @@ from thesislib.data.captions import CAPTIONS_FILE, write_captions
 from thesislib.data.containers import VIDEO_SUFFIXES
 from thesislib.data.folder import Candidate, claim, write_checked
 from thesislib.data.manifest import SPLITS, Manifest, Video, write_manifest
+from thesislib.data.narrations import (
+    ALIGNMENTS_FILE,
+    NARRATIONS_FILE,
+    Alignment,
+    Narration,
+    write_narrations,
+)
 from thesislib.data.segments import SEGMENTS_FILE, write_segments
 from thesislib.data.splits import draw_splits, group_of
 from thesislib.errors import ThesisError
@@ -42,6 +49,13 @@ class Span(NamedTuple):
     ambiguous: bool = False
 
 
+class Said(NamedTuple):
+    """A listed sentence: when it is heard, and when it is seen."""
+
+    heard: Narration
+    seen: Alignment
+
+
 @dataclass(frozen=True)
 class Listed:
     """What the lists of a data set say; no video is needed for it.
@@ -50,6 +64,7 @@ class Listed:
         rows: One a video. ``path`` is the listed file: a video of this stem is looked for on disk.
         segments: Actions in time of a video, by the ``name`` of its row; seconds.
         captions: Sentences of a video, likewise.
+        said: Sentences of a video with their times, likewise.
         lengths: Frames and frames a second of a video, where the lists say them.
         notes: For ``dataset.json``: which files were read, what was set aside and why.
     """
@@ -57,11 +72,12 @@ class Listed:
     rows: Sequence[Candidate]
     segments: Mapping[str, Sequence[Span]] = field(default_factory=dict)
     captions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    said: Mapping[str, Sequence[Said]] = field(default_factory=dict)
     lengths: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many videos, segments (of which ambiguous) and captions each split lists."""
+        """How many videos, segments, captions and sentences each split lists, and of which kind."""
         split = {row.name: row.split for row in self.rows}
         counted = {
             "videos": Counter(split.values()),
@@ -70,6 +86,10 @@ class Listed:
                 split[n] for n, some in self.segments.items() for one in some if one.ambiguous
             ),
             "captions": Counter(split[n] for n, some in self.captions.items() for _ in some),
+            "sentences": Counter(split[n] for n, some in self.said.items() for _ in some),
+            "alignable": Counter(
+                split[n] for n, some in self.said.items() for one in some if one.seen.alignable
+            ),
         }
         return {
             what: {name: count[name] for name in SPLITS if count[name]}
@@ -89,6 +109,7 @@ class PublicSet:
         numbered: Whether there are several official splits to choose from.
         aliases: Other stems a video may have on disk, in the order of preference. One that fits
             several listed videos counts for none.
+        stem: What a file on disk is called in the lists.
     """
 
     name: str
@@ -96,6 +117,7 @@ class PublicSet:
     read: Callable[[Path, int], Listed]
     numbered: bool = False
     aliases: Callable[[str], Iterable[str]] = lambda stem: ()
+    stem: Callable[[Path], str] = lambda file: file.stem
 
 
 def prepare_listed(
@@ -120,7 +142,7 @@ def prepare_listed(
         one: Which data set.
         path: Folder of videos.
         annotations: Folder of the lists; default somewhere in ``path``.
-        split: Number of the official split, 1 to 3 (UCF101, HMDB51).
+        split: Number of the official split, from 1 (UCF101, HMDB51, Breakfast).
         name: Name of the data set; default the recipe's, with the number of a split beyond 1.
         root: Folder of the data sets; default :func:`thesislib.places.data_root`.
         full_check: Decode every frame (an hour for UCF101), instead of reading the containers.
@@ -191,7 +213,7 @@ def prepare_listed(
 
 def _on_disk(one: PublicSet, listed: Listed, source: Path, lists: Path) -> dict[str, Path]:
     """The file of each listed video that is there; says how many are."""
-    files = {_plain(file.stem): file for file in _videos(source)}
+    files = {_plain(one.stem(file)): file for file in _videos(source)}
     found = {
         row.name: files[_plain(row.path.stem)]
         for row in listed.rows
@@ -234,7 +256,7 @@ def _with_validation(
 
 
 def _write_beside(listed: Listed, manifest: Manifest, names: Mapping[str, str]) -> None:
-    """Segments and captions of the videos of a manifest; earlier files of others go."""
+    """Segments, captions and narrations of a manifest's videos; earlier files of others go."""
     spans = {v.path: listed.segments.get(names[v.path], ()) for v in manifest.videos}
     if listed.segments:
         scored, ambiguous = (
@@ -252,6 +274,16 @@ def _write_beside(listed: Listed, manifest: Manifest, names: Mapping[str, str]) 
         write_captions(manifest, ((p, text) for p, some in said.items() for text in some if text))
     else:
         (manifest.root / CAPTIONS_FILE).unlink(missing_ok=True)
+    told = {v.path: listed.said.get(names[v.path], ()) for v in manifest.videos}
+    if listed.said:
+        write_narrations(
+            manifest,
+            {path: [one.heard for one in some] for path, some in told.items()},
+            {path: [one.seen for one in some] for path, some in told.items()},
+        )
+    else:
+        for name in (NARRATIONS_FILE, ALIGNMENTS_FILE):
+            (manifest.root / name).unlink(missing_ok=True)
 
 
 def _write_unseen(
