@@ -228,6 +228,7 @@ def stories() -> str:
 
 def narrated() -> str:
     """What the narrated videos hold, by their recipe: nothing is filmed."""
+    from thesislib.data.manifest import SPLITS
     from thesislib.synthetic import NarratedRecipe
     from thesislib.synthetic.narrated import NarratedSpec
 
