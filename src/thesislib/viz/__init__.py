@@ -8,6 +8,7 @@ from thesislib.viz.captions import caption_grid
 from thesislib.viz.charts import (
     alternation,
     curves,
+    lines,
     lines_with_interval,
     pretext_vs_downstream,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "dpc_flow",
     "flow_colours",
     "forest",
+    "lines",
     "lines_with_interval",
     "pretext_vs_downstream",
     "prompt_flow",

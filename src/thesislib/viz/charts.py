@@ -142,6 +142,38 @@ def lines_with_interval(
     return picture
 
 
+def lines(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    xlabel: str,
+    ylabel: str,
+    caption: str = "",
+    logarithmic: bool = False,
+) -> Picture:
+    """Curves of what has no interval: counts, or the course of single runs.
+
+    Args:
+        series: Name -> points of x and y, drawn as they are.
+        xlabel: Name and unit of the axis.
+        ylabel: The same, upwards.
+        caption: Kept with the picture.
+        logarithmic: Equal steps along x are equal factors.
+    """
+    picture = new_picture(WIDTH, HEIGHT, "", caption)
+    ax = picture.subplots()
+    said = []
+    for i, (name, points) in enumerate(series.items()):
+        x, y = [p[0] for p in points], [p[1] for p in points]
+        ax.plot(x, y, label=name, color=CYCLE[i % len(CYCLE)], marker=_MARKERS[i % 6],
+                markersize=5)  # fmt: skip
+        said.append(f"{name} from {y[0]:.3g} at {x[0]:.3g} to {y[-1]:.3g} at {x[-1]:.3g}")
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
+    if logarithmic:
+        ax.set_xscale("log")
+    ax.legend()
+    picture.alt = f"Curves of {ylabel} over {xlabel}: " + "; ".join(said) + "."
+    return picture
+
+
 def alternation(
     lines: Mapping[str, Sequence[Sequence[tuple[float, bool]]]],
     names: Sequence[str],
