@@ -12,6 +12,7 @@ from torch import Tensor
 from thesislib.chapters.turbo import cost
 from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig
+from thesislib.nn.token_dropout import TokenDropout
 
 SMALL = replace(
     TurboConfig.preset("small"), size=16, seq_len=4, width=24, depth=2, heads=3, classes=5,
@@ -72,3 +73,15 @@ def test_memory_picture_draws_every_share() -> None:
     picture = cost.memory_picture(replace(SMALL, size=32), (4, 8))
     assert len(picture.axes[0].get_lines()) == len(cost.CURVES)
     assert "all tokens" in picture.alt
+
+
+def test_dropout_makes_anothers_model_faster() -> None:
+    plain, dropped = cost.a_videomae(4, 64, 24, 1), cost.a_videomae(4, 64, 24, 1)
+    TokenDropout(0.75).attach(dropped)
+    page = cost.dropout_page(
+        {"as it is": plain, "m = 75 %": dropped}, torch.randn(2, 4, 3, 64, 64), rounds=1
+    )
+    assert [line.split(" | ")[0] for line in page.text.splitlines()[2:]] == [
+        "| as it is",
+        "| m = 75 %",
+    ]

@@ -15,6 +15,7 @@ from thesislib.viz.charts import (
 from thesislib.viz.cotraining import co_training, queue_roles
 from thesislib.viz.dataflow import dpc_flow, two_futures
 from thesislib.viz.diagrams import block_diagram, score_matrix
+from thesislib.viz.dropping import turbo_flow
 from thesislib.viz.forest_plot import forest
 from thesislib.viz.lanes import timeline
 from thesislib.viz.prompting import confusions, prompt_flow
@@ -50,6 +51,7 @@ __all__ = [
     "score_matrix",
     "shrunk",
     "timeline",
+    "turbo_flow",
     "two_futures",
     "use_style",
     "write_contact_sheet",

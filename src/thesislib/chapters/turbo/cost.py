@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
@@ -24,6 +24,7 @@ from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig, gflops
 from thesislib.nn.tokens import count_tokens
 from thesislib.report import NO_VALUE
+from thesislib.torchvision_here import ensure_torchvision
 
 # The rows of Table 6.1, and a training that reconstructs nothing: m and r.
 RATIOS = (
@@ -124,13 +125,12 @@ class Cost(NamedTuple):
     seconds: float = float("nan")
 
 
-def step_seconds(configs: Sequence[TurboConfig], batch: int, rounds: int = 5) -> list[float]:
-    """Processor seconds of a training step, for each of these settings: the median of rounds.
+def taking_turns(steps: Sequence[Callable[[], object]], rounds: int = 5) -> list[float]:
+    """Processor seconds of functions that take turns, so that all see the same load: medians.
 
-    The trainings take turns, so that all see the same load; the first round is not counted.
+    The first round is not counted.
     """
-    steps = [_stepper(config, batch) for config in configs]
-    times: list[list[float]] = [[] for _ in configs]
+    times: list[list[float]] = [[] for _ in steps]
     for _ in range(1 + rounds):
         for step, spent in zip(steps, times, strict=True):
             before = time.process_time()
@@ -139,20 +139,25 @@ def step_seconds(configs: Sequence[TurboConfig], batch: int, rounds: int = 5) ->
     return [statistics.median(spent[1:]) for spent in times]
 
 
-def _stepper(config: TurboConfig, batch: int):  # type: ignore[no-untyped-def]
-    model = Turbo(config).train()
+def training_step(model: nn.Module, loss_of: Callable[[], Tensor]) -> Callable[[], None]:
+    """A whole step of training: loss, gradients, AdamW."""
     adam = torch.optim.AdamW(model.parameters(), 1e-4)
-    frames = config.num_seq * config.seq_len
-    label = torch.arange(batch) % max(2, config.classes)
-    inputs = {"video": torch.randn(batch, 1, 3, frames, config.size, config.size), "label": label}
 
     def step() -> None:
-        loss, _ = model(inputs)
         adam.zero_grad()
-        loss.backward()
+        loss_of().backward()
         adam.step()
 
     return step
+
+
+def step_of(config: TurboConfig, batch: int) -> Callable[[], None]:
+    """A step of Turbo training on noise."""
+    model = Turbo(config).train()
+    frames = config.num_seq * config.seq_len
+    label = torch.arange(batch) % max(2, config.classes)
+    inputs = {"video": torch.randn(batch, 1, 3, frames, config.size, config.size), "label": label}
+    return training_step(model, lambda: model(inputs)[0])
 
 
 def costs(
@@ -167,7 +172,9 @@ def costs(
     """
     settings = [at(config, m, r) for m, r in ratios]
     batch = config.batch_size
-    seconds = step_seconds(settings, batch, rounds) if rounds else [float("nan")] * len(settings)
+    seconds = [float("nan")] * len(settings)
+    if rounds:
+        seconds = taking_turns([step_of(one, batch) for one in settings], rounds)
     found = {}
     for pair, one, spent in zip(ratios, settings, seconds, strict=True):
         tokens = count_tokens(one.grid, one.mask_ratio, one.recon_ratio, one.masking)
@@ -195,9 +202,8 @@ def thesis_page() -> Page:
     return grid(head, lines)
 
 
-def here_page(config: TurboConfig, rounds: int = 5) -> Page:
-    """Costs of a clip at the sizes of these settings, each beside those with all tokens."""
-    found = costs(config, rounds=rounds)
+def here_page(found: Mapping[tuple[float, float], Cost]) -> Page:
+    """:func:`costs`, each beside those with all tokens."""
     full = found[0.0, 0.0]
     lines = [
         (
@@ -227,3 +233,43 @@ def ratio_numbers(found: Mapping[tuple[float, float], Cost]) -> dict[str, str]:
         for name, pair in named.items()
         for what in ("gflops", "kept", "seconds")
     }
+
+
+# -- other people's models -----------------------------------------------------------------
+
+
+def a_videomae(frames: int = 16, size: int = 96, width: int = 192, depth: int = 4) -> nn.Module:
+    """transformers' classifier of VideoMAE with small sizes and random weights."""
+    ensure_torchvision()
+    import transformers
+
+    sizes: dict[str, Any] = {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": depth,
+    }
+    config = transformers.VideoMAEConfig(
+        image_size=size, patch_size=16, num_frames=frames, num_attention_heads=3, **sizes
+    )
+    return transformers.VideoMAEForVideoClassification(config).train()
+
+
+def dropout_page(models: Mapping[str, nn.Module], videos: Tensor, rounds: int = 5) -> Page:
+    """A training step of classifiers of transformers, which take turns.
+
+    Args:
+        models: Name -> model; the first one is what the others are compared with.
+        videos: ``(B, T, 3, H, W)``.
+        rounds: Of measuring.
+    """
+    label = torch.arange(len(videos)) % 2
+    steps = [
+        training_step(one, lambda one=one: one(videos, labels=label).loss)  # type: ignore[misc]
+        for one in models.values()
+    ]
+    seconds = taking_turns(steps, rounds)
+    lines = [
+        (name, f"{1000 * spent:.0f}", _times(seconds[0], spent))
+        for name, spent in zip(models, seconds, strict=True)
+    ]
+    return grid(("model", "ms of a core a step", "faster"), lines)
