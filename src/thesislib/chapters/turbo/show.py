@@ -1,0 +1,187 @@
+"""What chapter 6 shows besides what all pages do: its drawing, its guesses, its course."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from thesislib import viz
+from thesislib.chapters import compare, pages, run
+from thesislib.chapters.pages import Page
+from thesislib.chapters.row import Job
+from thesislib.chapters.turbo import actions
+from thesislib.chapters.turbo.cost import Cost, ratio_numbers
+from thesislib.data.loader import make_loader
+from thesislib.data.transforms import denormalise
+from thesislib.ledger import Ledger
+from thesislib.methods.turbo_config import TurboConfig
+from thesislib.nn.classifier import joined
+from thesislib.nn.tokens import count_tokens
+
+AXES = {
+    "video": "(B, 3, T, H, W)",
+    "patches": "(B, n_t, n_h, n_w, 3, t, h, w)",
+    "visible": "(B, V)",
+    "wanted": "(B, R)",
+    "encoded": "(B, 1 + V, D)",
+    "summary": "(B, D)",
+    "guess": "(B, R, P)",
+    "target": "(B, R, P)",
+}
+QUOTES = {
+    "all tokens": ("6.1", "turbo/m0", "top1"),
+    "a quarter seen, a quarter guessed": ("6.1", "turbo/m75-r25", "top1"),
+    "a tenth seen, a tenth guessed": ("6.1", "turbo/m90-r10", "top1"),
+    "sentences point at seconds": ("6.3", "turbo/nce-m75-r25", "align_r1"),
+    "activities, 32 frames": ("6.4", "turbo/long-f32", "long_top1"),
+}
+SAID: dict[str, tuple[str, ...]] = {}
+
+
+def _rows(*names: str) -> tuple[str, ...]:
+    return tuple(f"turbo/{name}" for name in names)
+
+
+TIMED = _rows("m0", "m50-r50-time", "m75-r25-time", "m75-r0-time", "m90-r10-time")
+RIVALS = _rows("m75-r0", "runs-m75", "m50-r0", "runs-m50", "runs-auto", "m75-r25", "dual-m75-r25",
+               "tube-m75-r25")  # fmt: skip
+COURSES = {
+    "all tokens": "turbo/m0",
+    "m = 50 %, r = 50 %": "turbo/m50-r50",
+    "m = 75 %, r = 25 %": "turbo/m75-r25",
+    "m = 75 %, r = 25 %, equal time": "turbo/m75-r25-time",
+}
+READ = ("top1", "train_gflops", "train_seconds")
+
+
+def part(rows: Sequence[str], task: str = "") -> tuple[str, ...]:
+    """The rows of one task, ``nce`` or ``long``; without one those of actions."""
+    others = ("nce", "long")
+    names = [row.partition("/")[2] for row in rows]
+    kept = [name.startswith(task) if task else not name.startswith(others) for name in names]
+    return tuple(row for row, keep in zip(rows, kept, strict=True) if keep)
+
+
+def elsewhere(job: Job, narrated: str, activities: str) -> tuple[Job, Job]:
+    """The page's job for sentences and for long videos, on data sets of their own."""
+    return (
+        replace(job, row="turbo/nce-m75-r25", dataset=narrated),
+        replace(job, row="turbo/long-f32", dataset=activities),
+    )
+
+
+def settings_page(job: Job, spoken: Job, long: Job) -> Page:
+    """Where settings differ from the thesis's, for the three tasks."""
+    stages = {"actions": job, "sentences": spoken, "long videos": long}
+    pairs = [
+        (name, run.settings(one), run.settings(replace(one, profile="paper", dataset="")))
+        for name, one in stages.items()
+    ]
+    return pages.differences_page(*pairs)
+
+
+def flow_picture(config: TurboConfig, caption: str = "") -> viz.Picture:
+    """The training of these settings as a drawing."""
+    t, h, w = config.grid
+    seen, wanted = count_tokens(config.grid, config.mask_ratio, config.recon_ratio, config.masking)
+    pixels = 3 * config.tubelet[0] * config.tubelet[1] * config.tubelet[2]
+    tokens, dims = (t * h * w, seen, wanted), (config.width, config.decoder_width, pixels)
+    return viz.turbo_flow(config.batch_size, tokens, dims, "classifier", caption)
+
+
+def readers(job: Job, rows: Sequence[str]) -> Page:
+    """Rows of actions from the ledger: accuracy, operations and time of a training."""
+    return compare.readers_page(job, rows, READ)
+
+
+# -- the course of training ----------------------------------------------------------------
+
+
+def progress_picture(job: Job, by: str = "seconds", caption: str = "") -> viz.Picture:
+    """Top-1 on the validation split along a training, the mean of the ledger's seeds.
+
+    Args:
+        job: The page's.
+        by: What lies along the x axis: ``seconds`` of the processor, or ``operations``.
+        caption: Kept with the picture.
+    """
+    ledger, where = Ledger.load(), run.judged_on(job)
+    series = {}
+    for name, row in COURSES.items():
+        entries = list(ledger.select(row, job.profile, where).values())
+        courses = [_course(entry, by) for entry in entries if entry.checkpoints]
+        if courses:
+            series[f"{name} (n = {len(courses)})"] = [
+                (float(x), float(y)) for x, y in np.mean(courses, axis=0)
+            ]
+    names = {"seconds": "processor seconds of training", "operations": "operations (10¹⁵)"}
+    return viz.lines(series, names[by], "top-1 on validation steps (%)", caption)
+
+
+def _course(entry: Any, by: str) -> list[tuple[float, float]]:
+    """Points of one run: what was spent so far, top-1 in per cent."""
+    points, metrics = entry.checkpoints, entry.metrics
+    last = points[-1]["epoch"]
+    if by == "seconds":
+        whole = metrics["train_seconds"]
+    else:  # a step is taken as three forward passes
+        whole = 3 * metrics["train_gflops"] * points[-1]["clips"] / 1e6
+    return [(whole * p["epoch"] / last, 100 * p["val_top1"]) for p in points]
+
+
+# -- pictures ------------------------------------------------------------------------------
+
+
+def guesses_picture(job: Job, clips: int = 2, frames: int = 8, caption: str = "") -> viz.Picture:
+    """Validation clips, what a trained network sees of them, and the same with its guesses.
+
+    Args:
+        job: A row with a decoder; it is trained, or found.
+        clips: How many.
+        frames: Of each, at most.
+        caption: Kept with the picture.
+    """
+    config: TurboConfig = run.settings(job)
+    model = run.train(job.quietly()).model
+    learnt, held = actions.actions(config.dataset).training(config)
+    batch = next(iter(make_loader(held or learnt, clips, shuffle=True, seed=job.seed)))
+    shown: list[Any] = []
+    titles: list[str] = []
+    with torch.random.fork_rng():
+        torch.manual_seed(job.seed)
+        seen, guessed = model.pictures(batch, config.mask_ratio, config.recon_ratio)
+    rows = {"clip": joined(batch["video"]), "seen": seen, "with guesses": guessed}
+    for i in range(len(seen)):
+        shown += [
+            denormalise(video[i], config.augment.normalise)[:frames] for video in rows.values()
+        ]
+        titles += [f"{title} {i + 1}" for title in rows]
+    return viz.contact_sheet(shown, titles, columns=1, caption=caption)
+
+
+# -- numbers that the text quotes ----------------------------------------------------------
+
+
+def numbers(
+    results: Mapping[str, Mapping[str, Any]], job: Job, found: Mapping[tuple[float, float], Cost]
+) -> dict[str, Any]:
+    """What the text quotes.
+
+    Args:
+        results: Of all rows of the page.
+        job: The page's.
+        found: Costs at the page's sizes.
+    """
+    config: TurboConfig = run.settings(job)
+    return {
+        **pages.run_numbers(results, job),
+        **ratio_numbers(found),
+        "tubelet": " × ".join(map(str, config.tubelet)),
+        "temperature": config.temperature,
+        "judged_on": run.judged_on(job),
+        **compare.sayings(job, SAID),
+    }
