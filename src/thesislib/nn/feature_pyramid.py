@@ -42,6 +42,12 @@ class Predictions(NamedTuple):
     segments: Tensor
     valid: Tensor
 
+    @property
+    def score(self) -> Tensor:
+        """``(B, P)`` in ``[0, 1]``: geometric mean of actionness and centreness, 0 at padding."""
+        logs = F.logsigmoid(self.actionness) + F.logsigmoid(self.centreness)
+        return (logs / 2).exp() * self.valid
+
 
 def pyramid_points(rows: int, levels: int) -> tuple[Tensor, Tensor]:
     """Places and strides of all points over ``rows`` rows, both float32 ``(P,)``."""
@@ -181,7 +187,10 @@ class AnchorFreeHead(nn.Module):
         nn.init.constant_(self.distances.bias, 2.0)  # the middle of what a level answers for
 
     def forward(
-        self, pyramid: list[tuple[Tensor, Tensor]], span: tuple[int, int] | None = None
+        self,
+        pyramid: list[tuple[Tensor, Tensor]],
+        span: tuple[int, int] | None = None,
+        most: int | None = None,
     ) -> Predictions:
         """The levels of :class:`FeaturePyramid` to what is predicted at their points.
 
@@ -189,6 +198,7 @@ class AnchorFreeHead(nn.Module):
             pyramid: All of it.
             span: Rows whose points are asked for, multiples of the coarsest stride; ``None``: all.
                 What is said of a point does not depend on it.
+            most: Of these points the so many best by score, best first; ``None``: all.
         """
         first, last = span or (0, pyramid[0][0].shape[2])
         reach = len(self.what) + 1  # points to either side that the convolutions see
@@ -210,10 +220,14 @@ class AnchorFreeHead(nn.Module):
         )
         points = (first + pyramid_points(last - first, len(pyramid))[0]).to(distances.device)
         coarse = torch.stack([points - distances[..., 0], points + distances[..., 1]], 2)
-        segments = coarse
-        if self.refine is not None:
-            segments = self.refine(pyramid[0][0], where, coarse.detach())
-        return Predictions(actionness, centreness, coarse, segments, valid)
+        said = Predictions(actionness, centreness, coarse, coarse, valid)
+        if most is not None:  # before the refinement, which moves no score
+            best = said.score.sort(dim=1, descending=True, stable=True).indices[:, :most]
+            which = torch.arange(len(best), device=best.device)[:, None], best
+            said, where = Predictions(*(part[which] for part in said)), where[which]
+        if self.refine is None:
+            return said
+        return said._replace(segments=self.refine(pyramid[0][0], where, said.coarse.detach()))
 
     def _said(self, levels: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, ...]]:
         """Actionness, centreness, distances and what they come from, ``(B, _, T)``, a level each.
