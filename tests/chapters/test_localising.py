@@ -25,6 +25,7 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.localisation import THUMOS14, localisation
 from thesislib.evaluation.segments import Segments, soft_nms, temporal_iou
 from thesislib.methods.proposals import ProposalConfig, ProposalDetector
+from thesislib.nn.feature_pyramid import pyramid_points
 from toy_untrimmed import CLASSES, DIM, directions, toy_video
 
 CONFIG = replace(
@@ -113,12 +114,14 @@ def test_a_long_video_gives_what_its_parts_give(detector: ProposalDetector) -> N
 def test_proposals_are_those_of_every_window_looked_at_whole(
     detector: ProposalDetector, rows: int
 ) -> None:
-    video, points = toy_video(6, rows=rows), detector.points().tolist()
+    video = toy_video(6, rows=rows)
+    points = pyramid_points(CONFIG.window, CONFIG.levels)[0].tolist()
     starts, ends, scores = [], [], []
     for place in test_windows(rows, CONFIG.window):
         features, valid = cut(video, place.start, CONFIG.window)
         # One by one, and with gradients, for which all is computed as in training.
-        segments, score = (x.detach() for x in detector.scored(features[None], valid[None]))
+        said = detector.predict(features[None], valid[None])
+        segments, score = said.segments.detach(), said.score.detach()
         here = [
             (float(s), *(place.start + x for x in segment.tolist()))
             for p, s, segment in zip(points, score[0], segments[0], strict=True)
@@ -135,6 +138,21 @@ def test_proposals_are_those_of_every_window_looked_at_whole(
     np.testing.assert_allclose(found.score, score, rtol=1e-4)
     np.testing.assert_allclose(found.start, times[0][kept], atol=1e-3)
     np.testing.assert_allclose(found.end, times[1][kept], atol=1e-3)
+
+
+def test_threads_change_nothing(detector: ProposalDetector) -> None:
+    video, before = toy_video(7, rows=3000), torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(propose(detector, video, keep=200))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for name in ("start", "end", "score"):
+        first, *others = (getattr(segments, name) for segments in found)
+        assert len(first) == 200 and all((first == other).all() for other in others)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 127, 129])

@@ -100,7 +100,7 @@ def test_loss_is_the_sum_over_points(changes: dict[str, Any]) -> None:
     with torch.no_grad():
         loss, logs = model(data)
         found, targets = model.predict(data["features"], data["valid"]), model.targets(data)
-    points = model.points()
+    points = pyramid_points(TINY.window, TINY.levels)[0]
     sums, count = 0.0, 0
     for b in range(3):
         for p in range(len(points)):
@@ -159,12 +159,13 @@ def test_overfits_one_batch() -> None:
         loss.backward()
         optimiser.step()
     assert float(logs["iou"]) > 0.9 and float(loss.detach()) < first / 4
-    segments, scores = model.scored(data["features"], data["valid"])
+    found = model.predict(data["features"], data["valid"])
+    segments, scores = found.segments, found.score
     best = segments[0, scores[0].argmax()]
     distance = [(best - truth).abs().max() for truth in data["segments"][0]]
     assert min(distance) < 1.0
     assert scores[0].max() > 0.5 > scores[1][:8].max()  # nothing happens at the second's beginning
-    assert not scores[2][~model.predict(data["features"], data["valid"]).valid[2]].any()
+    assert not scores[2][~found.valid[2]].any()
 
 
 def test_features_of_any_scale_once_standardised() -> None:
@@ -214,7 +215,7 @@ def test_settings_that_do_not_fit(changes: dict[str, Any], message: str) -> None
 
 def test_features_of_another_model_are_refused() -> None:
     with pytest.raises(ThesisError, match="features of 6 numbers, these have 5"):
-        ProposalDetector(TINY).scored(torch.zeros(1, 32, 5), torch.ones(1, 32, dtype=torch.bool))
+        ProposalDetector(TINY).predict(torch.zeros(1, 32, 5), torch.ones(1, 32, dtype=torch.bool))
 
 
 def test_comes_back_from_disk(tmp_path: Any) -> None:

@@ -123,3 +123,17 @@ def test_some_points_are_what_they_are_among_all(span: tuple[int, int]) -> None:
     asked = (points > span[0]) & (points < span[1])
     for one, other in zip(every, some, strict=True):
         torch.testing.assert_close(one[:, asked], other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_the_best_points_are_those_of_all_in_order(most: int) -> None:
+    net, x = network(True), torch.randn(2, 64, DIM)
+    torch.nn.init.normal_(net[1].refine.shift.weight)
+    valid = (torch.arange(64) < torch.tensor([[64], [40]])).expand(2, 64)
+    with torch.no_grad():
+        pyramid = net[0](x, valid)
+        every, best = net[1](pyramid), net[1](pyramid, most=most)
+    for b in range(2):
+        order = sorted(range(every.score.shape[1]), key=lambda p: -every.score[b, p])[:most]
+        for one, other in zip(every, best, strict=True):
+            torch.testing.assert_close(one[b, order], other[b], rtol=1e-5, atol=1e-6)

@@ -114,6 +114,11 @@ class Place(NamedTuple):
     first: int  # it answers for the points from here ...
     last: int  # ... to before here
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The same, in rows of the window."""
+        return self.first - self.start, self.last - self.start
+
 
 def test_windows(rows: int, window: int) -> list[Place]:
     """Windows that cover a video, each half a window after the one before.

@@ -188,17 +188,17 @@ class ProposalDetector(nn.Module, PyTorchModelHubMixin):
         self.mean.copy_(mean)
         self.deviation.copy_(torch.where(deviation > 1e-6, deviation, 1.0))
 
-    def points(self, span: tuple[int, int] | None = None) -> Tensor:
-        """Where the points of a window, or of some of its rows, stand, in rows, ``(P,)``."""
-        first, last = span or (0, self.config.window)
-        return first + pyramid_points(last - first, self.config.levels)[0]
-
     def predict(
-        self, features: Tensor, valid: Tensor, span: tuple[int, int] | None = None
+        self,
+        features: Tensor,
+        valid: Tensor,
+        span: tuple[int, int] | None = None,
+        most: int | None = None,
     ) -> Predictions:
-        """What the head says of a batch of windows, or of the points of ``span`` in each.
+        """What the head says of a batch of windows, or of the best points of ``span`` in each.
 
-        Shapes are the class's, the span :class:`~thesislib.nn.feature_pyramid.AnchorFreeHead`'s.
+        Shapes are the class's, ``span`` and ``most`` those of
+        :class:`~thesislib.nn.feature_pyramid.AnchorFreeHead`.
         """
         if features.shape[-1] != self.config.dim:
             raise ThesisError(
@@ -206,20 +206,7 @@ class ProposalDetector(nn.Module, PyTorchModelHubMixin):
                 f"{features.shape[-1]}: set dim={features.shape[-1]} and train it on them."
             )
         x = (features - self.mean) / self.deviation
-        return self.head(self.pyramid(x, valid), span)
-
-    def scored(
-        self, features: Tensor, valid: Tensor, span: tuple[int, int] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Proposals of a batch of windows, one at each point (of ``span``).
-
-        Returns:
-            Segments ``(B, P, 2)`` in rows, and scores ``(B, P)`` in ``[0, 1]``: the geometric mean
-            of actionness and centreness, 0 at points of padding.
-        """
-        found = self.predict(features, valid, span)
-        scores = (F.logsigmoid(found.actionness) + F.logsigmoid(found.centreness)) / 2
-        return found.segments, scores.exp() * found.valid
+        return self.head(self.pyramid(x, valid), span, most)
 
     def targets(self, batch: dict[str, Any]) -> Targets:
         """What all points of a batch learn: kind ``(B, P)``, segments ``(B, P, 2)``."""

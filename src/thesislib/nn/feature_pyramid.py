@@ -42,6 +42,12 @@ class Predictions(NamedTuple):
     segments: Tensor
     valid: Tensor
 
+    @property
+    def score(self) -> Tensor:
+        """``(B, P)`` in ``[0, 1]``: geometric mean of actionness and centreness, 0 at padding."""
+        logs = F.logsigmoid(self.actionness) + F.logsigmoid(self.centreness)
+        return (logs / 2).exp() * self.valid
+
 
 def pyramid_points(rows: int, levels: int) -> tuple[Tensor, Tensor]:
     """Places and strides of all points over ``rows`` rows, both float32 ``(P,)``."""
@@ -181,7 +187,10 @@ class AnchorFreeHead(nn.Module):
         nn.init.constant_(self.distances.bias, 2.0)  # the middle of what a level answers for
 
     def forward(
-        self, pyramid: list[tuple[Tensor, Tensor]], span: tuple[int, int] | None = None
+        self,
+        pyramid: list[tuple[Tensor, Tensor]],
+        span: tuple[int, int] | None = None,
+        most: int | None = None,
     ) -> Predictions:
         """The levels of :class:`FeaturePyramid` to what is predicted at their points.
 
@@ -189,22 +198,20 @@ class AnchorFreeHead(nn.Module):
             pyramid: All of it.
             span: Rows whose points are asked for, multiples of the coarsest stride; ``None``: all.
                 What is said of a point does not depend on it.
+            most: Of these points the so many best by score, best first; ``None``: all.
         """
         first, last = span or (0, pyramid[0][0].shape[2])
         reach = len(self.what) + 1  # points to either side that the convolutions see
+        lows = [max(0, (first >> level) - reach) for level in range(len(pyramid))]
+        seen = [
+            (x[..., low : (last >> level) + reach], valid[:, low : (last >> level) + reach])
+            for level, ((x, valid), low) in enumerate(zip(pyramid, lows, strict=True))
+        ]
         found: list[tuple[Tensor, ...]] = []
-        for level, (whole, mask) in enumerate(pyramid):
-            low = max(0, (first >> level) - reach)
-            x, valid = (part[..., low : (last >> level) + reach] for part in (whole, mask))
-            what = where = x
-            for block in self.what:
-                what = block(what, valid)
-            for block in self.where:
-                where = block(where, valid)
-            distances = convolved(self.distances, where)
+        for level, (said, low) in enumerate(zip(self._said(seen), lows, strict=True)):
+            acts, centre, distances, where = said
             distances = F.softplus(self.scales[level] * distances) * 2**level
-            acts, centre = convolved(self.actionness, what), convolved(self.centreness, where)
-            parts = (acts[:, 0], centre[:, 0], distances.transpose(1, 2), valid,
+            parts = (acts[:, 0], centre[:, 0], distances.transpose(1, 2), seen[level][1],
                      where.transpose(1, 2))  # fmt: skip
             asked = slice((first >> level) - low, (last >> level) - low)
             found.append(tuple(part[:, asked] for part in parts))
@@ -213,10 +220,45 @@ class AnchorFreeHead(nn.Module):
         )
         points = (first + pyramid_points(last - first, len(pyramid))[0]).to(distances.device)
         coarse = torch.stack([points - distances[..., 0], points + distances[..., 1]], 2)
-        segments = coarse
-        if self.refine is not None:
-            segments = self.refine(pyramid[0][0], where, coarse.detach())
-        return Predictions(actionness, centreness, coarse, segments, valid)
+        said = Predictions(actionness, centreness, coarse, coarse, valid)
+        if most is not None:  # before the refinement, which moves no score
+            best = said.score.sort(dim=1, descending=True, stable=True).indices[:, :most]
+            which = torch.arange(len(best), device=best.device)[:, None], best
+            said, where = Predictions(*(part[which] for part in said)), where[which]
+        if self.refine is None:
+            return said
+        return said._replace(segments=self.refine(pyramid[0][0], where, said.coarse.detach()))
+
+    def _said(self, levels: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, ...]]:
+        """Actionness, centreness, distances and what they come from, ``(B, _, T)``, a level each.
+
+        Without gradients all levels stand in one row, which takes a sixth of the products, and
+        larger ones.
+        """
+        if torch.is_grad_enabled():
+            return [self._towers(*level) for level in levels]
+        said = self._towers(*_in_one_row(levels))
+        lengths = [valid.shape[1] for _, valid in levels]
+        ends = [sum(lengths[: i + 1]) + i for i in range(len(lengths))]
+        return [
+            tuple(x[..., end - length : end] for x in said)
+            for end, length in zip(ends, lengths, strict=True)
+        ]
+
+    def _towers(self, x: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
+        what = where = x
+        for block in self.what:
+            what = block(what, valid)
+        for block in self.where:
+            where = block(where, valid)
+        actionness, centreness = convolved(self.actionness, what), convolved(self.centreness, where)
+        return actionness, centreness, convolved(self.distances, where), where
+
+
+def _in_one_row(levels: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Levels one behind the other, each with a row of padding after it, which keeps them apart."""
+    x = torch.cat([F.pad(x.transpose(1, 2), (0, 0, 0, 1)) for x, _ in levels], 1)
+    return x.transpose(1, 2), torch.cat([F.pad(valid, (0, 1)) for _, valid in levels], 1)
 
 
 class BoundaryRefinement(nn.Module):

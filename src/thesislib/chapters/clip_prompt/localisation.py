@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from itertools import groupby
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thesislib.data.segment_clips import spread
-from thesislib.data.untrimmed import FeatureWindows, Untrimmed, cut, test_windows
+from thesislib.data.untrimmed import FeatureWindows, Place, Untrimmed, cut, test_windows
 from thesislib.errors import ThesisError
 from thesislib.evaluation.segments import Segments, soft_nms
 from thesislib.methods.proposals import ProposalConfig, ProposalDetector, moments
@@ -38,6 +40,9 @@ TEMPERATURE = 0.07  # as in training (thesis 5.4.1)
 FRAMES = 16  # rows of a proposal that a temporal encoder sees, unless told otherwise
 
 Encode = Callable[[Tensor], Tensor]
+Scored = tuple[NDArray[np.float64], NDArray[np.float64]]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 # -- first stage ---------------------------------------------------------------------------
@@ -116,7 +121,6 @@ def tensor(features: Any) -> Tensor:
     return torch.from_numpy(np.array(features, np.float32))
 
 
-@torch.no_grad()
 def propose(detector: ProposalDetector, video: Untrimmed, **suppression: Any) -> Segments:
     """Proposals of a video of any length, best first; none of an empty one.
 
@@ -132,29 +136,51 @@ def propose(detector: ProposalDetector, video: Untrimmed, **suppression: Any) ->
     config = detector.config
     seen = looked_at(video, config)
     places = test_windows(len(seen), config.window)
-    rows, scores = [np.zeros((0, 2))], [np.zeros(0)]
     detector.eval()
-    device = detector.mean.device
-    for first in range(0, len(places), BATCH):
-        group = places[first : first + BATCH]
-        shown = [cut(seen, place.start, config.window) for place in group]
-        features, valid = (torch.stack(parts).to(device) for parts in zip(*shown, strict=True))
-        # Half of a window belongs to its neighbours: the head need not look there.
-        span = (min(p.first - p.start for p in group), max(p.last - p.start for p in group))
-        found = (x.double().cpu().numpy() for x in detector.scored(features, valid, span))
-        points = detector.points(span).numpy()
-        for place, segments, score in zip(group, *found, strict=True):
-            at = points + place.start
-            own = (at >= place.first) & (at < place.last) & (score >= FLOOR)
-            best = np.flatnonzero(own)[np.argsort(-score[own], kind="stable")[: config.top]]
-            rows.append(segments[best] + place.start)
-            scores.append(score[best])
+    threads = torch.get_num_threads() if detector.mean.is_cpu else 1
+    found = _in_threads(partial(_best, detector, seen), _batches(places), threads)
+    rows, scores = zip((np.zeros((0, 2)), np.zeros(0)), *found, strict=True)
     start, end = seen.to_seconds(np.concatenate(rows)).T
     score, real = np.concatenate(scores), end > start
     start, end, score = start[real], end[real], score[real]
     most = config.top * max(1, len(places))
     kept, score = soft_nms(start, end, score, **{"floor": FLOOR, "keep": most, **suppression})
     return Segments.of([video.name] * len(kept), start[kept], end[kept], score=score)
+
+
+def _batches(places: Sequence[Place]) -> list[list[Place]]:
+    """Neighbouring windows that answer for the same of their rows, at most so many together."""
+    same = [list(group) for _, group in groupby(places, lambda place: place.span)]
+    return [group[i : i + BATCH] for group in same for i in range(0, len(group), BATCH)]
+
+
+@torch.no_grad()  # here, as it holds for one thread
+def _best(detector: ProposalDetector, seen: Untrimmed, places: Sequence[Place]) -> Scored:
+    """Proposals of some windows with one span, in rows of the video ``(N, 2)``, and scores."""
+    config = detector.config
+    shown = [cut(seen, place.start, config.window) for place in places]
+    device = detector.mean.device
+    features, valid = (torch.stack(parts).to(device) for parts in zip(*shown, strict=True))
+    # Half of a window belongs to its neighbours: the head need not look there.
+    found = detector.predict(features, valid, places[0].span, config.top)
+    segments, score = (x.double().cpu().numpy() for x in (found.segments, found.score))
+    segments += np.array([place.start for place in places])[:, None, None]
+    kept = score >= FLOOR
+    return segments[kept], score[kept]
+
+
+def _in_threads(work: Callable[[T], R], items: Sequence[T], threads: int) -> list[R]:
+    """Results in order. Each thread computes on one core, and so none waits for another.
+
+    What is found does not depend on their number, as it may where threads share a product.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(before)
 
 
 def sliding_windows(video: Untrimmed, lengths: Sequence[float], seed: int = 0) -> Segments:
