@@ -89,10 +89,16 @@ def window_start(
         span: Frames that the clip covers.
         n_frames: Length of the video.
         rng: Draws the start; ``None``: half-way.
+
+    Returns:
+        A frame of the video, 0 where it is shorter than the clip.
     """
     ends = (pair.start * fps, pair.end * fps - span)
-    share = 0.5 if rng is None else float(rng.random())
-    start = math.floor(min(ends) + share * abs(ends[1] - ends[0]) + 0.5)
+    first, last = math.ceil(min(ends)), math.floor(max(ends))
+    if rng is None or first > last:
+        start = math.floor(sum(ends) / 2 + 0.5)
+    else:
+        start = int(rng.integers(first, last + 1))
     return max(0, min(start, n_frames - span))
 
 

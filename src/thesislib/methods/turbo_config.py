@@ -74,6 +74,7 @@ class TurboConfig(ClipConfig):
     smoothing: float = 0.1  # of the labels in training
     drop_path: float = 0.2  # rate of the last block
     layer_decay: float = 0.7  # each block learns so much slower than the next
+    source: str = ""  # the run whose weights it starts from; "": what its row says
     test_mask: float = 0.0  # m at test time
     test_samples: int = 1  # draws of tokens at test time, of which probabilities are averaged
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from thesislib.files import replacing
 from thesislib.image_text.sentences import SentenceEncoder, load_sentences
 from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig
+from thesislib.runs import load_run
 from thesislib.train import Trained, placed, seed_everything, train
 
 NAME = "turbo"  # of the runs: other rows start from them
@@ -118,7 +119,14 @@ def pretrained(job: Job) -> Trained:
 
     text = f"{_fingerprint(manifest)} {sentences(config).weights_hash}"
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return train(NAME, lambda: Turbo(config), data, config, digest, log=job.log)
+    start = begin(config.source) if config.source else None
+    return train(NAME, lambda: Turbo(config), data, config, digest, start=start, log=job.log)
+
+
+def begin(source: str) -> Callable[[Turbo], None]:
+    """What gives a model the encoder, and the decoder if both have one, of a finished run."""
+    other = load_run(source)[0]
+    return lambda model: model.start_from(other)
 
 
 def untrained(job: Job) -> Trained:

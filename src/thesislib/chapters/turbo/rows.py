@@ -7,7 +7,7 @@ from typing import Any
 
 from thesislib.chapters import clips
 from thesislib.chapters.row import Row
-from thesislib.chapters.turbo import language
+from thesislib.chapters.turbo import language, long_video
 
 
 def ratios(mask: float, recon: float) -> dict[str, Any]:
@@ -26,6 +26,19 @@ _pairs = partial(
     identity=language.identity, home=language.HOME,
 )  # fmt: skip
 _nce = partial(_pairs, train=language.pretrained, small=NCE_SMALL)
+# -- long videos (6.5.3) ---------------------------------------------------------------------
+
+LONG_SMALL: dict[str, Any] = {"stride": 1, "epochs": 20, "val_every": 20, "warmup": 16}
+_long = partial(
+    Row, train=long_video.trained, judges=(long_video.judge,), settle=long_video.settle,
+    identity=long_video.identity, home=long_video.HOME, small=LONG_SMALL,
+)  # fmt: skip
+
+
+def spread(frames: int, mask: float, recon: float) -> dict[str, Any]:
+    """So many frames over a whole video, with these ratios."""
+    return UNMIRRORED | ratios(mask, recon) | {"seq_len": frames}
+
 
 ROWS = {
     "turbo/nce-chance": Row(
@@ -43,4 +56,16 @@ ROWS = {
         "m = 0.75, r = 0.25, times of speech",
         changes=UNMIRRORED | ratios(0.75, 0.25) | {"pairs": "heard"},
     ),
+    "turbo/long-f16": _long("F16", changes=spread(16, 0.5, 0.5)),
+    "turbo/long-f32": _long("F32", changes=spread(32, 0.75, 0.25)),
+    "turbo/long-f64": _long("F64", changes=spread(64, 0.875, 0.125)),
+    "turbo/long-f32-mae": _long(
+        "F32 from VideoMAE", train=partial(long_video.trained, start=long_video.from_pixels),
+        changes=spread(32, 0.75, 0.25),
+    ),
+    "turbo/long-f32-scratch": _long(
+        "F32 from random weights", train=partial(long_video.trained, start=None),
+        changes=spread(32, 0.75, 0.25),
+    ),
+    "turbo/long-f16-full": _long("F16, all tokens", changes=spread(16, 0.0, 0.0)),
 }  # fmt: skip
