@@ -61,9 +61,7 @@ def pairs_of(manifest: Manifest, kind: str = "aligned") -> list[Pair]:
     found = [
         Pair(number, when.start, when.end, said.text)
         for number, video in enumerate(manifest.videos)
-        for said, when in zip(
-            heard.get(video.path, ()), times.get(video.path, ()), strict=True
-        )
+        for said, when in zip(heard.get(video.path, ()), times.get(video.path, ()), strict=True)
         if not math.isnan(when.start)
     ]
     if not found:
@@ -218,8 +216,7 @@ class SecondClips(VideoDataset):
         video, span = self.manifest.videos[number], self.config.span
         last = min(first + self.together, seconds_of(video))
         starts = [
-            math.floor((second + 0.5) * video.fps - span / 2 + 0.5)
-            for second in range(first, last)
+            math.floor((second + 0.5) * video.fps - span / 2 + 0.5) for second in range(first, last)
         ]
         return [max(0, min(start, video.n_frames - span)) for start in starts]
 

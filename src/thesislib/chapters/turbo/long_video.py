@@ -96,17 +96,17 @@ def trained(job: Job, start: Start | None = from_language) -> Trained:
     """Training of a row from the weights of another run; ``source`` names one of the caller's."""
     config: TurboConfig = run.settings(job)
     manifest = labelled(replace(job, on=config.dataset))
-    if start is not None and not config.source:
+    begin = language.begin(config.source) if config.source else None
+    if start is not None and begin is None:
         first = start(job)
         assert first.run is not None
-        config = replace(config, source=first.run.name)
+        begin, config = language.taking(first.model), replace(config, source=first.run.name)
 
     def data() -> tuple[LongClips, LongClips | None]:
         held = any(video.split == "val" and video.label for video in manifest.videos)
         val = samples(manifest, config, "val") if held else None
         return samples(manifest, config, "train"), val
 
-    begin = language.begin(config.source) if config.source else None
     build = partial(Turbo, config)
     return train(NAME, build, data, config, manifest.fingerprint, start=begin, log=job.log)
 
