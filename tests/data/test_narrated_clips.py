@@ -150,7 +150,7 @@ def test_batches_of_one_group(talk: Manifest) -> None:
     loader = make_loader(data, 2, shuffle=True)
     groups = [batch["index"].tolist() for batch in loader]
     assert all(len(set(some)) == 1 for some in groups)
-    assert sorted(sum(groups, [])) == [0, 0, 1, 1]
+    assert sorted(n for some in groups for n in some) == [0, 0, 1, 1]
     assert clips(talk.select("train")).composition(2) is None
 
 
@@ -172,8 +172,12 @@ def test_unknown_pairs_and_none(talk: Manifest, tmp_path: Path) -> None:
 
 def test_a_clip_for_every_second(talk: Manifest) -> None:
     data = SecondClips(talk, CONFIG, together=2)
-    found = {(int(i["index"]), int(i["second"]) + k): i["video"][k]
-             for i in (data[n] for n in range(len(data))) for k in range(len(i["video"]))}  # fmt: skip
+    items = [data[n] for n in range(len(data))]
+    found = {
+        (int(item["index"]), int(item["second"]) + k): clip
+        for item in items
+        for k, clip in enumerate(item["video"])
+    }
     counts = [max(1, int(v.n_frames / v.fps)) for v in talk.videos]
     assert sorted(found) == [(n, s) for n, count in enumerate(counts) for s in range(count)]
     assert [seconds_of(v) for v in talk.videos] == counts

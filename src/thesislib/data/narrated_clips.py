@@ -8,7 +8,7 @@ training and validation split alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from thesislib.clip_config import ClipConfig
 from thesislib.data.composition import Composition
 from thesislib.data.loader import Key
 from thesislib.data.manifest import Manifest, Video
-from thesislib.data.narrations import read_alignments, read_narrations
+from thesislib.data.narrations import Alignment, Narration, read_alignments, read_narrations
 from thesislib.data.video_dataset import Item, VideoDataset
 from thesislib.errors import ThesisError, choose
 
@@ -56,12 +56,14 @@ def pairs_of(manifest: Manifest, kind: str = "aligned") -> list[Pair]:
             raise ThesisError(
                 f"{video.path} is a test video: pairs to learn from are those of select('train')."
             )
-    heard = read_narrations(manifest)
-    times = heard if kind == "heard" else read_alignments(manifest)
+    said = read_narrations(manifest)
+    times: Mapping[str, Sequence[Narration | Alignment]] = said
+    if kind == "aligned":
+        times = read_alignments(manifest)
     found = [
-        Pair(number, when.start, when.end, said.text)
+        Pair(number, when.start, when.end, one.text)
         for number, video in enumerate(manifest.videos)
-        for said, when in zip(heard.get(video.path, ()), times.get(video.path, ()), strict=True)
+        for one, when in zip(said.get(video.path, ()), times.get(video.path, ()), strict=True)
         if not math.isnan(when.start)
     ]
     if not found:

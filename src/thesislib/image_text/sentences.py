@@ -26,7 +26,9 @@ LONGEST = 128  # tokens of a sentence
 class SentenceEncoder(Protocol):
     """What turns sentences into features and never learns."""
 
-    weights_hash: str  # part of the name of whatever is made of its features
+    @property
+    def weights_hash(self) -> str:
+        """Of the weights: part of the name of whatever is made of its features."""
 
     @property
     def width(self) -> int:
@@ -43,8 +45,8 @@ class TransformerSentences:
     says so, the mean of all tokens of a sentence.
 
     Args:
-        folder: Configuration, weights and tokeniser, as ``save_pretrained`` writes them; or the name
-            of a repository that is in the hub's cache.
+        folder: Configuration, weights and tokeniser, as ``save_pretrained`` writes them; or the
+            name of a repository that is in the hub's cache.
         device: Where it goes.
 
     Raises:

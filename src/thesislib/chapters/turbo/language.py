@@ -53,17 +53,17 @@ def sentences(config: TurboConfig) -> SentenceEncoder:
     return load_sentences(config.text_encoder, PartialState().device)
 
 
-@functools.lru_cache(maxsize=8)
-def _features(encoder: SentenceEncoder, texts: tuple[str, ...]) -> Floats:
-    different = sorted(set(texts))
-    place = {text: i for i, text in enumerate(different)}
-    found = encoder.encode_texts(different).numpy()
-    return np.asarray(found[[place[text] for text in texts]], np.float32)
-
-
 def text_features(config: TurboConfig, texts: Sequence[str]) -> Floats:
     """Features of sentences ``(N, E)``; computed once a process."""
-    return _features(sentences(config), tuple(texts))
+    return _features(config.text_encoder, sentences(config).weights_hash, tuple(texts))
+
+
+@functools.lru_cache(maxsize=8)
+def _features(name: str, weights_hash: str, texts: tuple[str, ...]) -> Floats:
+    different = sorted(set(texts))
+    place = {text: i for i, text in enumerate(different)}
+    found = load_sentences(name, PartialState().device).encode_texts(different).numpy()
+    return np.asarray(found[[place[text] for text in texts]], np.float32)
 
 
 def fingerprint(dataset: str) -> str:
@@ -92,7 +92,7 @@ def settle(config: TurboConfig, job: Job) -> TurboConfig:
 
 
 def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
-    """Results also depend on the weights of the encoder of sentences, which its name does not tell."""
+    """Results also depend on the weights of the encoder of sentences, which no name tells."""
     whole, more = run.usual_identity(job)
     return whole, {"init": f"{more['init']} {sentences(run.settings(job)).weights_hash}"}
 

@@ -34,7 +34,7 @@ NAME = "turbo_long"  # of the runs
 HOME = "turbo/long-f32"  # a row of Table 6.4
 NCE = "turbo/nce-m75-r25"  # what rows start from
 SAMPLES = 10  # of a test video (6.4.3)
-VIDEOMAE = {"mask_ratio": 0.9, "recon_ratio": 0.9}
+VIDEOMAE: dict[str, Any] = {"text_dim": 0, "mask_ratio": 0.9, "recon_ratio": 0.9}
 
 Start = Callable[[Job], Trained]
 
@@ -78,7 +78,7 @@ def from_pixels(job: Job) -> Trained:
     config: TurboConfig = run.settings(first)
     manifest = read_manifest(config.dataset)
     clips = len(language.pairs(manifest, config, "train"))
-    config = replace(config, text_dim=0, min_clips=clips, **VIDEOMAE)
+    config = config.override(VIDEOMAE | {"min_clips": clips})
     data = partial(clips_of, manifest, config)
     build = partial(Turbo, config)
     return train(language.NAME, build, data, config, manifest.fingerprint, log=job.log)
