@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +27,12 @@ from thesislib.config import RunConfig
 from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.narrated_clips import NarratedClips, SecondClips, pairs_of, seconds_of
-from thesislib.data.narrations import read_alignments, read_narrations
+from thesislib.data.narrations import (
+    ALIGNMENTS_FILE,
+    NARRATIONS_FILE,
+    read_alignments,
+    read_narrations,
+)
 from thesislib.errors import ThesisError
 from thesislib.evaluation.alignment import Pointing, alignment
 from thesislib.evaluation.features import FULL
@@ -44,6 +48,8 @@ NAME = "turbo"  # of the runs: other rows start from them
 HOME = "turbo/nce-m75-r25"  # the row of Table 6.3
 LEARNT_FROM = {"htm_align": "htm_aa"}
 MOMENTS = "moments.safetensors"  # features of seconds and sentences, in the row's run folder
+
+METRIC, ENDS = "align_r1", ("start", "end")
 
 Floats = NDArray[np.float32]
 
@@ -72,13 +78,16 @@ def fingerprint(dataset: str) -> str:
 
 
 def _fingerprint(manifest: Manifest) -> str:
-    said = read_narrations(manifest)
-    try:
-        seen = read_alignments(manifest)
-    except ThesisError:  # nobody knows: there is "heard" to learn from
-        seen = {}
-    text = f"{manifest.fingerprint} {said!r} {seen!r}"
+    text = manifest.fingerprint
+    if _has(manifest, NARRATIONS_FILE):  # of videos of actions nothing is said
+        text += f" {read_narrations(manifest)!r}"
+    if _has(manifest, ALIGNMENTS_FILE):
+        text += f" {read_alignments(manifest)!r}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _has(manifest: Manifest, *names: str) -> bool:
+    return all((manifest.root / name).is_file() for name in names)
 
 
 def settle(config: TurboConfig, job: Job) -> TurboConfig:
@@ -114,8 +123,11 @@ def pretrained(job: Job) -> Trained:
     manifest = read_manifest(config.dataset)
 
     def data() -> tuple[NarratedClips, NarratedClips | None]:
-        held = any(video.split == "val" for video in manifest.videos)
-        return pairs(manifest, config, "train"), pairs(manifest, config, "val") if held else None
+        learnt = pairs(manifest, config, "train")
+        try:
+            return learnt, pairs(manifest, config, "val")
+        except ThesisError:  # no such video, or none with a sentence: training goes on without
+            return learnt, None
 
     text = f"{_fingerprint(manifest)} {sentences(config).weights_hash}"
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -143,6 +155,37 @@ def untrained(job: Job) -> Trained:
 # -- judging -------------------------------------------------------------------------------
 
 
+class Seen(NamedTuple):
+    """A sentence that is seen, as the truth has it."""
+
+    text: str
+    start: float  # seconds
+    end: float
+
+
+def seen_sentences(manifest: Manifest) -> dict[str, list[Seen]]:
+    """Those of each video that has one, in the order of its narration.
+
+    Raises:
+        Lacking: Nobody knows what is said, or seen when.
+    """
+    if not _has(manifest, NARRATIONS_FILE, ALIGNMENTS_FILE):
+        raise Lacking(
+            f"Nobody knows what of {manifest.name!r} is said and seen when: write "
+            f"{NARRATIONS_FILE} and {ALIGNMENTS_FILE} into {manifest.root}."
+        )
+    said, when = read_narrations(manifest), read_alignments(manifest)
+    found = {
+        path: [
+            Seen(one.text, at.start, at.end)
+            for one, at in zip(said[path], when[path], strict=True)
+            if at.alignable
+        ]
+        for path in said
+    }
+    return {path: some for path, some in found.items() if some}
+
+
 @torch.no_grad()
 def seconds(model: Turbo, manifest: Manifest, config: TurboConfig) -> dict[str, Floats]:
     """A feature for every second of every video, from all tokens: path to ``(T, E)``.
@@ -152,8 +195,8 @@ def seconds(model: Turbo, manifest: Manifest, config: TurboConfig) -> dict[str, 
         manifest: The videos; one that cannot be read is left out.
         config: Length, stride and size of a clip.
     """
-    # The frames of a second are read once: nothing is to be kept, unless it is there already.
-    clips = SecondClips(manifest, FULL.apply(config), 2 * config.batch_size)
+    seen_as = replace(FULL.apply(config), cache=config.cache)  # long videos are judged on them too
+    clips = SecondClips(manifest, seen_as, 2 * config.batch_size)
     loader = make_loader(clips, 1, shuffle=False, num_workers=config.num_workers)
     device = next(model.parameters()).device
     model.eval()
@@ -170,63 +213,42 @@ def judge(job: Job, trained: Trained, split: str = "test") -> Scores:
     """Sentences that are seen point at seconds (Table 6.3); the features stay in the run folder."""
     config: TurboConfig = run.settings(job)
     manifest = read_manifest(run.judged_on(job)).select(split)
-    features = seconds(trained.model, manifest, config)
-    text, videos = pointings(trained.model, manifest, config, features)
+    said = seen_sentences(manifest)
+    video = seconds(trained.model, manifest, config)
+    text = {path: text_features(config, [one.text for one in said[path]]) for path in said}
     if split == "test":
-        tensors = {f"video/{path}": rows for path, rows in features.items()}
+        tensors = {f"video/{path}": rows for path, rows in video.items()}
         tensors |= {f"text/{path}": rows for path, rows in text.items()}
         with replacing(run.folder(job).path / MOMENTS) as partial:
             save_file(tensors, partial)
-    return measured(videos)
+    near = {
+        path: trained.model.pair_logits(torch.from_numpy(text[path]), torch.from_numpy(rows))
+        for path, rows in video.items()
+        if path in said
+    }
+    lost = sum(len(some) for path, some in said.items() if path not in near)
+    scores = measured({path: matrix.numpy() for path, matrix in near.items()}, said)
+    return scores | Scores(counts={"skipped": lost})
 
 
-def measured(videos: Sequence[Pointing]) -> Scores:
-    """R@1 by both rules of a segment's ends, and chance."""
-    strict = alignment(videos, "strict", "align_r1_strict")
-    return strict | alignment(videos)
+def measured(near: Mapping[str, Floats], said: Mapping[str, Sequence[Seen]]) -> Scores:
+    """R@1 by both rules of a segment's ends, and chance.
 
-
-def pointings(
-    model: Turbo, manifest: Manifest, config: TurboConfig, features: dict[str, Floats]
-) -> tuple[dict[str, Floats], list[Pointing]]:
-    """The sentences that are seen, their features by video, and what they are compared with.
-
-    Raises:
-        Lacking: Nobody knows what is seen when.
+    Args:
+        near: Path of a video to similarities ``(sentences, seconds)``.
+        said: Path of a video to its sentences.
     """
-    try:
-        heard, seen = read_narrations(manifest), read_alignments(manifest)
-    except ThesisError as error:
-        raise Lacking(str(error)) from None
-    text: dict[str, Floats] = {}
-    videos: list[Pointing] = []
-    for path, rows in features.items():
-        both = zip(heard.get(path, ()), seen.get(path, ()), strict=True)
-        some = [(said.text, when) for said, when in both if when.alignable]
-        some = [(said, when) for said, when in some if not math.isnan(when.start)]
-        if not some:
-            continue
-        text[path] = text_features(config, [said for said, _ in some])
-        own, other = (torch.from_numpy(x) for x in (text[path], rows))
-        near = model.pair_logits(own, other).numpy()
-        start, end = (np.array([getattr(when, x) for _, when in some]) for x in ("start", "end"))
-        videos.append(Pointing(near, start, end))
-    return text, videos
+    videos = []
+    for path, matrix in near.items():
+        start, end = (np.array([getattr(one, name) for one in said[path]]) for name in ENDS)
+        videos.append(Pointing(matrix, start, end))
+    return alignment(videos, "strict", f"{METRIC}_strict") | alignment(videos, name=METRIC)
 
 
 def guessing(job: Job, trained: Trained) -> Scores:
     """A second at random."""
     manifest = read_manifest(run.judged_on(job)).select("test")
-    found = measured(list(_blank(manifest)))
-    return Scores(
-        {name: found.metrics[f"chance_{name}"] for name in ("align_r1", "align_r1_strict")}
-    )
-
-
-def _blank(manifest: Manifest) -> Any:
-    seen = read_alignments(manifest)
-    for video in manifest.videos:
-        some = [when for when in seen.get(video.path, ()) if when.alignable]
-        if some:
-            start, end = (np.array([getattr(when, x) for when in some]) for x in ("start", "end"))
-            yield Pointing(np.zeros((len(some), seconds_of(video))), start, end)
+    said, length = seen_sentences(manifest), {v.path: seconds_of(v) for v in manifest.videos}
+    blank = {path: np.zeros((len(some), length[path]), np.float32) for path, some in said.items()}
+    found = measured(blank, said).metrics
+    return Scores({name: found[f"chance_{name}"] for name in (METRIC, f"{METRIC}_strict")})
