@@ -97,7 +97,8 @@ def settle(config: TurboConfig, job: Job) -> TurboConfig:
     """
     home = str(published.home(HOME, job.profile) or config.dataset)
     own = job.dataset or job.changes.get("dataset") or LEARNT_FROM.get(home, home)
-    return replace(config, dataset=str(own), classes=0, text_dim=sentences(config).width)
+    width, frames = sentences(config).width, config.num_seq * config.seq_len
+    return replace(config, dataset=str(own), classes=0, text_dim=width, trained_frames=frames)
 
 
 def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
