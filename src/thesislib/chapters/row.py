@@ -75,6 +75,7 @@ class Row:
         small: Instead, in the small profile.
         more: Judges that are run when a job names them.
         method: Whose preset; default: the first part of the row's key.
+        home: The row of a table whose data set it is judged on; default: its own key.
         settle: The last word on its settings, given the job.
         tuning: Settings of what is trained on top, given those of the row and the caller's
             changes; ``None``: nothing is.
@@ -90,6 +91,7 @@ class Row:
     small: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Judge] = field(default_factory=dict)
     method: str = ""
+    home: str = ""
     settle: Callable[[Any, Job], Any] = _as_it_is
     tuning: Callable[[Any, Mapping[str, Any]], RunConfig] | None = None
     fingerprint: Callable[[str], str] = field(default_factory=lambda: of_manifest)

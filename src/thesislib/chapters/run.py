@@ -83,7 +83,8 @@ def judged_on(job: Job) -> str:
     if job.on or job.dataset:
         return job.on or job.dataset
     preset = method_of(job.row).CONFIG.preset(job.profile)
-    return published.home(job.row, job.profile) or str(preset.dataset)
+    home = find(job.row).home or job.row
+    return published.home(home, job.profile) or str(preset.dataset)
 
 
 def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:

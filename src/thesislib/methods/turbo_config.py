@@ -14,6 +14,7 @@ from thesislib.nn.video_vit import POOLS, POSITIONS, operations, token_grid
 SMALL: dict[str, Any] = {
     **SMALL_CLIPS,
     "seq_len": 8, "stride": 3, "batch_size": 16, "epochs": 30, "lr": 1e-3, "warmup": 50,
+    "text_encoder": "small",
     "tubelet": (2, 8, 8), "width": 96, "depth": 4, "heads": 3, "classes": 16,
     "decoder_width": 48, "decoder_depth": 2, "decoder_heads": 3,
     "layer_decay": 1.0, "drop_path": 0.0, "dropout": 0.0, "smoothing": 0.0,
@@ -22,7 +23,7 @@ SMALL: dict[str, Any] = {
 GPU: dict[str, Any] = {
     "profile": "gpu", "dataset": "synthetic", "epochs": 60, "size": 112, "seq_len": 16, "stride": 2,
     "batch_size": 32, "lr": 5e-4, "warmup": 300, "precision": "bf16", "classes": 16,
-    "tubelet": (2, 16, 16), "width": 384, "depth": 12, "heads": 6,
+    "tubelet": (2, 16, 16), "width": 384, "depth": 12, "heads": 6, "text_encoder": "small",
     "decoder_width": 192, "decoder_heads": 3, "layer_decay": 1.0,
 }  # fmt: skip
 
@@ -66,11 +67,14 @@ class TurboConfig(ClipConfig):
     normalised_target: bool = True  # guess pixels less their mean, over their deviation
     classes: int = 101  # of the classifier; 0: none
     text_dim: int = 0  # numbers of a sentence's feature, for video-language; 0: none
+    text_encoder: str = "microsoft/mpnet-base"  # frozen; small, minilm, or one of transformers
+    pairs: str = "aligned"  # clips when a sentence is seen; or heard: when it is spoken
     temperature: float = 0.07  # of cosines; 0: plain products, as the thesis prints the loss
     dropout: float = 0.0  # before the linear layer
     smoothing: float = 0.1  # of the labels in training
     drop_path: float = 0.2  # rate of the last block
     layer_decay: float = 0.7  # each block learns so much slower than the next
+    source: str = ""  # the run whose weights it starts from; "": what its row says
     test_mask: float = 0.0  # m at test time
     test_samples: int = 1  # draws of tokens at test time, of which probabilities are averaged
 
