@@ -13,7 +13,8 @@ from thesislib.nn.video_vit import POOLS, POSITIONS, operations, token_grid
 # A tenth of a second a step of 16 clips. The decoder is half as wide as the encoder, as in full.
 SMALL: dict[str, Any] = {
     **SMALL_CLIPS,
-    "seq_len": 8, "stride": 3, "batch_size": 16, "epochs": 30, "lr": 1e-3, "warmup": 50,
+    "dataset": "synthetic_narrated", "seq_len": 8, "stride": 1, "batch_size": 16, "epochs": 4,
+    "lr": 1.5e-3, "clip_grad": 1.0, "warmup": 50, "val_every": 100,
     "tubelet": (2, 8, 8), "width": 96, "depth": 4, "heads": 3, "classes": 16,
     "decoder_width": 48, "decoder_depth": 2, "decoder_heads": 3,
     "layer_decay": 1.0, "drop_path": 0.0, "dropout": 0.0, "smoothing": 0.0,
@@ -71,6 +72,7 @@ class TurboConfig(ClipConfig):
     smoothing: float = 0.1  # of the labels in training
     drop_path: float = 0.2  # rate of the last block
     layer_decay: float = 0.7  # each block learns so much slower than the next
+    source: str = ""  # the run whose weights it starts from; "": what its row says
     test_mask: float = 0.0  # m at test time
     test_samples: int = 1  # draws of tokens at test time, of which probabilities are averaged
 

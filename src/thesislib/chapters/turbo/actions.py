@@ -1,0 +1,344 @@
+"""Action classification (thesis 6.4.1, 6.5.1, Tables 6.1 and 6.2): how rows learn and are judged.
+
+Of a data set that says what happens when, the steps are classified, a clip each; of any other, its
+labelled videos. Every model is judged with several shares of the tokens dropped at test time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thesislib.authors import load_videomae, read_checkpoint
+from thesislib.chapters import clips, run
+from thesislib.chapters.row import Job
+from thesislib.config import FULL_SCALE, RunConfig
+from thesislib.data import dataset
+from thesislib.data.loader import make_loader
+from thesislib.data.manifest import Manifest, read_manifest
+from thesislib.data.segments import SEGMENTS_FILE, Segment, labels_of, read_segments
+from thesislib.data.step_clips import StepClips, steps_of
+from thesislib.errors import ThesisError
+from thesislib.evaluation.features import FULL, in_batches, over_windows
+from thesislib.evaluation.linear_probe import linear_probe
+from thesislib.evaluation.scores import PROBABILITIES, PerVideo, Scores, accuracy, save_rows
+from thesislib.methods.turbo import Turbo
+from thesislib.methods.turbo_config import TurboConfig, gflops
+from thesislib.runs import load_run
+from thesislib.train import Trained, placed, seed_everything, train
+
+NAME = "turbo"  # of the runs: other rows start from them
+PIXELS, LANGUAGE = "turbo/mae", "turbo/nce-m50-r50"  # rows that others start from
+DROPPED = {"top1_m90": 0.9, "top1_m75": 0.75, "top1_m50": 0.5, "top1_m0": 0.0}  # at test time
+SAMPLES = 10  # draws of tokens, where a job asks for them
+BATCHES = 20  # in which tokens are counted, where their number follows the video
+
+
+@dataclass(frozen=True)
+class Actions:
+    """A data set to classify.
+
+    Attributes:
+        manifest: Its videos.
+        classes: Names in the order of their numbers.
+        segments: Path of a video to its steps; ``None``: videos have labels.
+    """
+
+    manifest: Manifest
+    classes: tuple[str, ...]
+    segments: Mapping[str, Sequence[Segment]] | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of videos and labels."""
+        if self.segments is None:
+            return self.manifest.fingerprint
+        text = f"{self.manifest.fingerprint} {dict(self.segments)!r}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def steps(self, split: str, config: TurboConfig, *, train: bool) -> StepClips:
+        """Clips of the steps of a split."""
+        some = self.manifest.select(split)
+        return StepClips(
+            some, config, steps_of(some, self.segments or {}, self.classes), train=train
+        )
+
+    def training(self, config: TurboConfig) -> tuple[Any, Any]:
+        """Clips to learn from, and others to validate on, or ``None``."""
+        if self.segments is None:
+            return dataset.clips_of(self.manifest, config)
+        held = any(video.split == "val" for video in self.manifest.videos)
+        val = self.steps("val", config, train=False) if held else None
+        return self.steps("train", config, train=True), val
+
+
+def actions(name: str) -> Actions:
+    """Reads a data set: its steps where it says what happens when, else its labelled videos."""
+    manifest = read_manifest(name)
+    if not (manifest.root / SEGMENTS_FILE).is_file():
+        return Actions(manifest, manifest.classes, None)
+    segments = read_segments(manifest)
+    return Actions(manifest, labels_of(segments), segments)
+
+
+def fingerprint(name: str) -> str:
+    """Of a data set with its steps, for the names of rows."""
+    return actions(name).fingerprint
+
+
+# -- settings ------------------------------------------------------------------------------
+
+
+def settle(config: TurboConfig, job: Job, times: float = 1.0) -> TurboConfig:
+    """Trained on what it is judged on, with its classes.
+
+    Args:
+        config: So far.
+        job: Of a row.
+        times: So often the epochs in the small profile, for equal processor time with m = 0;
+            elsewhere, unless it is 1, as often as the operations are fewer.
+    """
+    if job.dataset and job.on not in ("", job.dataset):
+        raise ThesisError(
+            f"{job.row} classifies what it was trained on: leave out --on, or name it as --dataset."
+        )
+    name = str(job.changes.get("dataset") or run.judged_on(job))
+    found = actions(name)
+    if len(found.classes) < 2:
+        raise ThesisError(f"{name!r} has fewer than two classes: label more of its videos.")
+    config = replace(config, dataset=name, classes=len(found.classes) if config.classes else 0)
+    if found.segments is not None and "augment.flip" not in job.changes:
+        # A mirror image would make a lie of left and right, which steps are named by.
+        config = config.override({"augment.flip": 0.0})
+    if times != 1.0 and "epochs" not in job.changes:
+        if job.profile != "small":
+            times = gflops(replace(config, mask_ratio=0.0, recon_ratio=0.0)) / gflops(config)
+        config = replace(config, epochs=round(times * config.epochs))
+    return config
+
+
+def identity(first: str, job: Job) -> tuple[RunConfig, dict[str, Any]]:
+    """Results also depend on what a row starts from."""
+    whole, more = run.usual_identity(job)
+    if run.settings(job).source:
+        return whole, more
+    start, others = run.identity(_first(first, job))
+    return whole, {"init": f"{more['init']} from {start.hash(**others)}"}
+
+
+def _first(row: str, job: Job) -> Job:
+    """The same for the row that another starts from, which always has its own data set."""
+    return replace(job.also(row), on="", more=(), changes=_shared(job))
+
+
+def _shared(job: Job) -> dict[str, Any]:
+    return {key: value for key, value in job.changes.items() if key not in ("source", "epochs")}
+
+
+# -- learning ------------------------------------------------------------------------------
+
+
+def trained(job: Job, first: str = "") -> Trained:
+    """Training of a row, or the finished run.
+
+    Args:
+        job: Its setting ``source`` names a finished run, or a file of VideoMAE's, to start from.
+        first: The row that it starts from otherwise; "": from random weights.
+    """
+    config: TurboConfig = run.settings(job)
+    if first and not config.source:
+        before = run.train(_first(first, job))
+        assert before.run is not None
+        config = replace(config, source=before.run.name)
+    found = actions(config.dataset)
+    build, data = partial(Turbo, config), partial(found.training, config)
+    start = begin(config.source) if config.source else None
+    return train(NAME, build, data, config, found.fingerprint, start=start, log=job.log)
+
+
+def begin(source: str) -> Callable[[Turbo], object]:
+    """What gives a model the encoder, and the decoder if both have one, of others' weights."""
+    path = Path(source).expanduser()
+    if path.is_file():
+        return lambda model: load_videomae(model, read_checkpoint(path))
+    other = load_run(source)[0]
+    return lambda model: model.start_from(other)
+
+
+def untrained(job: Job) -> Trained:
+    """Random weights."""
+    config: TurboConfig = run.settings(job)
+    seed_everything(config.seed)
+    return Trained(placed(Turbo(config)), None, {})
+
+
+# -- reading -------------------------------------------------------------------------------
+
+
+def read(
+    function: Callable[[dict[str, Any]], Tensor],
+    model: Turbo,
+    found: Actions,
+    config: TurboConfig,
+    split: str,
+) -> PerVideo:
+    """``function(batch)`` of every step or video of a split, ``(V, D)``.
+
+    Tokens are drawn by the run's seed, whatever was drawn before.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        if found.segments is None:
+            return over_windows(function, model, found.manifest.select(split), config)
+        return _of_steps(function, model, found.steps(split, FULL.apply(config), train=False))
+
+
+def _of_steps(
+    function: Callable[[dict[str, Any]], Tensor], model: Turbo, data: StepClips
+) -> PerVideo:
+    values, labels, steps = [], [], []
+    for batch, rows in in_batches(function, model, data, data.config):
+        values.append(rows)
+        labels += batch["label"].tolist()
+        steps += batch["step"].tolist()
+    # A step that cannot be read is stood in for by the next one, which then comes twice.
+    order = sorted({step: place for place, step in enumerate(steps)}.items())
+    places = [place for _, place in order]
+    names = [data.manifest.videos[data.steps[s].video].path for s, _ in order]
+    report = {"total": len(data), "used": len(data), "failed": len(data) - len(order)}
+    return PerVideo(
+        values=np.concatenate(values)[places].astype(np.float32),
+        labels=np.array(labels, np.int64)[places],
+        videos=np.array([step for step, _ in order], np.int64),
+        report=report,
+        names=tuple(
+            f"{name} {data.steps[s].start:g}" for name, (s, _) in zip(names, order, strict=True)
+        ),
+    )
+
+
+def classify(
+    model: Turbo,
+    found: Actions,
+    config: TurboConfig,
+    split: str,
+    ratios: Mapping[str, float],
+    samples: int = 1,
+) -> dict[str, PerVideo]:
+    """Probabilities ``(V, classes)`` with each share of tokens dropped; clips are read once."""
+
+    def function(batch: dict[str, Any]) -> Tensor:
+        logits = [model.predict(batch, ratio, samples) for ratio in ratios.values()]
+        return torch.cat([one.softmax(1) for one in logits], 1)
+
+    rows = read(function, model, found, config, split)
+    parts = np.split(rows.values, len(ratios), axis=1)
+    return {name: replace(rows, values=part) for name, part in zip(ratios, parts, strict=True)}
+
+
+# -- judging -------------------------------------------------------------------------------
+
+
+def judge(job: Job, trained: Trained, split: str = "test") -> Scores:
+    """Top-1 with four shares of tokens dropped at test time, and what training has cost.
+
+    ``top1`` and the probabilities that stay in the run folder are of all tokens. Where what repeats
+    is dropped by a threshold, ``top1_runs`` drops it at test time too.
+    """
+    config: TurboConfig = run.settings(job)
+    found = actions(config.dataset)
+    by_change = config.masking == "runs" and config.run_threshold > 0
+    ratios = {"top1_runs": config.mask_ratio, "top1_m0": 0.0} if by_change else DROPPED
+    rows = classify(trained.model, found, config, split, ratios)
+    scores = Scores()
+    for name, one in rows.items():
+        scores |= accuracy(one, name)
+    if split == "test":
+        save_rows(run.folder(job).path / PROBABILITIES, rows["top1_m0"])
+    return scores | accuracy(rows["top1_m0"], "top1") | cost(job, trained, found)
+
+
+def cost(job: Job, trained: Trained, found: Actions) -> Scores:
+    """Operations of a training clip in 10^9, and seconds of all training.
+
+    Seconds are the processor's, which other processes on the machine do not lengthen; with a GPU,
+    those of the clock.
+    """
+    config: TurboConfig = run.settings(job)
+    if config.masking == "runs" and config.run_threshold > 0:
+        config = replace(config, mask_ratio=dropped(trained.model, found, config))
+    # The table's numbers have all tokens embedded.
+    counted = replace(config, embed_all=config.embed_all or config.profile in FULL_SCALE)
+    source = trained.result.get("provenance", {})
+    on_gpu = source.get("device", "cpu") != "cpu"
+    seconds = source.get("wall_seconds" if on_gpu else "processor_seconds", math.nan)
+    known = {} if math.isnan(seconds) else {"train_seconds": float(seconds)}
+    return Scores({"train_gflops": gflops(counted), **known})
+
+
+@torch.no_grad()
+def dropped(model: Turbo, found: Actions, config: TurboConfig) -> float:
+    """The mean share of tokens that training drops, where the video decides."""
+    clips_, _ = found.training(config)
+    loader = make_loader(clips_, config.batch_size, shuffle=True, seed=config.seed)
+    whole = math.prod(config.grid)
+    shares = []
+    for _, batch in zip(range(BATCHES), loader, strict=False):
+        drawn = model.draw(batch["video"].movedim(1, 2).flatten(2, 3), config.mask_ratio, 0.0)
+        shares.append(0.0 if drawn is None else 1 - drawn.visible.shape[1] / whole)
+    return float(np.mean(shares))
+
+
+def finetuned(job: Job, trained: Trained, split: str = "test") -> Scores:
+    """The same as Table 6.2 calls it, beside Table 6.1's."""
+    scores = judge(job, trained, split)
+    return scores | clips_renamed(scores)
+
+
+def clips_renamed(scores: Scores) -> Scores:
+    """Top-1 under the name of Table 6.2."""
+    name = "finetune_top1"
+    return Scores({name: scores.metrics["top1"]}, {name: scores.hits["top1"]})
+
+
+def samples(job: Job, trained: Trained, split: str = "test") -> Scores:
+    """Ten draws of tokens of each clip, whose probabilities are averaged: ``top1_m90_x10``, ..."""
+    config: TurboConfig = run.settings(job)
+    ratios = {f"{name}_x{SAMPLES}": ratio for name, ratio in DROPPED.items() if ratio}
+    found, scores = actions(config.dataset), Scores()
+    for name, rows in classify(trained.model, found, config, split, ratios, SAMPLES).items():
+        scores |= accuracy(rows, name)
+    return scores
+
+
+def probe(job: Job, trained: Trained, split: str = "test") -> Scores:
+    """A linear classifier of the frozen features of all tokens."""
+    config: TurboConfig = run.settings(job)
+    found = actions(config.dataset)
+    encode = partial(trained.model.encode, mask_ratio=0.0)
+    learnt, seen = (
+        read(encode, trained.model, found, config, part) for part in ("train", split)
+    )
+    return accuracy(linear_probe(learnt, seen), "probe_top1")
+
+
+def as_top1(job: Job, trained: Trained, split: str = "test") -> Scores:
+    """The probe of random weights, beside rows that were trained."""
+    scores = probe(job, trained, split)
+    hits = scores.hits["probe_top1"]
+    return scores | Scores({"top1": scores.metrics["probe_top1"]}, {"top1": hits})
+
+
+def chance(job: Job, trained: Trained) -> Scores:
+    """Guessing."""
+    one = 1 / len(actions(run.settings(job).dataset).classes)
+    return Scores(dict.fromkeys(("top1", "finetune_top1", "probe_top1", *DROPPED), one))
