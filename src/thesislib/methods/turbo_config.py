@@ -16,7 +16,7 @@ SMALL: dict[str, Any] = {
     "dataset": "synthetic_narrated", "seq_len": 8, "stride": 1, "batch_size": 16, "epochs": 4,
     "lr": 1.5e-3, "clip_grad": 1.0, "warmup": 50, "val_every": 100,
     "tubelet": (2, 8, 8), "width": 96, "depth": 4, "heads": 3, "classes": 16,
-    "decoder_width": 48, "decoder_depth": 2, "decoder_heads": 3,
+    "decoder_width": 48, "decoder_depth": 1, "decoder_heads": 2,
     "layer_decay": 1.0, "drop_path": 0.0, "dropout": 0.0, "smoothing": 0.0,
 }  # fmt: skip
 # Not measured yet.
@@ -62,7 +62,7 @@ class TurboConfig(ClipConfig):
     recon_ratio: float = 0.25  # r, the share that is reconstructed; 0: no decoder
     masking: str = "random"  # random, tube (the same places at all times), runs (what repeats)
     targets: str = "random"  # random, or cells: evenly, as dual masking has it
-    run_threshold: float = 0.0  # runs: keep what changes by this or more, whatever m; 0: as m says
+    run_threshold: float = 0.0  # runs: keep what changes by this or more, whatever m above 0; 0: as m says
     embed_all: bool = False  # embed dropped tokens too: the operations of Table 6.1, same numbers
     normalised_target: bool = True  # guess pixels less their mean, over their deviation
     classes: int = 101  # of the classifier; 0: none

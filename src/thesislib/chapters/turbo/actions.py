@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from thesislib.authors import load_videomae, read_checkpoint
-from thesislib.chapters import clips, run
+from thesislib.chapters import run
 from thesislib.chapters.row import Job
+from thesislib.clip_config import ClipConfig
 from thesislib.config import FULL_SCALE, RunConfig
 from thesislib.data import dataset
 from thesislib.data.loader import make_loader
@@ -30,9 +31,17 @@ from thesislib.data.step_clips import StepClips, steps_of
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import FULL, in_batches, over_windows
 from thesislib.evaluation.linear_probe import linear_probe
-from thesislib.evaluation.scores import PROBABILITIES, PerVideo, Scores, accuracy, save_rows
+from thesislib.evaluation.scores import (
+    PROBABILITIES,
+    Lacking,
+    PerVideo,
+    Scores,
+    accuracy,
+    save_rows,
+)
 from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig, gflops
+from thesislib.nn.classifier import joined
 from thesislib.runs import load_run
 from thesislib.train import Trained, placed, seed_everything, train
 
@@ -65,7 +74,7 @@ class Actions:
         text = f"{self.manifest.fingerprint} {dict(self.segments)!r}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def steps(self, split: str, config: TurboConfig, *, train: bool) -> StepClips:
+    def steps(self, split: str, config: ClipConfig, *, train: bool) -> StepClips:
         """Clips of the steps of a split."""
         some = self.manifest.select(split)
         return StepClips(
@@ -99,7 +108,7 @@ def fingerprint(name: str) -> str:
 
 
 def settle(config: TurboConfig, job: Job, times: float = 1.0) -> TurboConfig:
-    """Trained on what it is judged on, with its classes.
+    """Trained on what it is judged on.
 
     Args:
         config: So far.
@@ -107,23 +116,39 @@ def settle(config: TurboConfig, job: Job, times: float = 1.0) -> TurboConfig:
         times: So often the epochs in the small profile, for equal processor time with m = 0;
             elsewhere, unless it is 1, as often as the operations are fewer.
     """
-    if job.dataset and job.on not in ("", job.dataset):
-        raise ThesisError(
-            f"{job.row} classifies what it was trained on: leave out --on, or name it as --dataset."
-        )
     name = str(job.changes.get("dataset") or run.judged_on(job))
-    found = actions(name)
-    if len(found.classes) < 2:
-        raise ThesisError(f"{name!r} has fewer than two classes: label more of its videos.")
-    config = replace(config, dataset=name, classes=len(found.classes) if config.classes else 0)
-    if found.segments is not None and "augment.flip" not in job.changes:
-        # A mirror image would make a lie of left and right, which steps are named by.
-        config = config.override({"augment.flip": 0.0})
     if times != 1.0 and "epochs" not in job.changes:
         if job.profile != "small":
             times = gflops(replace(config, mask_ratio=0.0, recon_ratio=0.0)) / gflops(config)
         config = replace(config, epochs=round(times * config.epochs))
-    return config
+    return replace(config, dataset=name)
+
+
+def fitted(config: TurboConfig, found: Actions, job: Job) -> TurboConfig:
+    """Settings with what follows from the data: classes, and whether clips may be mirrored."""
+    if len(found.classes) < 2:
+        raise Lacking(f"{config.dataset!r} has fewer than two classes: label more of its videos.")
+    if found.segments is not None and "augment.flip" not in job.changes:
+        # A mirror image would make a lie of left and right, which steps are named by.
+        config = config.override({"augment.flip": 0.0})
+    return replace(config, classes=len(found.classes) if config.classes else 0)
+
+
+def given(job: Job) -> tuple[Actions, TurboConfig]:
+    """The data set of a row and its settings for it.
+
+    Raises:
+        Lacking: There is nothing to tell apart.
+        ThesisError: It is to be judged on other classes than it learnt.
+    """
+    config: TurboConfig = run.settings(job)
+    if run.judged_on(job) != config.dataset:
+        raise ThesisError(
+            f"{job.row} tells the classes apart that it has learnt: name one data set for both, by "
+            "--dataset."
+        )
+    found = actions(config.dataset)
+    return found, fitted(config, found, job)
 
 
 def identity(first: str, job: Job) -> tuple[RunConfig, dict[str, Any]]:
@@ -136,12 +161,10 @@ def identity(first: str, job: Job) -> tuple[RunConfig, dict[str, Any]]:
 
 
 def _first(row: str, job: Job) -> Job:
-    """The same for the row that another starts from, which always has its own data set."""
-    return replace(job.also(row), on="", more=(), changes=_shared(job))
-
-
-def _shared(job: Job) -> dict[str, Any]:
-    return {key: value for key, value in job.changes.items() if key not in ("source", "epochs")}
+    """The same for the row that another starts from; video and language have data of their own."""
+    own = {name: value for name, value in job.changes.items() if name not in ("source", "dataset")}
+    dataset = "" if row == LANGUAGE else run.settings(job).dataset
+    return replace(job.also(row), dataset=dataset, on="", more=(), changes=own)
 
 
 # -- learning ------------------------------------------------------------------------------
@@ -154,12 +177,11 @@ def trained(job: Job, first: str = "") -> Trained:
         job: Its setting ``source`` names a finished run, or a file of VideoMAE's, to start from.
         first: The row that it starts from otherwise; "": from random weights.
     """
-    config: TurboConfig = run.settings(job)
+    found, config = given(job)
     if first and not config.source:
         before = run.train(_first(first, job))
         assert before.run is not None
         config = replace(config, source=before.run.name)
-    found = actions(config.dataset)
     build, data = partial(Turbo, config), partial(found.training, config)
     start = begin(config.source) if config.source else None
     return train(NAME, build, data, config, found.fingerprint, start=start, log=job.log)
@@ -176,7 +198,7 @@ def begin(source: str) -> Callable[[Turbo], object]:
 
 def untrained(job: Job) -> Trained:
     """Random weights."""
-    config: TurboConfig = run.settings(job)
+    _, config = given(job)
     seed_everything(config.seed)
     return Trained(placed(Turbo(config)), None, {})
 
@@ -254,8 +276,7 @@ def judge(job: Job, trained: Trained, split: str = "test") -> Scores:
     ``top1`` and the probabilities that stay in the run folder are of all tokens. Where what repeats
     is dropped by a threshold, ``top1_runs`` drops it at test time too.
     """
-    config: TurboConfig = run.settings(job)
-    found = actions(config.dataset)
+    found, config = given(job)
     by_change = config.masking == "runs" and config.run_threshold > 0
     ratios = {"top1_runs": config.mask_ratio, "top1_m0": 0.0} if by_change else DROPPED
     rows = classify(trained.model, found, config, split, ratios)
@@ -264,16 +285,15 @@ def judge(job: Job, trained: Trained, split: str = "test") -> Scores:
         scores |= accuracy(one, name)
     if split == "test":
         save_rows(run.folder(job).path / PROBABILITIES, rows["top1_m0"])
-    return scores | accuracy(rows["top1_m0"], "top1") | cost(job, trained, found)
+    return scores | also(scores, "top1_m0", "top1") | cost(trained, found, config)
 
 
-def cost(job: Job, trained: Trained, found: Actions) -> Scores:
+def cost(trained: Trained, found: Actions, config: TurboConfig) -> Scores:
     """Operations of a training clip in 10^9, and seconds of all training.
 
     Seconds are the processor's, which other processes on the machine do not lengthen; with a GPU,
     those of the clock.
     """
-    config: TurboConfig = run.settings(job)
     if config.masking == "runs" and config.run_threshold > 0:
         config = replace(config, mask_ratio=dropped(trained.model, found, config))
     # The table's numbers have all tokens embedded.
@@ -288,33 +308,32 @@ def cost(job: Job, trained: Trained, found: Actions) -> Scores:
 @torch.no_grad()
 def dropped(model: Turbo, found: Actions, config: TurboConfig) -> float:
     """The mean share of tokens that training drops, where the video decides."""
-    clips_, _ = found.training(config)
-    loader = make_loader(clips_, config.batch_size, shuffle=True, seed=config.seed)
+    clips, _ = found.training(config)
+    loader = make_loader(clips, config.batch_size, shuffle=True, seed=config.seed)
     whole = math.prod(config.grid)
     shares = []
     for _, batch in zip(range(BATCHES), loader, strict=False):
-        drawn = model.draw(batch["video"].movedim(1, 2).flatten(2, 3), config.mask_ratio, 0.0)
+        drawn = model.draw(joined(batch["video"]), config.mask_ratio, 0.0)
         shares.append(0.0 if drawn is None else 1 - drawn.visible.shape[1] / whole)
     return float(np.mean(shares))
 
 
 def finetuned(job: Job, trained: Trained, split: str = "test") -> Scores:
-    """The same as Table 6.2 calls it, beside Table 6.1's."""
+    """The same; Table 6.2 has top-1 under another name than Table 6.1."""
     scores = judge(job, trained, split)
-    return scores | clips_renamed(scores)
+    return scores | also(scores, "top1", "finetune_top1")
 
 
-def clips_renamed(scores: Scores) -> Scores:
-    """Top-1 under the name of Table 6.2."""
-    name = "finetune_top1"
-    return Scores({name: scores.metrics["top1"]}, {name: scores.hits["top1"]})
+def also(scores: Scores, name: str, other: str) -> Scores:
+    """A metric under another name."""
+    return Scores({other: scores.metrics[name]}, {other: scores.hits[name]})
 
 
 def samples(job: Job, trained: Trained, split: str = "test") -> Scores:
     """Ten draws of tokens of each clip, whose probabilities are averaged: ``top1_m90_x10``, ..."""
-    config: TurboConfig = run.settings(job)
+    found, config = given(job)
     ratios = {f"{name}_x{SAMPLES}": ratio for name, ratio in DROPPED.items() if ratio}
-    found, scores = actions(config.dataset), Scores()
+    scores = Scores()
     for name, rows in classify(trained.model, found, config, split, ratios, SAMPLES).items():
         scores |= accuracy(rows, name)
     return scores
@@ -322,23 +341,19 @@ def samples(job: Job, trained: Trained, split: str = "test") -> Scores:
 
 def probe(job: Job, trained: Trained, split: str = "test") -> Scores:
     """A linear classifier of the frozen features of all tokens."""
-    config: TurboConfig = run.settings(job)
-    found = actions(config.dataset)
+    found, config = given(job)
     encode = partial(trained.model.encode, mask_ratio=0.0)
-    learnt, seen = (
-        read(encode, trained.model, found, config, part) for part in ("train", split)
-    )
+    learnt, seen = (read(encode, trained.model, found, config, part) for part in ("train", split))
     return accuracy(linear_probe(learnt, seen), "probe_top1")
 
 
 def as_top1(job: Job, trained: Trained, split: str = "test") -> Scores:
     """The probe of random weights, beside rows that were trained."""
     scores = probe(job, trained, split)
-    hits = scores.hits["probe_top1"]
-    return scores | Scores({"top1": scores.metrics["probe_top1"]}, {"top1": hits})
+    return scores | also(scores, "probe_top1", "top1")
 
 
 def chance(job: Job, trained: Trained) -> Scores:
     """Guessing."""
-    one = 1 / len(actions(run.settings(job).dataset).classes)
+    one = 1 / len(given(job)[0].classes)
     return Scores(dict.fromkeys(("top1", "finetune_top1", "probe_top1", *DROPPED), one))
