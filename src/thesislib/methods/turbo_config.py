@@ -62,7 +62,7 @@ class TurboConfig(ClipConfig):
     recon_ratio: float = 0.25  # r, the share that is reconstructed; 0: no decoder
     masking: str = "random"  # random, tube (the same places at all times), runs (what repeats)
     targets: str = "random"  # random, or cells: evenly, as dual masking has it
-    run_threshold: float = 0.0  # runs: keep what changes by this or more, whatever m above 0; 0: as m says
+    run_threshold: float = 0.0  # runs, m above 0: keep what changes by this or more; 0: as m says
     embed_all: bool = False  # embed dropped tokens too: the operations of Table 6.1, same numbers
     normalised_target: bool = True  # guess pixels less their mean, over their deviation
     classes: int = 101  # of the classifier; 0: none

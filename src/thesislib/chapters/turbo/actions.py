@@ -116,7 +116,7 @@ def settle(config: TurboConfig, job: Job, times: float = 1.0) -> TurboConfig:
         times: So often the epochs in the small profile, for equal processor time with m = 0;
             elsewhere, unless it is 1, as often as the operations are fewer.
     """
-    name = str(job.changes.get("dataset") or run.judged_on(job))
+    name = str(job.changes.get("dataset") or job.dataset or run.judged_on(job))
     if times != 1.0 and "epochs" not in job.changes:
         if job.profile != "small":
             times = gflops(replace(config, mask_ratio=0.0, recon_ratio=0.0)) / gflops(config)
