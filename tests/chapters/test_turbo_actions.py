@@ -21,9 +21,10 @@ import studio
 from thesislib import published
 from thesislib.chapters import run
 from thesislib.chapters.row import Job, Row
-from thesislib.chapters.turbo import actions
+from thesislib.chapters.turbo import action_scores, actions
 from thesislib.chapters.turbo.claims import ACTIONS
 from thesislib.chapters.turbo.rows import ROWS
+from thesislib.data.loader import make_loader
 from thesislib.data.manifest import INFO_FILE, read_manifest
 from thesislib.data.segments import write_segments
 from thesislib.errors import ThesisError
@@ -93,7 +94,7 @@ def test_a_row_whole(made: Path, dataset: str, classes: int, a_video: int) -> No
     # Judged again, with other draws in between: the same.
     torch.rand(3)
     trained = run.train(own)
-    again = actions.judge(own, trained)
+    again = action_scores.judge(own, trained)
     assert {name: again.metrics[name] for name in AT_TEST} == {n: metrics[n] for n in AT_TEST}
 
 
@@ -112,9 +113,19 @@ def test_a_second_witness_of_top_1(made: Path) -> None:
 
 def test_draws_that_are_averaged(made: Path) -> None:
     own = job("m75-r25")
-    found = actions.samples(own, run.train(own))
+    found = action_scores.samples(own, run.train(own))
     assert set(found.metrics) == {"top1_m90_x10", "top1_m75_x10", "top1_m50_x10"}
     assert "top1_m75_x10" in run.run(replace(own, more=("samples",)))["metrics"]
+
+
+def test_progress_over_time_and_operations(made: Path) -> None:
+    result = run.run(replace(job("m75-r25", epochs=4), stages=2))
+    first, last = result["checkpoints"]
+    assert (first["epoch"], last["epoch"]) == (2, 4)
+    assert last["top1"] == result["metrics"]["top1"]
+    assert last["train_seconds"] == result["metrics"]["train_seconds"] == 2 * first["train_seconds"]
+    clips = 2 * count("steps", "train")
+    assert last["gflops"] == pytest.approx(4 * clips * result["metrics"]["train_gflops"])
 
 
 def test_steps_that_cannot_be_read_are_counted_once(
@@ -223,14 +234,14 @@ def test_operations_where_the_video_decides(made: Path) -> None:
     own = job("runs-auto", run_threshold=1.0)
     result = run.run(own)
     found, config = actions.given(own)
-    share = actions.dropped(Turbo(config), found, config)
+    share = action_scores.dropped(Turbo(config), found, config)
     assert 0 < share < 1
     assert result["metrics"]["train_gflops"] == gflops(replace(config, mask_ratio=share))
     assert {"top1_runs", "top1_m0", "top1"} <= set(result["metrics"])
     assert "top1_m90" not in result["metrics"], "there m says nothing"
     # By a loop: what changes enough, and all of the first time; as many as the fullest clip has.
-    seen, batches = [], actions.BATCHES
-    loader = actions.make_loader(found.training(config)[0], 8, shuffle=True, seed=config.seed)
+    seen, batches = [], action_scores.BATCHES
+    loader = make_loader(found.training(config)[0], 8, shuffle=True, seed=config.seed)
     for _, batch in zip(range(batches), loader, strict=False):
         kept = []
         for clip in batch["video"][:, 0]:
@@ -256,7 +267,7 @@ def test_operations_where_the_video_decides(made: Path) -> None:
 )  # fmt: skip
 def test_operations_in_the_paper_are_table_6_1s(row: str, printed: float) -> None:
     config: TurboConfig = run.settings(Job(f"turbo/{row}", "paper"))
-    found = actions.cost(Trained(None, None, {}), None, config)  # type: ignore[arg-type]
+    found = action_scores.cost(Trained(None, None, {}), None, config)  # type: ignore[arg-type]
     assert round(found.metrics["train_gflops"], 1) == printed
     assert published.table("6.1").printed(f"turbo/{row}", "train_gflops") == str(printed)
     assert "train_seconds" not in found.metrics, "nothing was trained"

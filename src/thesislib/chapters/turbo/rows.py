@@ -7,7 +7,7 @@ from typing import Any
 
 from thesislib.chapters import clips
 from thesislib.chapters.row import Row
-from thesislib.chapters.turbo import actions
+from thesislib.chapters.turbo import action_scores, actions
 
 
 def ratios(mask: float, recon: float) -> dict[str, Any]:
@@ -18,8 +18,8 @@ def ratios(mask: float, recon: float) -> dict[str, Any]:
 # -- action classification (6.5.1) -----------------------------------------------------------
 
 _action = partial(
-    Row, train=actions.trained, judges=(actions.judge,), more={"samples": actions.samples},
-    settle=actions.settle, fingerprint=actions.fingerprint,
+    Row, train=actions.trained, judges=(action_scores.judge,), settle=actions.settle,
+    fingerprint=actions.fingerprint, more={"samples": action_scores.samples},
 )  # fmt: skip
 RUNS: dict[str, Any] = {"masking": "runs"}
 # Of training clips half of the tokens change by less than 0.037, the camera's noise, and hardly any
@@ -41,15 +41,15 @@ def _as_long(name: str, changes: dict[str, Any]) -> Row:
 def _from(name: str, first: str) -> Row:
     """Table 6.2: trained on from others' weights, m = r = 0.5."""
     return _action(
-        name, train=partial(actions.trained, first=first), judges=(actions.finetuned,),
+        name, train=partial(actions.trained, first=first), judges=(action_scores.finetuned,),
         changes=ratios(0.5, 0.5), identity=partial(actions.identity, first),
     )  # fmt: skip
 
 
 ROWS = {
-    "turbo/chance": _action("chance", train=clips.nothing, judges=(actions.chance,), more={}),
+    "turbo/chance": _action("chance", train=clips.nothing, judges=(action_scores.chance,), more={}),
     "turbo/random": _action(
-        "random weights, linear probe", train=actions.untrained, judges=(actions.as_top1,),
+        "random weights, linear probe", train=actions.untrained, judges=(action_scores.as_top1,),
         changes=ratios(0.0, 0.0), more={},
     ),
     "turbo/m0": _action("all tokens", changes=ratios(0.0, 0.0)),
@@ -75,7 +75,7 @@ ROWS = {
     ),
     "turbo/tube-m75-r25": _action("tubes", changes={"masking": "tube"} | ratios(0.75, 0.25)),
     "turbo/mae": _action(
-        "reconstruction alone", judges=(actions.probe,), more={},
+        "reconstruction alone", judges=(action_scores.probe,), more={},
         changes={"classes": 0} | ratios(0.9, 0.9),
     ),
     "turbo/from-mae": _from("from reconstruction", actions.PIXELS),
