@@ -46,7 +46,7 @@ CHAPTERS = {
         5, "clip_prompt", "zero-shot", "linear-probe", "localisation-zero-shot", "localisation",
         "retrieval-zero-shot", "16+x+16-2tfm",
     ),
-    "turbo": _chapter(6, "turbo"),
+    "turbo": _chapter(6, "turbo", "nce-m75-r25", "long-f32", "m75-r25"),
     "tan": _chapter(7, "tan"),
     "autoad": _chapter(8, "autoad"),
 }  # fmt: skip

@@ -85,8 +85,9 @@ def train(
     train_set, val_set = data()
     rows = fit(model, train_set, val_set, config, run, log=log)
     metrics = pretext_metrics(rows[-1]) | dict(after(model) if after else {})
-    seconds = float(read_info(run.checkpoint)["seconds"])  # over all the starts of the run
-    source = provenance(begun, fingerprint, seconds) | processes.note()
+    spent = read_info(run.checkpoint)  # over all the starts of the run
+    source = provenance(begun, fingerprint, float(spent["seconds"])) | processes.note()
+    source["processor_seconds"] = round(float(spent["processor"]), 1)
     result = {"metrics": metrics, "provenance": source}
     if PartialState().is_main_process:
         if isinstance(model, ModelHubMixin):
@@ -246,10 +247,10 @@ class _Loop:
             )
         optimiser = make_optimiser(module, config)
         self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "sums": {}, "rows": []}
-        self.state |= {"seconds": 0.0, "scale": 1.0, "best": math.inf, "bad": 0}
+        self.state |= {"seconds": 0.0, "processor": 0.0, "scale": 1.0, "best": math.inf, "bad": 0}
         if run.checkpoint.exists():
             module.to("cpu")
-            self.state = load_state(run.checkpoint, module, optimiser)
+            self.state |= load_state(run.checkpoint, module, optimiser)
         self.bare, self.plain = module, optimiser
         self.model, self.optimiser = self.accelerator.prepare(module, optimiser)
         self.writer = None
@@ -277,6 +278,7 @@ class _Loop:
         mean = Mean(state["sums"])
         seen = state["batch"] * config.batch_size * self.processes
         self.sampler.set_epoch(epoch, skip=seen)
+        clock = time.process_time()
         for batch in self.loader:
             batch = send_to_device(batch, self.accelerator.device, non_blocking=True)
             step = epoch * self.batches + state["batch"]
@@ -292,6 +294,7 @@ class _Loop:
                 )
             mean.add(logs, items_in(batch))
             state["batch"] += 1
+            state["processor"] += -clock + (clock := time.process_time())  # loading and learning
             late = time.monotonic() - self.saved > CHECKPOINT_SECONDS
             if late and state["batch"] < self.batches:
                 state |= {"epoch": epoch, "sums": mean.sums}

@@ -18,7 +18,7 @@ import studio
 from thesislib import published
 from thesislib.chapters import run
 from thesislib.chapters.row import Job
-from thesislib.chapters.turbo import language, long_video
+from thesislib.chapters.turbo import language, long_video, starts
 from thesislib.data import narrations
 from thesislib.data.manifest import read_manifest
 from thesislib.data.narrated_clips import seconds_of
@@ -207,7 +207,7 @@ def test_it_starts_from_sentences(long: dict[str, Any], learnt: dict[str, Any]) 
 def test_first_weights_are_those_of_the_source(made: Path, learnt: dict[str, Any]) -> None:
     source = language.pretrained(job()).model
     model = Turbo(run.settings(job(LONG)))
-    language.taking(source)(model)
+    starts.taking(source)(model)
     for name, value in model.encoder.state_dict().items():
         assert torch.equal(value, source.encoder.state_dict()[name])
 

@@ -246,11 +246,12 @@ def test_embedding_all_tokens_gives_the_same_numbers() -> None:
 
 
 def test_run_length_tokenisation_of_a_still_scene() -> None:
-    made = model(replace(TINY, masking="runs", run_threshold=0.1, recon_ratio=0.0, mask_ratio=0.0))
+    made = model(replace(TINY, masking="runs", run_threshold=0.1, recon_ratio=0.0))
     still = batch()["video"][:, 0, :, :1].expand(-1, -1, 4, -1, -1).clone()
     still[:, :, 2:, :4, :4] += 1
-    drawn = made.draw(still, 0.0, 0.0)
+    drawn = made.draw(still, 0.5, 0.0)
     assert drawn is not None and drawn.visible.tolist() == [[*range(17)]] * 4
+    assert made.draw(still, 0.0, 0.0) is None, "m = 0 asks for all tokens"
 
 
 def test_longer_videos_than_it_was_made_for() -> None:

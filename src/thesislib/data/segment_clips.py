@@ -22,18 +22,21 @@ from thesislib.errors import ThesisError
 JITTER = 0.15  # of a segment's length: how far an end of it moves in training, as proposals do
 
 
-def spread(first: NDArray[Any], last: NDArray[Any], frames: int) -> NDArray[np.int64]:
+def spread(
+    first: NDArray[Any], last: NDArray[Any], frames: int, phase: float = 0.5
+) -> NDArray[np.int64]:
     """Rows spread evenly over stretches.
 
     Args:
         first: ``(K,)``, the places in rows where the stretches begin.
         last: ``(K,)``, where they end; after their beginnings.
         frames: How many of each; of a shorter stretch rows are repeated.
+        phase: Where in its equal part each lies, in ``[0, 1)``; default: in the middle.
 
     Returns:
-        ``(K, frames)``: the rows at the middle of equal parts.
+        ``(K, frames)``: the rows there.
     """
-    share = (np.arange(frames) + 0.5) / frames
+    share = (np.arange(frames) + phase) / frames
     index = np.floor(first[:, None] + (last - first)[:, None] * share)
     return np.asarray(index, np.int64)
 

@@ -94,7 +94,7 @@ class Turbo(Classifier, PyTorchModelHubMixin):
         grid = grid_of(patches)
         whole = math.prod(grid)
         seen, wanted = count_tokens(grid, mask_ratio, recon_ratio, config.masking)
-        by_change = config.masking == "runs" and config.run_threshold > 0
+        by_change = config.masking == "runs" and config.run_threshold > 0 and mask_ratio > 0
         if seen == whole and not by_change:
             return None
         if config.masking == "runs":

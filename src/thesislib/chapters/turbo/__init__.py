@@ -1,1 +1,1 @@
-"""Chapter 6: Turbo training with token dropout (to come)."""
+"""Chapter 6: Turbo training with token dropout."""

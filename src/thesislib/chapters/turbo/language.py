@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 from thesislib import published
 from thesislib.chapters import run
 from thesislib.chapters.row import Job
+from thesislib.chapters.turbo import starts
 from thesislib.config import RunConfig
 from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, read_manifest
@@ -41,7 +42,6 @@ from thesislib.files import replacing
 from thesislib.image_text.sentences import SentenceEncoder, load_sentences
 from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig
-from thesislib.runs import load_run
 from thesislib.train import Trained, placed, seed_everything, train
 
 NAME = "turbo"  # of the runs: other rows start from them
@@ -132,18 +132,8 @@ def pretrained(job: Job) -> Trained:
 
     text = f"{_fingerprint(manifest)} {sentences(config).weights_hash}"
     digest = hashlib.sha256(text.encode()).hexdigest()
-    start = begin(config.source) if config.source else None
+    start = starts.begin(config.source) if config.source else None
     return train(NAME, lambda: Turbo(config), data, config, digest, start=start, log=job.log)
-
-
-def begin(source: str) -> Callable[[Turbo], None]:
-    """What gives a model the first weights of a finished run, named by the caller."""
-    return taking(load_run(source)[0])
-
-
-def taking(other: Turbo) -> Callable[[Turbo], None]:
-    """What gives a model the encoder of another, and the decoder where both have one."""
-    return lambda model: model.start_from(other)
 
 
 def untrained(job: Job) -> Trained:

@@ -18,7 +18,7 @@ import torch
 from thesislib.chapters import run
 from thesislib.chapters.clips import labelled
 from thesislib.chapters.row import Job
-from thesislib.chapters.turbo import language
+from thesislib.chapters.turbo import language, starts
 from thesislib.config import RunConfig
 from thesislib.data.dataset import clips_of
 from thesislib.data.long_clips import LongClips
@@ -59,9 +59,8 @@ def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
 
 
 def _first(job: Job) -> Job:
-    """The same for the row of video and language: always that of its own data set."""
-    own = {name: value for name, value in job.changes.items() if name != "source"}
-    return replace(job.also(NCE), on="", changes=own)
+    """The row of video and language, on its own data set."""
+    return starts.first(NCE, job)
 
 
 # -- beginnings ----------------------------------------------------------------------------
@@ -96,11 +95,11 @@ def trained(job: Job, start: Start | None = from_language) -> Trained:
     """Training of a row from the weights of another run; ``source`` names one of the caller's."""
     config: TurboConfig = run.settings(job)
     manifest = labelled(replace(job, on=config.dataset))
-    begin = language.begin(config.source) if config.source else None
+    begin = starts.begin(config.source) if config.source else None
     if start is not None and begin is None:
         first = start(job)
         assert first.run is not None
-        begin, config = language.taking(first.model), replace(config, source=first.run.name)
+        begin, config = starts.taking(first.model), replace(config, source=first.run.name)
 
     def data() -> tuple[LongClips, LongClips | None]:
         held = any(video.split == "val" and video.label for video in manifest.videos)

@@ -102,11 +102,12 @@ def readers(job: Job, rows: Sequence[str]) -> Page:
 
 
 def progress_picture(job: Job, by: str = "seconds", caption: str = "") -> viz.Picture:
-    """Top-1 on the validation split along a training, the mean of the ledger's seeds.
+    """Top-1 on the test split along a training, the mean of the ledger's seeds.
 
     Args:
         job: The page's.
-        by: What lies along the x axis: ``seconds`` of the processor, or ``operations``.
+        by: What lies along the x axis: ``seconds`` of the processor, or ``operations`` (a step is
+            taken as three forward passes).
         caption: Kept with the picture.
     """
     ledger, where = Ledger.load(), run.judged_on(job)
@@ -119,18 +120,13 @@ def progress_picture(job: Job, by: str = "seconds", caption: str = "") -> viz.Pi
                 (float(x), float(y)) for x, y in np.mean(courses, axis=0)
             ]
     names = {"seconds": "processor seconds of training", "operations": "operations (10¹⁵)"}
-    return viz.lines(series, names[by], "top-1 on validation steps (%)", caption)
+    return viz.lines(series, names[by], "top-1 (%)", caption)
 
 
 def _course(entry: Any, by: str) -> list[tuple[float, float]]:
     """Points of one run: what was spent so far, top-1 in per cent."""
-    points, metrics = entry.checkpoints, entry.metrics
-    last = points[-1]["epoch"]
-    if by == "seconds":
-        whole = metrics["train_seconds"]
-    else:  # a step is taken as three forward passes
-        whole = 3 * metrics["train_gflops"] * points[-1]["clips"] / 1e6
-    return [(whole * p["epoch"] / last, 100 * p["val_top1"]) for p in points]
+    key, scale = {"seconds": ("train_seconds", 1.0), "operations": ("gflops", 3e-6)}[by]
+    return [(scale * p[key], 100 * p["top1"]) for p in entry.checkpoints]
 
 
 # -- pictures ------------------------------------------------------------------------------
