@@ -49,6 +49,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     "evaluation": ("Evaluation", ("evaluation",)),
     "chapters": ("Rows of the tables, and what chapters show", ("chapters",)),
     "prompting": ("Rows of chapter 5", ("chapters.clip_prompt",)),
+    "dropping": ("Rows of chapter 6", ("chapters.turbo",)),
     "numbers": (
         "The thesis's numbers, ours, and the claims",
         ("book", "published", "ledger", "intervals", "report", "claims"),

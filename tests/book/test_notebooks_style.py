@@ -171,7 +171,13 @@ def test_what_nbval_compares_does_not_depend_on_training(pair: notebooks.Pair) -
 
 @pytest.mark.parametrize(
     ("name", "equations", "tables"),
-    [("02_dpc", 5, 4), ("03_memdpc", 6, 4), ("04_coclr", 5, 3), ("05_clip_prompt", 2, 7)],
+    [
+        ("02_dpc", 5, 4),
+        ("03_memdpc", 6, 4),
+        ("04_coclr", 5, 3),
+        ("05_clip_prompt", 2, 7),
+        ("06_turbo", 2, 4),
+    ],
 )
 def test_a_chapter_has_its_length_its_equations_and_tables(
     name: str, equations: int, tables: int

@@ -1,1 +1,1 @@
-"""Chapter 5: prompting image-text models for video (to come)."""
+"""Chapter 5: prompting image-text models for video."""

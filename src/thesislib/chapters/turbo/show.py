@@ -39,7 +39,26 @@ QUOTES = {
     "sentences point at seconds": ("6.3", "turbo/nce-m75-r25", "align_r1"),
     "activities, 32 frames": ("6.4", "turbo/long-f32", "long_top1"),
 }
-SAID: dict[str, tuple[str, ...]] = {}
+# What the text takes from the ledger: its name there -> claims.
+SAID = {
+    "epochs": ("turbo-epochs-m50", "turbo-epochs", "turbo-epochs-m90", "turbo-seconds"),
+    "pmae": ("turbo-pmae-m50", "turbo-pmae", "turbo-pmae-m90"),
+    "partial": ("turbo-partial", "turbo-partial-m90"),
+    "test": ("turbo-all-at-test", "turbo-all-at-test-m90"),
+    "time": ("turbo-time-m50", "turbo-time", "turbo-time-dropped", "turbo-time-m90"),
+    "rivals": ("turbo-runs-m50", "turbo-runs", "turbo-runs-auto", "turbo-dual", "turbo-tubes"),
+    "start": (
+        "turbo-from-language", "turbo-from-language-scratch", "turbo-from-pixels-scratch",
+    ),
+    "language": (
+        "turbo-sentences", "turbo-sentences-epochs", "turbo-sentences-time",
+        "turbo-sentences-heard",
+    ),
+    "long": (
+        "turbo-long-frames", "turbo-long-more", "turbo-long-language", "turbo-long-scratch",
+        "turbo-long-full",
+    ),
+}  # fmt: skip
 
 
 def _rows(*names: str) -> tuple[str, ...]:
@@ -172,12 +191,14 @@ def numbers(
         job: The page's.
         found: Costs at the page's sizes.
     """
-    config: TurboConfig = run.settings(job)
+    found_actions, config = actions.given(job)
     return {
         **pages.run_numbers(results, job),
         **ratio_numbers(found),
         "tubelet": " × ".join(map(str, config.tubelet)),
         "temperature": config.temperature,
         "judged_on": run.judged_on(job),
+        "classes": len(found_actions.classes),
+        "pmae": f"{results[job.row]['metrics'].get('pretext_pmae', float('nan')):.2f}",
         **compare.sayings(job, SAID),
     }
