@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from studio import SMALL, TUNE, tiny
 from thesislib import files, optimiser, train
 from thesislib.chapters import run as rows
 from thesislib.chapters.row import Job
-from thesislib.checkpoint import RunFolder, load_state, save_state
+from thesislib.checkpoint import RunFolder, load_state, read_info, save_state
 from thesislib.config import RunConfig
 from thesislib.data.composition import Composition
 from thesislib.errors import ThesisError
@@ -101,6 +102,25 @@ def test_interrupted_equals_undisturbed(
     for a, b in zip(whole.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
     assert run.metrics() == rows
+
+
+def test_processor_seconds_add_up_over_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of steps that count: a second each, by a clock that ticks when it is read."""
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1.0)
+    clock = itertools.count()
+    monkeypatch.setattr(train.time, "process_time", lambda: float(next(clock)))
+    whole, run = run_at(tmp_path / "a"), run_at(tmp_path / "b")
+    train.fit(line(), Points(), Points(), config(), whole, log=None)
+    broken = line()
+    broken.fail_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(broken, Points(), None, config(), run, log=None)
+    train.fit(line(), Points(), None, config(), run, log=None)
+    seconds = [read_info(one.checkpoint)["processor"] for one in (whole, run)]
+    steps = config().epochs * (len(Points()) // config().batch_size)
+    assert seconds == [steps, steps]
 
 
 def test_log_is_short(tmp_path: Path) -> None:

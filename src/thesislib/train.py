@@ -294,7 +294,9 @@ class _Loop:
                 )
             mean.add(logs, items_in(batch))
             state["batch"] += 1
-            state["processor"] += -clock + (clock := time.process_time())  # loading and learning
+            now = time.process_time()
+            state["processor"] += now - clock  # loading and learning, not validation
+            clock = now
             late = time.monotonic() - self.saved > CHECKPOINT_SECONDS
             if late and state["batch"] < self.batches:
                 state |= {"epoch": epoch, "sums": mean.sums}
