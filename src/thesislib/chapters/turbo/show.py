@@ -46,7 +46,11 @@ SAID = {
     "partial": ("turbo-partial", "turbo-partial-m90"),
     "test": ("turbo-all-at-test", "turbo-all-at-test-m90"),
     "time": ("turbo-time-m50", "turbo-time", "turbo-time-dropped", "turbo-time-m90"),
-    "rivals": ("turbo-runs-m50", "turbo-runs", "turbo-runs-auto", "turbo-dual", "turbo-tubes"),
+    "runs": (
+        "turbo-runs-m50", "turbo-runs", "turbo-runs-own-m50", "turbo-runs-own", "turbo-runs-full",
+        "turbo-runs-auto",
+    ),
+    "rivals": ("turbo-dual", "turbo-tubes"),
     "start": (
         "turbo-from-language", "turbo-from-language-scratch", "turbo-from-pixels-scratch",
     ),
@@ -75,6 +79,7 @@ COURSES = {
     "m = 75 %, r = 25 %, equal time": "turbo/m75-r25-time",
 }
 READ = ("top1", "train_gflops", "train_seconds")
+DROPPED = ("top1", "top1_m50", "top1_m75", "train_seconds")
 
 
 def part(rows: Sequence[str], task: str = "") -> tuple[str, ...]:
@@ -112,9 +117,9 @@ def flow_picture(config: TurboConfig, caption: str = "") -> viz.Picture:
     return viz.turbo_flow(config.batch_size, tokens, dims, "classifier", caption)
 
 
-def readers(job: Job, rows: Sequence[str]) -> Page:
-    """Rows of actions from the ledger: accuracy, operations and time of a training."""
-    return compare.readers_page(job, rows, READ)
+def readers(job: Job, rows: Sequence[str], metrics: Sequence[str] = READ) -> Page:
+    """Rows of actions from the ledger: by default accuracy, operations and time of a training."""
+    return compare.readers_page(job, rows, metrics)
 
 
 # -- the course of training ----------------------------------------------------------------
