@@ -26,6 +26,7 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.scores import PROBABILITIES, Lacking, load_rows
 from thesislib.methods.turbo import Turbo
 from thesislib.places import runs_root
+from thesislib.runs import load_run
 from thesislib.synthetic import prepare_narrated
 
 NCE, LONG = "turbo/nce-m75-r25", "turbo/long-f32"
@@ -56,6 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         studio.use_folders(patch, root)
         prepare_narrated(root=root / "data", clips=12, size=16, jobs=1, progress=False)
         patch.setattr(language, "load_sentences", lambda name, device="cpu": SENTENCES)
+        patch.setattr(starts, "SHARED", tuple(SETTINGS))  # beginnings as short as the rest
         yield root
 
 
@@ -71,7 +73,7 @@ def learnt(made: Path) -> dict[str, Any]:
 def test_a_row_runs(learnt: dict[str, Any]) -> None:
     metrics = learnt["metrics"]
     assert learnt["dataset"] == "synthetic_narrated"
-    assert learnt["config"]["pretrain"]["text_dim"] == 26
+    assert load_run(learnt["source"])[0].config.text_dim == 26
     assert 0 <= metrics["align_r1"] <= 1
     assert len(learnt["hits"]["align_r1"]) == learnt["videos"]["evaluated"]
     assert {"pretext_task", "pretext_pmae", "align_r1_strict"} <= metrics.keys()
@@ -106,7 +108,7 @@ def test_seconds_do_not_depend_on_how_many_are_read_together(learnt: dict[str, A
 def test_the_truth_of_test_videos_is_not_learnt_from(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, manifest = run.settings(job()), read_manifest("synthetic_narrated")
+    config, manifest = language.fitted(run.settings(job())), read_manifest("synthetic_narrated")
     for split in ("train", "val"):
         clips = language.pairs(manifest, config, split)
         assert {clips.manifest.videos[p.video].split for p in clips.pairs} == {split}
@@ -115,7 +117,9 @@ def test_the_truth_of_test_videos_is_not_learnt_from(
 
 
 def test_texts_are_those_of_their_pairs(made: Path) -> None:
-    clips = language.pairs(read_manifest("synthetic_narrated"), run.settings(job()), "train")
+    clips = language.pairs(
+        read_manifest("synthetic_narrated"), language.fitted(run.settings(job())), "train"
+    )
     for index in (0, 7, len(clips) - 1):
         item = clips[index]
         text = clips.pairs[int(item["pair"])].text
@@ -123,12 +127,12 @@ def test_texts_are_those_of_their_pairs(made: Path) -> None:
 
 
 def test_speech_gives_other_pairs(made: Path) -> None:
-    heard = run.settings(job("turbo/nce-heard"))
+    heard = language.fitted(run.settings(job("turbo/nce-heard")))
     manifest = read_manifest("synthetic_narrated")
     some = language.pairs(manifest, heard, "train")
     said = narrations.read_narrations(manifest.select("train"))
     assert len(some) == sum(map(len, said.values()))
-    assert len(some) > len(language.pairs(manifest, run.settings(job()), "train"))
+    assert len(some) > len(language.pairs(manifest, language.fitted(run.settings(job())), "train"))
 
 
 def test_chance_and_random_weights(made: Path, learnt: dict[str, Any]) -> None:
@@ -147,7 +151,7 @@ def test_another_encoder_is_another_result(made: Path, monkeypatch: pytest.Monke
 
 def test_a_batch_is_learnt_by_heart(made: Path) -> None:
     torch.manual_seed(0)
-    config = run.settings(job(depth=2, width=48))
+    config = language.fitted(run.settings(job(depth=2, width=48)))
     clips = language.pairs(read_manifest("synthetic_narrated"), config, "train")
     items = [clips[i] for i in range(0, 64, 8)]
     batch = {name: torch.stack([item[name] for item in items]) for name in ("video", "text")}
@@ -190,7 +194,8 @@ def test_a_long_row_runs(long: dict[str, Any], learnt: dict[str, Any]) -> None:
     assert 0 <= long["metrics"]["long_top1"] <= 1
     settings = long["config"]["pretrain"]
     assert (settings["seq_len"], settings["trained_frames"], settings["text_dim"]) == (32, 8, 0)
-    assert settings["classes"] == len(read_manifest("synthetic_narrated").classes)
+    learnt_by = load_run(long["source"])[0].config
+    assert learnt_by.classes == len(read_manifest("synthetic_narrated").classes)
     rows = load_rows(runs_root() / long["run"] / PROBABILITIES)
     assert rows.values.sum(1) == pytest.approx(1)
     assert float((rows.values.argmax(1) == rows.labels).mean()) == long["metrics"]["long_top1"]

@@ -63,10 +63,10 @@ ACTIONS: tuple[Greater, ...] = (
         "Dropping the three quarters that repeat beats dropping three quarters by lot.", "top1"),
     # Tested as it was trained, which is its published form.
     Greater("turbo-runs-own-m50", "6.1", "turbo/runs-m50", "turbo/m50-r0",
-        "With half dropped at test time too, dropping what repeats beats dropping by lot.",
+        "With half dropped at test time too, dropping what repeats beats lot.",
         "top1_m50"),
     Greater("turbo-runs-own", "6.1", "turbo/runs-m75", "turbo/m75-r0",
-        "With three quarters dropped at test time too, dropping what repeats beats dropping by lot.",
+        "With three quarters dropped at test time too, dropping what repeats beats lot.",
         "top1_m75"),
     Greater("turbo-runs-full", "6.1", "turbo/runs-m75", FULL,
         "The quarter that repeats least, in training and at test time, beats all tokens.",

@@ -47,6 +47,8 @@ from thesislib.train import Trained, placed, seed_everything, train
 NAME = "turbo"  # of the runs: other rows start from them
 HOME = "turbo/nce-m75-r25"  # the row of Table 6.3
 LEARNT_FROM = {"htm_align": "htm_aa"}
+# Numbers of a sentence's feature, so that settings do not need the encoder itself.
+WIDTHS = {"small": 128, "minilm": 384, "microsoft/mpnet-base": 768}
 MOMENTS = "moments.safetensors"  # features of seconds and sentences, in the row's run folder
 
 METRIC, ENDS = "align_r1", ("start", "end")
@@ -91,14 +93,20 @@ def _has(manifest: Manifest, *names: str) -> bool:
 
 
 def settle(config: TurboConfig, job: Job) -> TurboConfig:
-    """The data set to learn from unless another is asked for, and the width of its sentences.
+    """The data set to learn from unless another is asked for, and the usual width of its sentences.
 
     HTM-AA teaches what HTM-Align examines; in the studio one data set has splits for both.
     """
     home = str(published.home(HOME, job.profile) or config.dataset)
     own = job.dataset or job.changes.get("dataset") or LEARNT_FROM.get(home, home)
-    width, frames = sentences(config).width, config.num_seq * config.seq_len
+    width = WIDTHS.get(config.text_encoder, WIDTHS["microsoft/mpnet-base"])
+    frames = config.num_seq * config.seq_len
     return replace(config, dataset=str(own), classes=0, text_dim=width, trained_frames=frames)
+
+
+def fitted(config: TurboConfig) -> TurboConfig:
+    """Settings with the width of the encoder's sentences, whatever it is."""
+    return replace(config, text_dim=sentences(config).width)
 
 
 def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
@@ -120,7 +128,7 @@ def pairs(manifest: Manifest, config: TurboConfig, split: str) -> NarratedClips:
 
 def pretrained(job: Job) -> Trained:
     """Training of a row, or the finished run."""
-    config: TurboConfig = run.settings(job)
+    config = fitted(run.settings(job))
     manifest = read_manifest(config.dataset)
 
     def data() -> tuple[NarratedClips, NarratedClips | None]:
@@ -138,7 +146,7 @@ def pretrained(job: Job) -> Trained:
 
 def untrained(job: Job) -> Trained:
     """Random weights."""
-    config: TurboConfig = run.settings(job)
+    config = fitted(run.settings(job))
     seed_everything(config.seed)
     return Trained(placed(Turbo(config)), None, {})
 

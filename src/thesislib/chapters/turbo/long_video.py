@@ -23,7 +23,6 @@ from thesislib.config import RunConfig
 from thesislib.data.dataset import clips_of
 from thesislib.data.long_clips import LongClips
 from thesislib.data.manifest import Manifest, read_manifest
-from thesislib.errors import ThesisError
 from thesislib.evaluation.features import FULL, in_batches
 from thesislib.evaluation.scores import PROBABILITIES, PerVideo, Scores, accuracy, save_rows
 from thesislib.methods.turbo import Turbo
@@ -42,13 +41,13 @@ Start = Callable[[Job], Trained]
 def settle(config: TurboConfig, job: Job) -> TurboConfig:
     """Trained on what it is judged on; positions are stretched from the length of its start."""
     dataset = str(job.changes.get("dataset", run.judged_on(job)))
-    classes = len(read_manifest(dataset).classes)
-    if classes < 2:
-        raise ThesisError(f"{dataset} has fewer than two activities: label more of its videos.")
     trained = run.settings(_first(job)).seq_len
-    return replace(
-        config, dataset=dataset, classes=classes, text_dim=0, trained_frames=trained, short="pad"
-    )
+    return replace(config, dataset=dataset, text_dim=0, trained_frames=trained, short="pad")
+
+
+def fitted(config: TurboConfig, manifest: Manifest) -> TurboConfig:
+    """Settings with the number of activities of the data."""
+    return replace(config, classes=len(manifest.classes))
 
 
 def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
@@ -95,6 +94,7 @@ def trained(job: Job, start: Start | None = from_language) -> Trained:
     """Training of a row from the weights of another run; ``source`` names one of the caller's."""
     config: TurboConfig = run.settings(job)
     manifest = labelled(replace(job, on=config.dataset))
+    config = fitted(config, manifest)
     begin = starts.begin(config.source) if config.source else None
     if start is not None and begin is None:
         first = start(job)

@@ -74,7 +74,7 @@ _long = partial(
 
 def spread(frames: int, mask: float, recon: float) -> dict[str, Any]:
     """So many frames over a whole video, with these ratios."""
-    return UNMIRRORED | ratios(mask, recon) | {"seq_len": frames}
+    return UNMIRRORED | ratios(mask, recon) | {"seq_len": frames, "classes": 10}  # Breakfast's
 
 
 ROWS = {
