@@ -26,8 +26,8 @@ RUNS: dict[str, Any] = {"masking": "runs"}
 # by 0.04 to 0.06: what changes less repeats. A clip keeps 54 % of its tokens, a batch of 16, which
 # is as long as its longest, 73 %.
 NOISE = 0.05
-# What an epoch takes of one core in whole trainings, decoded clips, in s: m = 0: 17.3, m50-r50: 12.8,
-# m75-r25: 8.7, m90-r10: 5.9. The epochs that fit into the four of m = 0: 5, 8 and 12.
+# What an epoch of decoded clips takes of one core in whole trainings, in s: m = 0: 17.3, m50-r50:
+# 12.8, m75-r25: 8.7, m90-r10: 5.9. The epochs that fit into the four of m = 0: 5, 8 and 12.
 TIMES = {0.5: 1.25, 0.75: 2.0, 0.9: 3.0}
 
 
