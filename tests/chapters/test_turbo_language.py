@@ -194,7 +194,7 @@ def test_a_long_row_runs(long: dict[str, Any], learnt: dict[str, Any]) -> None:
     assert 0 <= long["metrics"]["long_top1"] <= 1
     settings = long["config"]["pretrain"]
     assert (settings["seq_len"], settings["trained_frames"], settings["text_dim"]) == (32, 8, 0)
-    learnt_by = load_run(long["source"])[0].config
+    learnt_by = long_video.trained(job(LONG)).model.config
     assert learnt_by.classes == len(read_manifest("synthetic_narrated").classes)
     rows = load_rows(runs_root() / long["run"] / PROBABILITIES)
     assert rows.values.sum(1) == pytest.approx(1)
