@@ -4,7 +4,8 @@
     python benchmarks/turbo_step.py --preset paper --rounds 5     # ViT-B, 16 x 224 x 224
     python benchmarks/turbo_step.py --preset paper --device cuda --precision bf16 --batch 16
 
-A step is forward, backward and AdamW. Ways, each in a process of its own, taking turns:
+A step is forward, backward and AdamW (fused: the usual one takes 0.8 s of a core for a ViT-B,
+whatever was dropped). Ways, each in a process of its own, taking turns:
 
 full         all tokens, cross-entropy alone: what Turbo replaces
 turbo        m = 0.75, r = 0.25
@@ -17,7 +18,7 @@ hf dropout   the same with TokenDropout(0.75)
 Ratios are medians of those within a round, so that both see the same load. Operations are those of
 Table 6.1 (a multiply-add once), a step taken as three forward passes; the share is of what bare
 matrix products reach on the same machine in the same round. Prints Markdown and writes
-``turbo_step.json`` beside this file.
+``turbo_step.json`` beside this file. ``--profile`` says instead where the time of a step goes.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def measure(way: str, args: argparse.Namespace) -> dict[str, float]:
         keep_memory()  # as every training does on a CPU
     torch.manual_seed(0)
     model, loss_of = a_step(way, args)
-    adam = torch.optim.AdamW(model.parameters(), 1e-4)
+    adam = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
     at_first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds, used = [], []
     for _ in range(1 + args.steps):
@@ -131,6 +132,39 @@ def measure(way: str, args: argparse.Namespace) -> dict[str, float]:
         "processor": statistics.median(used[1:]),
         "memory": (torch.cuda.max_memory_allocated() if cuda else peak) / 2**30,
     }
+
+
+KINDS = {  # of operators, by what their names hold; the first that fits
+    "matrix products": ("addmm", "aten::mm", "bmm", "linear", "convolution", "mkldnn"),
+    "attention": ("attention", "softmax"),
+    "norms": ("layer_norm", "LayerNorm"),
+    "GELU": ("gelu",),
+    "AdamW": ("adam", "Adam"),
+    "gathering and copying": ("gather", "index", "copy", "cat", "contiguous", "clone", "scatter"),
+}
+
+
+def profiled(way: str, args: argparse.Namespace) -> dict[str, float]:
+    """Seconds of one core of a step by kind of operator, and of all."""
+    torch.set_num_threads(args.threads)
+    keep_memory()
+    torch.manual_seed(0)
+    model, loss_of = a_step(way, args)
+    adam = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
+
+    def step() -> None:
+        adam.zero_grad()
+        loss_of().backward()
+        adam.step()
+
+    step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as record:
+        step()
+    found = dict.fromkeys((*KINDS, "the rest"), 0.0)
+    for event in record.key_averages():
+        kinds = (kind for kind, parts in KINDS.items() if any(p in event.key for p in parts))
+        found[next(kinds, "the rest")] += event.self_cpu_time_total / 1e6
+    return {**found, "in all": sum(found.values())}
 
 
 def products(args: argparse.Namespace) -> dict[str, float]:
@@ -211,7 +245,14 @@ def main() -> None:
     parser.add_argument("--by", default="clock", choices=("clock", "processor"),
                         help="processor: where other programs share the cores")  # fmt: skip
     parser.add_argument("--out", type=Path, default=HERE / "turbo_step.json")
+    parser.add_argument("--profile", action="store_true")
     args = parser.parse_args()
+    if args.profile:
+        table = {way: alone(profiled, way, args) for way in args.ways}
+        print(f"| s of a step | {' | '.join(table)} |", "|---|" + "---:|" * len(table), sep="\n")
+        for kind in (*KINDS, "the rest", "in all"):
+            print(f"| {kind} | {' | '.join(f'{one[kind]:.2f}' for one in table.values())} |")
+        return
     known = json.loads(args.out.read_text()) if args.out.is_file() else {}
     where = conditions() | {"threads": args.threads, "processor": processor()}
     name = f"{args.preset}, {args.device}, batch {args.batch}, {args.precision}, {args.threads}"
