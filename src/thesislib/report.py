@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -99,7 +100,12 @@ def thesis_table(
             if i in ours:
                 found = numbers.iloc[index * width + i]
                 absent = NOT_RUN if places[index][i] else NO_VALUE
-                line[f"{ours[i]}{unit}, ours"] = _mean_text(found, column.decimals, absent)
+                decimals = (
+                    column.decimals
+                    if column.unit == "%"
+                    else digits(found["ours"], column.decimals)
+                )
+                line[f"{ours[i]}{unit}, ours"] = _mean_text(found, decimals, absent)
         lines.append(line)
     frame = pd.DataFrame(lines)
     sets = {name: dataset or str(table.columns[i].dataset(profile)) for i, name in ours.items()}
@@ -139,9 +145,18 @@ def _our_names(
     return names
 
 
+def digits(value: float | None, decimals: int = 1) -> int:
+    """Digits after the point that show two of a small number: 3 of 0.086."""
+    if value is None or not 0 < abs(value) < 1:
+        return decimals
+    return max(decimals, 1 - math.floor(math.log10(abs(value))))
+
+
 def _mean_text(found: pd.Series, decimals: int, absent: str) -> str:
     if not found["n"]:
         return absent
+    if found["unit"] != "%":
+        decimals = digits(found["ours"], decimals)
     mean, mixed = f"{found['ours']:.{decimals}f}", ", mixed settings" if found["mixed"] else ""
     if pd.isna(found["half_width"]):
         return f"{mean} (1{mixed})"
@@ -150,10 +165,21 @@ def _mean_text(found: pd.Series, decimals: int, absent: str) -> str:
 
 def percent(found: Summary) -> str:
     """A share over seeds as text: mean, and half of its interval where there is one."""
+    return _over_seeds(found, 100.0, 1)
+
+
+def in_unit(found: Summary, metric: published.Metric) -> str:
+    """The same of any metric, in its unit."""
+    decimals = 1 if metric.unit == "%" else digits(found["mean"])
+    return _over_seeds(found, metric.factor, decimals)
+
+
+def _over_seeds(found: Summary, factor: float, decimals: int) -> str:
     if found["mean"] is None:
         return NOT_RUN
-    half = "" if found["half_width"] is None else f" ± {100 * found['half_width']:.1f}"
-    return f"{100 * found['mean']:.1f}{half}"
+    half = found["half_width"]
+    more = "" if half is None else f" ± {factor * half:.{decimals}f}"
+    return f"{factor * found['mean']:.{decimals}f}{more}"
 
 
 def render_table(

@@ -14,11 +14,11 @@ from thesislib.chapters.row import Job
 from thesislib.claims import NOT_RUN, READERS, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
-from thesislib.report import NO_VALUE, percent
+from thesislib.report import NO_VALUE, in_unit, percent
 
 REPEATED = (
     "pretext_top1", "finetune_top1", "probe_top1", "retrieval_r1", "top1", "pairs_top1",
-    "map_mean", "t2v_r1",
+    "map_mean", "t2v_r1", "align_r1", "long_top1",
 )  # fmt: skip
 
 
@@ -46,13 +46,13 @@ def glance(
 
 
 def readers_page(job: Job, rows: Sequence[str], metrics: Sequence[str]) -> Page:
-    """Rows of the ledger by several readers: mean ± half of the 95 % interval (seeds), in %."""
+    """Rows of the ledger by several readers: mean ± half of the 95 % interval (seeds)."""
     ledger, where = Ledger.load(), run.judged_on(job)
 
     def cell(row: str, metric: str) -> str:
         found = ledger.summary(row, metric, job.profile, where)
         if found["n"]:
-            return f"{percent(found)} ({found['n']})"
+            return f"{in_unit(found, published.metric(metric))} ({found['n']})"
         return NOT_RUN if not ledger.select(row, job.profile, where) else NO_VALUE
 
     lines = [(f"`{row}`", run.find(row).name, *(cell(row, m) for m in metrics)) for row in rows]

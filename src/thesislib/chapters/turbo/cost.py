@@ -6,6 +6,7 @@ that none of ours could train. Time is measured, the ways taking turns.
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,7 @@ def at(config: TurboConfig, mask_ratio: float, recon_ratio: float) -> TurboConfi
 # -- memory --------------------------------------------------------------------------------
 
 
+@functools.cache
 def kept_bytes(config: TurboConfig, batch: int = 1) -> int:
     """Bytes that a training step keeps between its forward and its backward pass.
 
@@ -79,7 +81,7 @@ def kept_bytes(config: TurboConfig, batch: int = 1) -> int:
 
 
 def memory_picture(
-    config: TurboConfig, frames: Sequence[int] = (16, 32, 48, 64), caption: str = ""
+    config: TurboConfig, frames: Sequence[int] = (16, 32, 64), caption: str = ""
 ) -> viz.Picture:
     """Figure 6.2: the memory of one clip against its frames, for several shares of tokens.
 

@@ -143,13 +143,13 @@ def progress_picture(job: Job, by: str = "seconds", caption: str = "") -> viz.Pi
             series[f"{name} (n = {len(courses)})"] = [
                 (float(x), float(y)) for x, y in np.mean(courses, axis=0)
             ]
-    names = {"seconds": "processor seconds of training", "operations": "operations (10¹⁵)"}
+    names = {"seconds": "processor seconds of training", "operations": "operations (10¹²)"}
     return viz.lines(series, names[by], "top-1 (%)", caption)
 
 
 def _course(entry: Any, by: str) -> list[tuple[float, float]]:
     """Points of one run: what was spent so far, top-1 in per cent."""
-    key, scale = {"seconds": ("train_seconds", 1.0), "operations": ("gflops", 3e-6)}[by]
+    key, scale = {"seconds": ("train_seconds", 1.0), "operations": ("gflops", 3e-3)}[by]
     return [(scale * p[key], 100 * p["top1"]) for p in entry.checkpoints]
 
 
