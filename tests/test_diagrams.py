@@ -16,12 +16,14 @@ from torch import Tensor, nn
 
 from thesislib import viz
 from thesislib.chapters.coclr import cycles, roles
+from thesislib.chapters.turbo.show import flow_picture
 from thesislib.methods.blocks import block_shape, input_shape
 from thesislib.methods.coclr import CoCLR
 from thesislib.methods.coclr_config import CoCLRConfig
 from thesislib.methods.coclr_pairs import CoCLRPairs
 from thesislib.methods.dpc import DPC, DPCConfig
 from thesislib.methods.memdpc import MemDPCConfig
+from thesislib.methods.turbo_config import TurboConfig
 from thesislib.viz.dataflow import weighed
 
 SMALL = CoCLRConfig.preset("small")
@@ -37,6 +39,10 @@ def memdpc(config: MemDPCConfig) -> viz.Picture:
     return viz.two_futures(config.batch_size, config.memory_slots, (dim, *places))
 
 
+def turbo(config: TurboConfig) -> viz.Picture:
+    return flow_picture(config)
+
+
 def turns(config: CoCLRConfig) -> viz.Picture:
     return viz.co_training(cycles.plan(config.cycles), config.queue, config.topk)
 
@@ -50,6 +56,8 @@ DIAGRAMS: dict[str, Callable[[], viz.Picture]] = {
     "memdpc, paper": lambda: memdpc(MemDPCConfig.preset("paper")),
     "roles, small": lambda: viz.queue_roles(*roles.queue_roles(SMALL)),
     "roles, paper": lambda: viz.queue_roles(*roles.queue_roles(CoCLRConfig.preset("paper"))),
+    "turbo, small": lambda: turbo(TurboConfig.preset("small")),
+    "turbo, paper": lambda: turbo(TurboConfig.preset("paper")),
     "turns, small": lambda: turns(SMALL),
     "turns, one cycle": lambda: turns(replace(SMALL, cycles=1, queue=16384)),
     "turns, three cycles": lambda: turns(replace(SMALL, cycles=3, topk=50)),

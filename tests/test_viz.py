@@ -52,6 +52,7 @@ FIGURES = {
     "points": lambda: viz.pretext_vs_downstream({0: CHECKPOINTS, 1: CHECKPOINTS}),
     "scores": lambda: viz.score_matrix(RNG.normal(size=(8, 8)), kinds()),
     "blocks": lambda: viz.block_diagram(8, 3),
+    "lines": lambda: viz.lines({"a": [(1, 4.0), (2, 6.0)]}, "frames", "memory (GiB)"),
     "intervals": lambda: viz.lines_with_interval({"a": [(10, 40.0, 4.0, 3)]}, "labels (%)"),
 }
 

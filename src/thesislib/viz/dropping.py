@@ -26,7 +26,7 @@ from thesislib.viz.boxes import (
 from thesislib.viz.style import Picture
 
 _SIDE, _GRID = 0.13, (3, 4, 4)  # inches of a token; tokens that are drawn, of however many
-_ENCODER, _DECODER = 2.5, 4.55  # middles of the two columns
+_ENCODER, _DECODER = 2.3, 4.25  # middles of the two columns
 
 
 def turbo_flow(
