@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,3 +165,18 @@ def test_what_it_refuses() -> None:
         odd.patch_drop(torch.zeros(2, 3))
     with pytest.raises(ThesisError, match="leaves none of 4 tokens"):
         TokenDropout(0.9)(torch.zeros(2, 4, 3))
+
+
+def test_the_lines_of_the_readme_run() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.+?)```", readme, flags=re.DOTALL)
+    model = videomae()
+    before = model(torch.zeros(1, 8, 3, 32, 32)).logits.shape
+    exec(lines, {"model": model})
+    seen: list[int] = []
+    layer = next(m for m in model.modules() if type(m).__name__ == "VideoMAELayer")
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
+    for training in (False, True):
+        model.train(training)
+        assert model(torch.zeros(1, 8, 3, 32, 32)).logits.shape == before
+    assert seen == [64, 16]

@@ -27,10 +27,7 @@ from thesislib.data.segments import SEGMENTS_FILE, Segment, labels_of, read_segm
 from thesislib.data.step_clips import StepClips, steps_of
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import FULL, in_batches, over_windows
-from thesislib.evaluation.scores import (
-    Lacking,
-    PerVideo,
-)
+from thesislib.evaluation.scores import Lacking, PerVideo
 from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig, gflops
 from thesislib.train import Trained, placed, seed_everything, train
@@ -113,8 +110,11 @@ def settle(config: TurboConfig, job: Job, times: float = 1.0) -> TurboConfig:
 
 def fitted(config: TurboConfig, found: Actions, job: Job) -> TurboConfig:
     """Settings with what follows from the data: classes, and whether clips may be mirrored."""
-    if len(found.classes) < 2:
-        raise Lacking(f"{config.dataset!r} has fewer than two classes: label more of its videos.")
+    if config.classes and len(found.classes) < 2:
+        raise Lacking(
+            f"{config.dataset!r} has fewer than two classes: label more of its videos, or learn to "
+            "reconstruct alone with classes=0."
+        )
     if found.segments is not None and "augment.flip" not in job.changes:
         # A mirror image would make a lie of left and right, which steps are named by.
         config = config.override({"augment.flip": 0.0})
