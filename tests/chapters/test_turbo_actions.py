@@ -291,9 +291,9 @@ def test_what_cannot_be_classified_is_named(made: Path, monkeypatch: pytest.Monk
         run.run(replace(job("m0"), on="synthetic"))
     with pytest.raises(ThesisError, match="There is no data set 'nowhere'"):
         run.run(job("m0", "nowhere"))
-    found = replace(actions.actions("steps"), classes=("one",))
+    found = replace(actions.actions("synthetic"), classes=("one",))
     monkeypatch.setattr(actions, "actions", lambda name: found)
     with pytest.raises(Lacking, match="fewer than two classes"):
-        run.run(job("m0"))
-    alone = run.train(job("m75-r25", classes=0))  # videos without labels: to reconstruct is enough
+        run.run(job("m0", "synthetic"))
+    alone = run.train(job("m75-r25", "synthetic", classes=0))  # videos without labels: to reconstruct is enough
     assert alone.model.config.classes == 0 and "pretext_pmae" in alone.result["metrics"]
