@@ -41,6 +41,7 @@ QUOTES = {
 }
 # What the text takes from the ledger: its name there -> claims.
 SAID = {
+    "random": ("turbo-random",),
     "epochs": ("turbo-epochs-m50", "turbo-epochs", "turbo-epochs-m90", "turbo-seconds"),
     "pmae": ("turbo-pmae-m50", "turbo-pmae", "turbo-pmae-m90"),
     "partial": ("turbo-partial", "turbo-partial-m90"),
