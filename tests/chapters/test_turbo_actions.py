@@ -295,5 +295,6 @@ def test_what_cannot_be_classified_is_named(made: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(actions, "actions", lambda name: found)
     with pytest.raises(Lacking, match="fewer than two classes"):
         run.run(job("m0", "synthetic"))
-    alone = run.train(job("m75-r25", "synthetic", classes=0))  # videos without labels: to reconstruct is enough
+    # Of videos without labels reconstruction alone is learnt.
+    alone = run.train(job("m75-r25", "synthetic", classes=0))
     assert alone.model.config.classes == 0 and "pretext_pmae" in alone.result["metrics"]
