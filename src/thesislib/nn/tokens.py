@@ -24,9 +24,10 @@ TINY = 1e-6  # 10 (1 - 0.9) is 0.99999999 in binary, and means one token
 class Drawn(NamedTuple):
     """Tokens of a batch, each row in ascending order.
 
-    Attributes:
-        visible: int64 ``(B, V)``.
-        wanted: int64 ``(B, R)``, to be reconstructed; none of them is visible.
+    Its fields:
+
+    - ``visible``: int64 ``(B, V)``.
+    - ``wanted``: int64 ``(B, R)``, to be reconstructed; none of them is visible.
     """
 
     visible: Tensor
