@@ -8,16 +8,15 @@ file under ``captions_sha256``; then another file is refused.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterable
 
 from thesislib.data.manifest import Manifest
+from thesislib.data.side_files import read_side_file, write_side_file
 from thesislib.errors import ThesisError
-from thesislib.files import csv_text, write_text
+from thesislib.files import csv_text
 
 CAPTIONS_FILE = "captions.csv"
-CHECKSUM = "captions_sha256"  # its name in the manifest's info
 
 
 def write_captions(manifest: Manifest, captions: Iterable[tuple[str, str]]) -> None:
@@ -27,9 +26,7 @@ def write_captions(manifest: Manifest, captions: Iterable[tuple[str, str]]) -> N
         manifest: The data set; write it afterwards.
         captions: Path of a video and what is said of it, in the order to keep.
     """
-    text = csv_text(("path", "caption"), captions)
-    manifest.info[CHECKSUM] = hashlib.sha256(text.encode()).hexdigest()
-    write_text(manifest.root / CAPTIONS_FILE, text)
+    write_side_file(manifest, CAPTIONS_FILE, csv_text(("path", "caption"), captions))
 
 
 def read_captions(manifest: Manifest) -> dict[str, tuple[str, ...]]:
@@ -45,17 +42,8 @@ def read_captions(manifest: Manifest) -> dict[str, tuple[str, ...]]:
             f"Nothing is said of the videos of {manifest.name!r}: write {path} with the columns "
             "path,caption, or take the data set of `thesislib prepare synthetic_captions`."
         )
-    data = path.read_bytes()
-    wanted = manifest.info.get(CHECKSUM)
-    if wanted and hashlib.sha256(data).hexdigest() != wanted:
-        raise ThesisError(
-            f"{path} is not the file that was prepared (its checksum differs from the one in "
-            "dataset.json): prepare the data set again."
-        )
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    except UnicodeDecodeError:
-        raise ThesisError(f"{path} is not UTF-8: save it as UTF-8.") from None
+    text = read_side_file(manifest, CAPTIONS_FILE)
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     if not {"path", "caption"} <= set(reader.fieldnames or ()):
         raise ThesisError(f"{path} needs the columns path and caption.")
     found: dict[str, list[str]] = {video.path: [] for video in manifest.videos}

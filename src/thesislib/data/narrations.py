@@ -17,20 +17,18 @@ users of the original files make most.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from thesislib.data.manifest import Manifest
+from thesislib.data.side_files import checksum_key, read_side_file, write_side_file
 from thesislib.errors import ThesisError
-from thesislib.files import csv_text, write_text
+from thesislib.files import csv_text
 
 NARRATIONS_FILE = "narrations.csv"
 ALIGNMENTS_FILE = "alignments.csv"
-CHECKSUMS = {NARRATIONS_FILE: "narrations_sha256", ALIGNMENTS_FILE: "alignments_sha256"}
 HEARD = ("path", "start", "end", "text")
 SEEN = ("path", "number", "alignable", "start", "end", "kind")
 
@@ -91,17 +89,17 @@ def write_narrations(
         if name not in known:
             raise ThesisError(f"There is no video {name!r} in the data set {manifest.name!r}.")
     heard = [(path, *_checked_heard(one, path)) for path, one in _each(manifest, narrations)]
-    _write(manifest, NARRATIONS_FILE, csv_text(HEARD, heard))
+    write_side_file(manifest, NARRATIONS_FILE, csv_text(HEARD, heard))
     if alignments is None:
         (manifest.root / ALIGNMENTS_FILE).unlink(missing_ok=True)
-        manifest.info.pop(CHECKSUMS[ALIGNMENTS_FILE], None)
+        manifest.info.pop(checksum_key(ALIGNMENTS_FILE), None)
         return
     rows = []
     for video in manifest.videos:
         some = alignments.get(video.path, ())
         _fit(video.path, len(narrations.get(video.path, ())), len(some))
         rows += [(video.path, i, *_checked_seen(one, video.path)) for i, one in enumerate(some)]
-    _write(manifest, ALIGNMENTS_FILE, csv_text(SEEN, rows))
+    write_side_file(manifest, ALIGNMENTS_FILE, csv_text(SEEN, rows))
 
 
 def read_narrations(manifest: Manifest) -> dict[str, tuple[Narration, ...]]:
@@ -224,27 +222,12 @@ def _each(
             yield video.path, one
 
 
-def _write(manifest: Manifest, name: str, text: str) -> None:
-    manifest.info[CHECKSUMS[name]] = hashlib.sha256(text.encode()).hexdigest()
-    write_text(manifest.root / name, text)
-
-
 def _read(
     manifest: Manifest, name: str, columns: Sequence[str]
 ) -> Iterable[tuple[int, dict[str, str]]]:
     """Line numbers and rows of a file that is whole and the one that was prepared."""
-    path: Path = manifest.root / name
-    data = path.read_bytes()
-    wanted = manifest.info.get(CHECKSUMS[name])
-    if wanted and hashlib.sha256(data).hexdigest() != wanted:
-        raise ThesisError(
-            f"{path} is not the file that was prepared (its checksum differs from the one in "
-            "dataset.json): prepare the data set again."
-        )
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    except UnicodeDecodeError:
-        raise ThesisError(f"{path} is not UTF-8: save it as UTF-8.") from None
+    path = manifest.root / name
+    reader = csv.DictReader(io.StringIO(read_side_file(manifest, name), newline=""))
     if missing := set(columns) - set(reader.fieldnames or ()):
         raise ThesisError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
     for row in reader:
