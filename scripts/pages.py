@@ -52,7 +52,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     "dropping": ("Rows of chapter 6", ("chapters.turbo",)),
     "numbers": (
         "The thesis's numbers, ours, and the claims",
-        ("book", "published", "ledger", "intervals", "report", "claims"),
+        ("book", "published", "ledger", "intervals", "amounts", "report", "claims"),
     ),
     "figures": ("Figures", ("viz",)),
     "rest": ("The command, files and the rest", ()),
@@ -262,9 +262,10 @@ def narrated() -> str:
 
 def story_baselines() -> str:
     """What needs no learning of prompts in chapter 5's tasks, from the ledger, in percent."""
+    from thesislib.amounts import percent
     from thesislib.chapters.clip_prompt.rows import ROWS
     from thesislib.ledger import Ledger
-    from thesislib.report import NO_VALUE, percent
+    from thesislib.report import NO_VALUE
 
     asked = [
         *(("captions", row, "top1") for row in ("chance", "random", "zero-shot", "linear-probe")),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thesislib import claims, intervals, published, report
+from thesislib import amounts, claims, intervals, published, report
 from thesislib.claims import verdict
 from thesislib.errors import ThesisError
 from thesislib.intervals import t_interval
@@ -534,10 +534,10 @@ def test_a_claim_quotes_what_its_table_has() -> None:
 
 
 def test_small_numbers_show_two_digits() -> None:
-    assert [report.digits(x) for x in (0.086, 0.0066, 0.5, 1.0, 12.0, 0.0, None)] == [
+    assert [amounts.digits(x) for x in (0.086, 0.0066, 0.5, 1.0, 12.0, 0.0, None)] == [
         3, 4, 2, 1, 1, 1, 1,
     ]  # fmt: skip
     found: Any = {"n": 2, "mean": 0.0863, "half_width": 0.0021}
-    assert report.in_unit(found, published.metric("train_gflops")) == "0.086 ± 0.002"
-    assert report.in_unit(found, published.metric("top1")) == "8.6 ± 0.2" == report.percent(found)
-    assert report.in_unit({**found, "mean": None}, published.metric("top1")) == "not run"
+    assert amounts.in_unit(found, published.metric("train_gflops")) == "0.086 ± 0.002"
+    assert amounts.in_unit(found, published.metric("top1")) == "8.6 ± 0.2" == amounts.percent(found)
+    assert amounts.in_unit({**found, "mean": None}, published.metric("top1")) == "not run"

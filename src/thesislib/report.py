@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 import pandas as pd
 
 from thesislib import book, published
+from thesislib.amounts import digits
 from thesislib.claims import NOT_RUN, Claim, claims
 from thesislib.errors import choose
-from thesislib.ledger import Entry, Ledger, Summary
+from thesislib.ledger import Entry, Ledger
 from thesislib.published import NO_VALUE
 
 
@@ -145,13 +145,6 @@ def _our_names(
     return names
 
 
-def digits(value: float | None, decimals: int = 1) -> int:
-    """Digits after the point that show two of a small number: 3 of 0.086."""
-    if value is None or not 0 < abs(value) < 1:
-        return decimals
-    return max(decimals, 1 - math.floor(math.log10(abs(value))))
-
-
 def _mean_text(found: pd.Series, decimals: int, absent: str) -> str:
     if not found["n"]:
         return absent
@@ -161,25 +154,6 @@ def _mean_text(found: pd.Series, decimals: int, absent: str) -> str:
     if pd.isna(found["half_width"]):
         return f"{mean} (1{mixed})"
     return f"{mean} ± {found['half_width']:.{decimals}f} ({found['n']}{mixed})"
-
-
-def percent(found: Summary) -> str:
-    """A share over seeds as text: mean, and half of its interval where there is one."""
-    return _over_seeds(found, 100.0, 1)
-
-
-def in_unit(found: Summary, metric: published.Metric) -> str:
-    """The same of any metric, in its unit."""
-    decimals = 1 if metric.unit == "%" else digits(found["mean"])
-    return _over_seeds(found, metric.factor, decimals)
-
-
-def _over_seeds(found: Summary, factor: float, decimals: int) -> str:
-    if found["mean"] is None:
-        return NOT_RUN
-    half = found["half_width"]
-    more = "" if half is None else f" ± {factor * half:.{decimals}f}"
-    return f"{factor * found['mean']:.{decimals}f}{more}"
 
 
 def render_table(

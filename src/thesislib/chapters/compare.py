@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from thesislib import book, published, report, viz
+from thesislib.amounts import in_unit, percent
 from thesislib.chapters import run
 from thesislib.chapters.pages import Page, grid, minutes, scale
 from thesislib.chapters.row import Job
 from thesislib.claims import NOT_RUN, READERS, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
-from thesislib.report import NO_VALUE, in_unit, percent
+from thesislib.report import NO_VALUE
 
 REPEATED = (
     "pretext_top1", "finetune_top1", "probe_top1", "retrieval_r1", "top1", "pairs_top1",

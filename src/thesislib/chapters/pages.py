@@ -74,6 +74,19 @@ def chapter_rows(method: str, rows: str = "headline") -> tuple[str, ...]:
     return tuple(run.rows(method))
 
 
+def rows_of(rows: Sequence[str], others: tuple[str, ...], task: str = "") -> tuple[str, ...]:
+    """The rows of one task of a chapter.
+
+    Args:
+        rows: Their keys.
+        others: What the names of all tasks but the chapter's first begin with.
+        task: One of these; "": the first.
+    """
+    names = [row.partition("/")[2] for row in rows]
+    kept = [name.startswith(task) if task else not name.startswith(others) for name in names]
+    return tuple(row for row, keep in zip(rows, kept, strict=True) if keep)
+
+
 def run_rows(rows: Iterable[str], job: Job) -> dict[str, dict[str, Any]]:
     """:func:`thesislib.chapters.run.run` for several rows; says what was trained, what found.
 

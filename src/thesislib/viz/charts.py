@@ -147,7 +147,6 @@ def lines(
     xlabel: str,
     ylabel: str,
     caption: str = "",
-    logarithmic: bool = False,
 ) -> Picture:
     """Curves of what has no interval: counts, or the course of single runs.
 
@@ -156,7 +155,6 @@ def lines(
         xlabel: Name and unit of the axis.
         ylabel: The same, upwards.
         caption: Kept with the picture.
-        logarithmic: Equal steps along x are equal factors.
     """
     picture = new_picture(WIDTH, HEIGHT, "", caption)
     ax = picture.subplots()
@@ -167,8 +165,6 @@ def lines(
                 markersize=5)  # fmt: skip
         said.append(f"{name} from {y[0]:.3g} at {x[0]:.3g} to {y[-1]:.3g} at {x[-1]:.3g}")
     ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
-    if logarithmic:
-        ax.set_xscale("log")
     ax.legend()
     picture.alt = f"Curves of {ylabel} over {xlabel}: " + "; ".join(said) + "."
     return picture

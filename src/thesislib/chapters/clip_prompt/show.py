@@ -72,10 +72,7 @@ SHOTS = {
 
 def part(rows: Sequence[str], task: str = "") -> tuple[str, ...]:
     """The rows of one task, ``localisation`` or ``retrieval``; without one those of recognition."""
-    others = ("localisation", "retrieval")
-    names = [row.partition("/")[2] for row in rows]
-    kept = [name.startswith(task) if task else not name.startswith(others) for name in names]
-    return tuple(row for row, keep in zip(rows, kept, strict=True) if keep)
+    return pages.rows_of(rows, ("localisation", "retrieval"), task)
 
 
 def elsewhere(job: Job, untrimmed: str, captioned: str) -> tuple[Job, Job]:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from thesislib import viz
+from thesislib.amounts import percent
 from thesislib.chapters import blocks, compare, pages, run
 from thesislib.chapters.clips import SHARES
 from thesislib.chapters.pages import Page, grid
@@ -27,7 +28,6 @@ from thesislib.data.reader import open_video
 from thesislib.data.transforms import denormalise
 from thesislib.ledger import Ledger
 from thesislib.methods.memdpc import memory_use
-from thesislib.report import percent
 
 PERPLEXITY = "pretext_address_perplexity"
 PERCENT = tuple(round(100 * share) for share in SHARES)

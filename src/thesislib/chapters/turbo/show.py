@@ -85,10 +85,7 @@ DROPPED = ("top1", "top1_m50", "top1_m75", "train_seconds")
 
 def part(rows: Sequence[str], task: str = "") -> tuple[str, ...]:
     """The rows of one task, ``nce`` or ``long``; without one those of actions."""
-    others = ("nce", "long")
-    names = [row.partition("/")[2] for row in rows]
-    kept = [name.startswith(task) if task else not name.startswith(others) for name in names]
-    return tuple(row for row, keep in zip(rows, kept, strict=True) if keep)
+    return pages.rows_of(rows, ("nce", "long"), task)
 
 
 def elsewhere(job: Job, narrated: str, activities: str) -> tuple[Job, Job]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from thesislib.amounts import percent
 from thesislib.chapters.pages import Page, grid
 from thesislib.chapters.world.rows import ROWS
 from thesislib.data.manifest import Manifest
@@ -12,7 +13,7 @@ from thesislib.evaluation.retrieval import retrieval
 from thesislib.evaluation.scores import PerVideo, accuracy
 from thesislib.ledger import Ledger
 from thesislib.losses import EASY, POSITIVE, SPATIAL, TEMPORAL
-from thesislib.report import NO_VALUE, percent
+from thesislib.report import NO_VALUE
 
 KINDS = {"positive": POSITIVE, "temporal": TEMPORAL, "spatial": SPATIAL, "easy": EASY}
 AXES = {
