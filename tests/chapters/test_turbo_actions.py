@@ -196,7 +196,7 @@ def test_a_result_is_named_by_what_it_starts_from(made: Path) -> None:
     other = replace(own, changes={**own.changes, "lr": 2e-3})
     names = {run.folder(one).name for one in (own, other, job("from-mae", source="a"))}
     assert len(names) == 3
-    first = actions._first(actions.PIXELS, job("from-mae", dataset="steps", source="x"))
+    first = actions.before(actions.PIXELS, job("from-mae", dataset="steps", source="x"))
     assert (first.dataset, first.row, "source" in first.changes) == ("steps", "turbo/mae", False)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,16 @@ def test_it_starts_from_sentences(long: dict[str, Any], learnt: dict[str, Any]) 
     assert trained.model.config.source == learnt["source"]
     scratch = run.train(job("turbo/long-f32-scratch"))
     assert scratch.model.config.source == ""
+
+
+def test_a_long_result_is_named_by_the_sentences_that_its_start_learnt_from(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (LONG, "turbo/long-f32-mae", "turbo/long-f32-scratch")
+    before = [run.folder(job(row)).name for row in rows]
+    monkeypatch.setattr(language, "sentences", lambda _: SimpleNamespace(weights_hash="other"))
+    after = [run.folder(job(row)).name for row in rows]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True]
 
 
 def test_first_weights_are_those_of_the_source(made: Path, learnt: dict[str, Any]) -> None:

@@ -20,7 +20,6 @@ from thesislib.chapters import run
 from thesislib.chapters.row import Job
 from thesislib.chapters.turbo import starts
 from thesislib.clip_config import ClipConfig
-from thesislib.config import RunConfig
 from thesislib.data import dataset
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.segments import SEGMENTS_FILE, Segment, labels_of, read_segments
@@ -138,16 +137,7 @@ def given(job: Job) -> tuple[Actions, TurboConfig]:
     return found, fitted(config, found, job)
 
 
-def identity(first: str, job: Job) -> tuple[RunConfig, dict[str, Any]]:
-    """Results also depend on what a row starts from."""
-    whole, more = run.usual_identity(job)
-    if run.settings(job).source:
-        return whole, more
-    start, others = run.identity(_first(first, job))
-    return whole, {"init": f"{more['init']} from {start.hash(**others)}"}
-
-
-def _first(row: str, job: Job) -> Job:
+def before(row: str, job: Job) -> Job:
     """What another row starts from; video and language have data of their own."""
     return starts.first(row, job, "" if row == LANGUAGE else run.settings(job).dataset)
 
@@ -164,9 +154,9 @@ def trained(job: Job, first: str = "") -> Trained:
     """
     found, config = given(job)
     if first and not config.source:
-        before = run.train(_first(first, job))
-        assert before.run is not None
-        config = replace(config, source=before.run.name)
+        start_run = run.train(before(first, job)).run
+        assert start_run is not None
+        config = replace(config, source=start_run.name)
     build, data = partial(Turbo, config), partial(found.training, config)
     start = starts.begin(config.source) if config.source else None
     return train(NAME, build, data, config, found.fingerprint, start=start, log=job.log)

@@ -19,7 +19,6 @@ from thesislib.chapters import run
 from thesislib.chapters.clips import labelled
 from thesislib.chapters.row import Job
 from thesislib.chapters.turbo import language, starts
-from thesislib.config import RunConfig
 from thesislib.data.dataset import clips_of
 from thesislib.data.long_clips import LongClips
 from thesislib.data.manifest import Manifest, read_manifest
@@ -41,7 +40,7 @@ Start = Callable[[Job], Trained]
 def settle(config: TurboConfig, job: Job) -> TurboConfig:
     """Trained on what it is judged on; positions are stretched from the length of its start."""
     dataset = str(job.changes.get("dataset", run.judged_on(job)))
-    trained = run.settings(_first(job)).seq_len
+    trained = run.settings(before(job)).seq_len
     return replace(config, dataset=dataset, text_dim=0, trained_frames=trained, short="pad")
 
 
@@ -50,14 +49,7 @@ def fitted(config: TurboConfig, manifest: Manifest) -> TurboConfig:
     return replace(config, classes=len(manifest.classes))
 
 
-def identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
-    """Results also depend on what a row starts from."""
-    whole, more = run.usual_identity(job)
-    first, _ = language.identity(_first(job))
-    return whole, {"init": f"{more['init']} from {first.hash()}"}
-
-
-def _first(job: Job) -> Job:
+def before(job: Job) -> Job:
     """The row of video and language, on its own data set."""
     return starts.first(NCE, job)
 
@@ -67,12 +59,12 @@ def _first(job: Job) -> Job:
 
 def from_language(job: Job) -> Trained:
     """Trained with sentences (6.5.2)."""
-    return run.train(_first(job))
+    return run.train(before(job))
 
 
 def from_pixels(job: Job) -> Trained:
     """Trained to reconstruct, as VideoMAE is, with as many steps and on the same videos."""
-    first = _first(job)
+    first = before(job)
     config: TurboConfig = run.settings(first)
     manifest = read_manifest(config.dataset)
     clips = len(language.pairs(manifest, config, "train"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from thesislib.chapters import clips
 from thesislib.chapters.row import Row
-from thesislib.chapters.turbo import action_scores, actions, language, long_video
+from thesislib.chapters.turbo import action_scores, actions, language, long_video, starts
 
 
 def ratios(mask: float, recon: float) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def _from(name: str, first: str) -> Row:
     """Table 6.2: trained on from others' weights, m = r = 0.5."""
     return _action(
         name, train=partial(actions.trained, first=first), judges=(action_scores.finetuned,),
-        changes=ratios(0.5, 0.5), identity=partial(actions.identity, first),
+        changes=ratios(0.5, 0.5),
+        identity=partial(starts.identity, partial(actions.before, first)),
     )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ _nce = partial(_pairs, train=language.pretrained, small=NCE_SMALL)
 LONG_SMALL: dict[str, Any] = {"epochs": 16, "lr": 1e-3, "warmup": 16}
 _long = partial(
     Row, train=long_video.trained, judges=(long_video.judge,), settle=long_video.settle,
-    identity=long_video.identity, home=long_video.HOME, small=LONG_SMALL,
+    identity=partial(starts.identity, long_video.before), home=long_video.HOME, small=LONG_SMALL,
 )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ ROWS = {
         changes=spread(32, 0.75, 0.25),
     ),
     "turbo/long-f32-scratch": _long(
-        "F32 from random weights", train=partial(long_video.trained, start=None),
+        "F32 from random weights", train=partial(long_video.trained, start=None), identity=None,
         changes=spread(32, 0.75, 0.25),
     ),
     "turbo/long-f16-full": _long("F16, all tokens", changes=spread(16, 0.0, 0.0)),

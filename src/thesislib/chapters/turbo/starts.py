@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from thesislib.authors import load_videomae, read_checkpoint
+from thesislib.chapters import run
 from thesislib.chapters.row import Job
+from thesislib.config import RunConfig
 from thesislib.methods.turbo import Turbo
 from thesislib.runs import load_run
 
@@ -31,6 +34,20 @@ def first(row: str, job: Job, dataset: str = "") -> Job:
     """
     own = {name: value for name, value in job.changes.items() if name in SHARED}
     return replace(job.also(row), dataset=dataset, on="", more=(), changes=own)
+
+
+def identity(before: Callable[[Job], Job], job: Job) -> tuple[RunConfig, dict[str, Any]]:
+    """Results also depend on what a row starts from, with all that decides that one's.
+
+    Args:
+        before: Of a row to the one that it starts from, unless ``source`` names another beginning.
+        job: Of the row that starts.
+    """
+    whole, more = run.usual_identity(job)
+    if run.settings(job).source:
+        return whole, more
+    start, others = run.identity(before(job))
+    return whole, {"init": f"{more['init']} from {start.hash(**others)}"}
 
 
 def begin(source: str) -> Start:
