@@ -24,6 +24,7 @@ from thesislib.losses import (
     queue_measures,
     same,
     similarity,
+    top1,
     uber_nce,
     with_own_key,
     without_own_key,
@@ -129,6 +130,17 @@ def test_kinds_that_do_not_occur_are_nan() -> None:
     found = contrastive_accuracy(torch.eye(3), pair_kinds(3, 1, 1, 1))
     assert math.isnan(float(found["top1_temporal"])) and math.isnan(float(found["top1_spatial"]))
     assert float(found["top1_easy"]) == 1.0
+
+
+def test_top1_counts_rows_whose_largest_logit_is_the_right_one() -> None:
+    logits = torch.randn(20, 4, generator=torch.Generator().manual_seed(3))
+    right = torch.arange(20) % 4
+    hits = 0
+    for row, own in zip(logits.tolist(), right.tolist(), strict=True):
+        hits += row.index(max(row)) == own
+    assert 0 < hits < 20
+    assert float(top1(logits, right)) == pytest.approx(hits / 20)
+    assert float(top1(torch.zeros(2, 3), torch.tensor([0, 1]))) == 0.5  # of equal ones the first
 
 
 # ---- chapter 4: a query, its key, a queue ----------------------------------------------------

@@ -131,6 +131,19 @@ def pair_nce(logits: Tensor, both_ways: bool = True) -> Tensor:
     return (loss + F.cross_entropy(logits.T, own)) / 2 if both_ways else loss
 
 
+def top1(logits: Tensor, right: Tensor) -> Tensor:
+    """How often the right candidate has the largest logit of its row; of equal ones the first.
+
+    Args:
+        logits: ``(B, C)``.
+        right: int64 ``(B,)``, in ``[0, C)``.
+
+    Returns:
+        A scalar in ``[0, 1]``.
+    """
+    return (logits.argmax(1) == right).float().mean()
+
+
 def candidates(label: Tensor, classes: int, most: int) -> tuple[Tensor, Tensor]:
     """Classes of a softmax: those present, and others at random up to ``most`` (as released).
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from thesislib.config import RunConfig, at_least_one
 from thesislib.errors import ThesisError, choose
-from thesislib.losses import candidates, cosine_logits, pair_nce
+from thesislib.losses import candidates, cosine_logits, pair_nce, top1
 from thesislib.methods.blocks import count
 from thesislib.nn.text_tower import TextTower
 from thesislib.nn.transformer import Block
@@ -290,12 +290,12 @@ class ClipPrompt(nn.Module, PyTorchModelHubMixin):
             logits = self.classify(batch["features"], text, batch.get("gap"))
             own = torch.arange(len(logits), device=logits.device)
             loss = pair_nce(logits, self.config.both_ways)
-            logs = {"top1": _top1(logits, own), "top1_text": _top1(logits.T, own)}
+            logs = {"top1": top1(logits, own), "top1_text": top1(logits.T, own)}
         else:
             tokens, right = self._candidates(batch["label"])
             logits = self.classify(batch["features"], self.encode_text(tokens), batch.get("gap"))
             loss = F.cross_entropy(logits, right)
-            logs = {"top1": _top1(logits, right)}
+            logs = {"top1": top1(logits, right)}
         return loss, {"loss": loss.detach(), **logs}
 
     def _candidates(self, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -313,10 +313,6 @@ class ClipPrompt(nn.Module, PyTorchModelHubMixin):
     def encode(self, batch: dict[str, Tensor]) -> Tensor:
         """The feature of a video, ``(B, D)``."""
         return self.encode_video(batch["features"], batch.get("gap"))
-
-
-def _top1(logits: Tensor, right: Tensor) -> Tensor:
-    return (logits.argmax(1) == right).float().mean()
 
 
 def summary(model: ClipPrompt) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
-from thesislib.losses import cosine_logits, pair_nce, similarity
+from thesislib.losses import cosine_logits, pair_nce, similarity, top1
 from thesislib.methods.blocks import count, input_shape
 from thesislib.methods.turbo_config import TurboConfig, gflops
 from thesislib.nn.classifier import Classifier, joined
@@ -167,10 +167,10 @@ class Turbo(Classifier, PyTorchModelHubMixin):
             logits, right = self.linear(self.dropout(feature)), batch["label"]
             smoothing = self.config.smoothing if self.training else 0.0
             loss = F.cross_entropy(logits, right, label_smoothing=smoothing)
-            return loss, self.config.classes, {"top1": _top1(logits, right)}
+            return loss, self.config.classes, {"top1": top1(logits, right)}
         logits = self.pair_logits(self.linear(feature), batch["text"])
         own = torch.arange(len(logits), device=logits.device)
-        logs = {"top1": _top1(logits, own), "top1_text": _top1(logits.T, own)}
+        logs = {"top1": top1(logits, own), "top1_text": top1(logits.T, own)}
         return pair_nce(logits), max(2, len(logits)), logs
 
     def pair_logits(self, video: Tensor, text: Tensor) -> Tensor:
@@ -277,12 +277,13 @@ class Turbo(Classifier, PyTorchModelHubMixin):
         The head learns at the full rate, each block ``layer_decay`` times as fast as the next, the
         embedding slowest. The decoder learns at the full rate.
         """
-        decay = self.config.layer_decay
+        decay, full = self.config.layer_decay, self.config.depth + 1
         groups: dict[tuple[float, bool], dict[str, Any]] = {}
         for name, parameter in self.named_parameters():
             if not parameter.requires_grad:
                 continue
-            scale = decay ** (self.config.depth + 1 - _level(name, self.config.depth))
+            own = name.removeprefix("encoder.")
+            scale = decay ** (full - (full if own == name else self.encoder.level(own)))
             plain = parameter.ndim == 1 or name.endswith(("cls", "mask_token"))
             new = {"params": [], "lr_scale": scale, "weight_decay": config.weight_decay}
             group = groups.setdefault(
@@ -290,17 +291,6 @@ class Turbo(Classifier, PyTorchModelHubMixin):
             )
             group["params"].append(parameter)
         return list(groups.values())
-
-
-def _level(name: str, depth: int) -> int:
-    """Where in the encoder a parameter is: 0 embedding, 1 to depth the blocks, depth + 1 beyond."""
-    if name.startswith("encoder.blocks."):
-        return int(name.split(".")[2]) + 1
-    return 0 if name.startswith(("encoder.patches", "encoder.cls")) else depth + 1
-
-
-def _top1(logits: Tensor, right: Tensor) -> Tensor:
-    return (logits.argmax(1) == right).float().mean()
 
 
 def _digits(number: float) -> float:

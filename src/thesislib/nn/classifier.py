@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
+from thesislib.losses import top1
 from thesislib.nn.convgru import ConvGRU, context_vector
 from thesislib.nn.resnet2d3d import ResNet2D3D
 
@@ -82,8 +83,7 @@ class Classifier(nn.Module):
         """Cross-entropy against ``batch["label"]`` and top-1 accuracy."""
         logits = self.predict(batch)
         loss = F.cross_entropy(logits, batch["label"])
-        top1 = (logits.argmax(1) == batch["label"]).float().mean()
-        return loss, {"loss": loss.detach(), "top1": top1}
+        return loss, {"loss": loss.detach(), "top1": top1(logits, batch["label"])}
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         return self.training_step(batch)

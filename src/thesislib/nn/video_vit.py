@@ -221,6 +221,17 @@ class VideoViT(nn.Module):
         """The normalised tokens without CLS, ``(B, V, D)``, likewise."""
         return self.norm(x[:, self.prefix :])
 
+    def level(self, name: str) -> int:
+        """How deep a parameter of its own lies: 0 the embedding, 1 to depth the blocks, the norm.
+
+        Args:
+            name: As in ``named_parameters``.
+        """
+        part, *inner = name.split(".")
+        if part == "blocks":
+            return int(inner[0]) + 1
+        return len(self.blocks) + 1 if part == "norm" else 0
+
 
 class PatchDecoder(nn.Module):
     """Guesses the pixels of tokens from the visible ones (thesis 6.3.2; VideoMAE).

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from thesislib.config import RunConfig, at_least_one
 from thesislib.data.loader import Key
 from thesislib.image_text import Preprocess
-from thesislib.losses import pair_nce
+from thesislib.losses import pair_nce, top1
 
 LARGEST_SCALE = math.log(100)  # of the logits
 BUCKETS = 4  # of texts of like length: none is padded to the longest of a batch
@@ -141,7 +141,7 @@ class Contrast(nn.Module):
         scale = self.model.logit_scale.clamp(max=LARGEST_SCALE).exp()
         logits = scale * images.float() @ texts.float().T  # (B, B)
         loss = pair_nce(logits)
-        hits = (logits.argmax(1) == torch.arange(len(logits), device=logits.device)).float().mean()
+        hits = top1(logits, torch.arange(len(logits), device=logits.device))
         return loss, {"loss": loss.detach(), "right": hits, "scale": scale.detach()}
 
 
