@@ -7,6 +7,7 @@ come from a fixed generator, so that a table printed twice is the same table.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 LEVEL = 0.95
 REPLICATES = 4000
-_CHUNK = 500  # replicates at a time: bounds memory at _CHUNK x videos floats
+_CHUNK = 500  # replicates at a time: bounds the memory of one product
 
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int32]
 
 
 def t_interval(values: Sequence[float] | Floats, level: float = LEVEL) -> Interval | None:
@@ -49,9 +51,20 @@ def _draws(n: int) -> int:
     return max(n - 1, 1)
 
 
-def _counts(rng: np.random.Generator, replicates: int, n: int, draws: int) -> Floats:
-    """How often each of n units is drawn, as shares: (replicates, n), rows sum to 1."""
-    return rng.multinomial(draws, np.full(n, 1 / n), size=replicates) / draws
+def _counts(rng: np.random.Generator, replicates: int, n: int, draws: int) -> Counts:
+    """How often each of n units is drawn: (replicates, n), rows sum to ``draws``."""
+    return rng.multinomial(draws, np.full(n, 1 / n), size=replicates).astype(np.int32)
+
+
+@functools.lru_cache(maxsize=8)
+def _drawn(seed: int, replicates: int, seeds: int, videos: int) -> list[tuple[Counts, Counts]]:
+    """Draws of seeds and of videos, in chunks. Most claims of a chapter have the same two sizes."""
+    rng = np.random.default_rng(seed)
+    sizes = [min(_CHUNK, replicates - start) for start in range(0, replicates, _CHUNK)]
+    return [
+        (_counts(rng, rows, seeds, _draws(seeds)), _counts(rng, rows, videos, videos))
+        for rows in sizes
+    ]
 
 
 def hierarchical_bootstrap(
@@ -76,18 +89,16 @@ def hierarchical_bootstrap(
     Returns:
         (R,) replicates of the mean difference.
     """
-    rng = np.random.default_rng(seed)
     seeds, videos = difference.shape
     mean = difference.mean()
     of_seed = difference.mean(axis=1) - mean  # (S,)
     of_video = difference.mean(axis=0) - mean  # (V,)
-    out = []
-    for start in range(0, replicates, _CHUNK):
-        rows = min(_CHUNK, replicates - start)
-        by_seed = _counts(rng, rows, seeds, _draws(seeds))
-        by_video = _counts(rng, rows, videos, videos)
-        out.append(mean + by_seed @ of_seed + by_video @ of_video)
-    return np.concatenate(out)
+    return np.concatenate(
+        [
+            mean + by_seed / _draws(seeds) @ of_seed + by_video / videos @ of_video
+            for by_seed, by_video in _drawn(seed, replicates, seeds, videos)
+        ]
+    )
 
 
 def ranks(values: Sequence[float] | Floats) -> Floats:
