@@ -52,7 +52,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     "dropping": ("Rows of chapter 6", ("chapters.turbo",)),
     "numbers": (
         "The thesis's numbers, ours, and the claims",
-        ("book", "published", "ledger", "intervals", "amounts", "report", "claims"),
+        ("book", "published", "ledger", "intervals", "amounts", "rendering", "report", "claims"),
     ),
     "figures": ("Figures", ("viz",)),
     "rest": ("The command, files and the rest", ()),
@@ -76,7 +76,7 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
         "claims.md": claims(found, report),
         "decided.md": decided(found),
         "forest.png": viz.forest(found).png(),
-        "ledger.md": kept(report.status_frame(ledger), report),
+        "ledger.md": kept(report.status_frame(ledger)),
         "chapters.md": chapters(minutes),
         "versions.md": versions(minutes),
         "baselines.md": baselines(),
@@ -87,23 +87,26 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
     }
 
 
-def table(frame: Any, report: Any) -> str:
+def table(frame: Any) -> str:
     """A frame as a MyST table, or a sentence where it has no rows."""
-    return NOTHING if frame.empty else str(report.to_markdown(frame))
+    from thesislib.rendering import to_markdown
+
+    return NOTHING if frame.empty else str(to_markdown(frame))
 
 
-def kept(frame: Any, report: Any) -> str:
+def kept(frame: Any) -> str:
     """What the ledger holds; the versions stand below it, as they would make its lines tall."""
     if not frame.empty:
         versions = frame.groupby("versions", sort=True)["method"].unique()
         frame = frame.drop(columns="versions")
         frame.attrs["notes"] = [f"{', '.join(names)}: {text}" for text, names in versions.items()]
-    return table(frame, report)
+    return table(frame)
 
 
 def tables(report: Any, ledger: Any) -> str:
     """The thesis's tables of the written chapters, ours beside them."""
     from thesislib import book, published
+    from thesislib.rendering import to_markdown
 
     parts = []
     for chapter in (one.number for one in book.CHAPTERS.values() if one.written and one.headline):
@@ -114,7 +117,7 @@ def tables(report: Any, ledger: Any) -> str:
             # The thesis numbers its tables; a second number from the book would only confuse.
             title, _, rest = frame.attrs["caption"].partition(". ")
             label = f"tab-{number.replace('.', '-')}"
-            parts.append(f"({label})=\n### {title}\n\n{rest}\n\n{report.to_markdown(frame)}")
+            parts.append(f"({label})=\n### {title}\n\n{rest}\n\n{to_markdown(frame)}")
             if notes:
                 body = "\n".join(f"- {note}" for note in notes)
                 parts.append(f":::{{dropdown}} Notes on Table {number}\n{body}\n:::\n")
@@ -128,7 +131,7 @@ def claims(found: list[Any], report: Any) -> str:
         mine = [c for c in found if c.chapter == chapter]
         where = sorted({(c.profile, c.dataset) for c in mine if c.dataset})
         said = "; ".join(f"profile {profile}, data set {dataset}" for profile, dataset in where)
-        frame = table(report.claims_frame(mine), report)
+        frame = table(report.claims_frame(mine))
         parts.append(f"## Chapter {chapter}\n\nOurs: {said}.\n\n{frame}")
     return "\n".join(parts)
 

@@ -48,6 +48,9 @@ def test_a_table_as_csv_is_numbers(told: Told) -> None:
     line = lines["dpc/random", "finetune_top1"]
     assert float(line["thesis"]) == 46.5 and float(line["ours"]) == pytest.approx(52.0)
     assert float(line["half_width"]) == pytest.approx(100 * 4.303 * 0.02 / 3**0.5, rel=1e-3)
+    half = float(line["half_width"])
+    assert float(line["low"]) == pytest.approx(52.0 - half)
+    assert float(line["high"]) == pytest.approx(52.0 + half)
     assert (line["n"], line["ours_dataset"], line["unit"]) == ("3", "synthetic", "%")
     assert lines["dpc/pooled", "finetune_top1"]["ours"] == "", "not run: no number"
 

@@ -17,6 +17,7 @@ from thesislib.claims import verdict
 from thesislib.errors import ThesisError
 from thesislib.intervals import t_interval
 from thesislib.ledger import Entry, Ledger, promote, read_entry
+from thesislib.rendering import to_csv, to_latex, to_markdown
 
 
 def entry(row: str, seed: int = 0, **metrics: float) -> Entry:
@@ -428,28 +429,10 @@ def test_every_table_can_be_rendered_and_never_shows_the_thesis_as_ours(number: 
     frame = report.thesis_table(number, ledger=Ledger())
     for name in (c for c in frame.columns if c.endswith(", ours")):
         assert set(frame[name]) <= {"not run", "–"}
-    for render in (report.to_markdown, report.to_latex, report.to_csv):
+    for render in (to_markdown, to_latex, to_csv):
         assert render(frame).strip()
     numbers = report.thesis_numbers(number, ledger=Ledger())
     assert numbers["ours"].isna().all() and not numbers["n"].any()
-
-
-def test_markdown_latex_and_csv(tmp_path: Path) -> None:
-    frame = report.pd.DataFrame({"a|b": ["50 % & more", "<b>"], "x_1": ["52.0 ± 0.1 (3)", "–"]})
-    frame.attrs = {"caption": "A & B", "notes": ["see <here>"]}
-    assert report.to_markdown(frame).splitlines() == [
-        r"| a\|b | x_1 |",
-        "|---|---|",
-        "| 50 % & more | 52.0 ± 0.1 (3) |",
-        "| <b> | – |",
-        "",
-        "- see <here>",
-    ]
-    tex = report.to_latex(frame, "tab:x")
-    assert r"50 \% \& more & 52.0 ± 0.1 (3) \\" in tex and r"x\_1" in tex
-    assert r"\caption{A \& B}" in tex and r"\label{tab:x}" in tex
-    assert tex.count("{") == tex.count("}") and r"\toprule" in tex
-    assert report.to_csv(frame).splitlines()[0] == "a|b,x_1"
 
 
 def test_status_counts_minutes_and_names_what_it_ran_on() -> None:

@@ -226,6 +226,7 @@ def reproduce(args: argparse.Namespace) -> dict[str, Any]:
 def report(args: argparse.Namespace) -> Any:
     """Tables, claims and the state of the ledger; or takes runs into it."""
     from thesislib import report
+    from thesislib.rendering import rendered
 
     if args.what != "table" and args.what != "promote" and args.item:
         raise ThesisError(
@@ -252,7 +253,7 @@ def report(args: argparse.Namespace) -> Any:
             return {c["id"]: c for c in report.claims_table(args.profile, args.dataset)}
         found = report.claims(None, args.profile, args.dataset)
         frame = (report.claims_numbers if args.format == "csv" else report.claims_frame)(found)
-        return report.rendered(frame, args.format)
+        return rendered(frame, args.format)
     if args.format:
-        return report.rendered(report.status_frame(), args.format)
+        return rendered(report.status_frame(), args.format)
     return {str(i): row for i, row in enumerate(report.status())}

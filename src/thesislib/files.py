@@ -80,9 +80,31 @@ def write_json(path: str | Path, value: Any, *, sort_keys: bool = False) -> None
 
 def csv_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table as csv, quoted where it has to be."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([head, *rows])
-    return text.getvalue()
+    lines = []
+    for row in [head, *rows]:
+        text = io.StringIO()
+        csv.writer(text).writerow(row)  # with its own end of a line it quotes a lone "\r" too
+        lines.append(text.getvalue().removesuffix("\r\n"))
+    return "\n".join([*lines, ""])
+
+
+def sheet_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The same for a spreadsheet, where a text that begins like a formula would be one.
+
+    An apostrophe before it, as spreadsheets write it themselves, makes it a text again. For tables
+    that people look at; a file of ours that is read again is :func:`csv_text`.
+    """
+    return csv_text([_cell(name) for name in head], ([_cell(value) for value in r] for r in rows))
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def sha256(path: Path) -> str:

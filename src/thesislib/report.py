@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,9 +16,9 @@ import pandas as pd
 from thesislib import book, published
 from thesislib.amounts import digits
 from thesislib.claims import NOT_RUN, Claim, claims
-from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
 from thesislib.published import NO_VALUE
+from thesislib.rendering import rendered
 
 
 def thesis_numbers(
@@ -36,9 +35,9 @@ def thesis_numbers(
     Returns:
         Columns ``row`` (its name), ``key`` (our row id or None), ``metric``, ``unit``,
         ``thesis_column``, ``thesis_dataset``, ``thesis``, ``ours_column``, ``ours_dataset``,
-        ``ours``, ``half_width`` (95 %, over seeds), ``n`` (seeds) and ``mixed`` (whether the seeds
-        had other settings). Ours are in the unit of the column, so a fraction of 0.61 is 61 per
-        cent.
+        ``ours``, ``low``, ``high`` and ``half_width`` (of the 95 % interval over seeds), ``n``
+        (seeds) and ``mixed`` (whether the seeds had other settings). Ours are in the unit of the
+        column, so a fraction of 0.61 is 61 per cent.
     """
     ledger = Ledger.load() if ledger is None else ledger
     lines = []
@@ -54,29 +53,36 @@ def thesis_numbers(
                 factor = published.metric(metric).factor
                 found = {**ledger.summary(row.key, metric, profile, where)}
             mixed = found.get("configs", 0) > 1
-            ours = (found.get("mean"), found.get("half_width"), found.get("n", 0), mixed, factor)
+            ours = [found.get(name) for name in ("mean", "low", "high", "half_width")]
             what = (name, row.key, metric, column.unit)
             theirs = (column.name, column.data[0], cell.value)
-            lines.append((*what, *theirs, column.named(where), where, *ours))
-    frame = pd.DataFrame(lines, columns=[*_NUMBERS, "factor"])
-    for one in ("thesis", "ours", "half_width"):
-        frame[one] = pd.to_numeric(frame[one])
-    factors = frame.pop("factor")
-    return frame.assign(ours=frame["ours"] * factors, half_width=frame["half_width"] * factors)
+            ours = [None if value is None else value * factor for value in ours]
+            counts = (found.get("n", 0), mixed)
+            lines.append((*what, *theirs, column.named(where), where, *ours, *counts))
+    frame = pd.DataFrame(lines, columns=[*_NUMBERS])
+    measured = ["thesis", *_MEASURED]
+    return frame.assign(**{name: pd.to_numeric(frame[name]) for name in measured})
 
 
+_MEASURED = ("ours", "low", "high", "half_width")
 _NUMBERS = (
     "row", "key", "metric", "unit", "thesis_column", "thesis_dataset", "thesis",
-    "ours_column", "ours_dataset", "ours", "half_width", "n", "mixed",
+    "ours_column", "ours_dataset", *_MEASURED, "n", "mixed",
 )  # fmt: skip
 
 
 def thesis_table(
-    number: str, profile: str = "small", dataset: str = "", ledger: Ledger | None = None
+    number: str,
+    profile: str = "small",
+    dataset: str = "",
+    ledger: Ledger | None = None,
+    *,
+    apart: bool = False,
 ) -> pd.DataFrame:
     """A numbered table of the thesis with our results beside it, as text to print.
 
-    The arguments are those of :func:`thesis_numbers`.
+    The arguments are those of :func:`thesis_numbers`, and ``apart``: each number in a cell of its
+    own, under columns that are pairs of a head and *thesis*, *ours*, *low*, *high* or *seeds*.
 
     Returns:
         The thesis's row labels, then for each of its columns *thesis* and, where runs of the
@@ -93,26 +99,33 @@ def thesis_table(
     )
     lines = []
     for index, row in enumerate(table.rows):
-        line = dict(zip(table.labels, row.labels, strict=True))
+        line: dict[Any, str] = {
+            ("", label) if apart else label: text
+            for label, text in zip(table.labels, row.labels, strict=True)
+        }
         for i, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
             unit = f" ({column.unit})" if column.unit else ""
-            line[f"{column.name}{unit}, thesis"] = cell.text if cell.text != "-" else NO_VALUE
+            cells = {
+                (f"{column.name}{unit}", "thesis"): NO_VALUE if cell.text == "-" else cell.text
+            }
             if i in ours:
                 found = numbers.iloc[index * width + i]
                 absent = NOT_RUN if places[index][i] else NO_VALUE
-                decimals = (
-                    column.decimals
-                    if column.unit == "%"
-                    else digits(found["ours"], column.decimals)
-                )
-                line[f"{ours[i]}{unit}, ours"] = _mean_text(found, decimals, absent)
+                some = (_apart if apart else _together)(found, column.decimals, absent)
+                cells |= {(f"{ours[i]}{unit}", name): text for name, text in some.items()}
+            line |= cells if apart else {", ".join(name): text for name, text in cells.items()}
         lines.append(line)
     frame = pd.DataFrame(lines)
     sets = {name: dataset or str(table.columns[i].dataset(profile)) for i, name in ours.items()}
     where = "data sets: " + ", ".join(f"{name} on {one}" for name, one in sets.items())
     if len(set(sets.values())) == 1:
         where = f"data set {next(iter(sets.values()))}"
-    said = f"Ours: profile {profile}, {where}, mean ± half of the 95 % interval (number of seeds)."
+    what = (
+        "mean, its 95 % interval, seeds"
+        if apart
+        else ("mean ± half of the 95 % interval (number of seeds)")
+    )
+    said = f"Ours: profile {profile}, {where}, {what}."
     said = said if sets else f"The profile {profile} measures none of its columns."
     caption = f"Table {number}: {table.title}. {said}"
     frame.attrs = {"caption": caption, "notes": list(table.notes)}
@@ -145,15 +158,29 @@ def _our_names(
     return names
 
 
-def _mean_text(found: pd.Series, decimals: int, absent: str) -> str:
+def _together(found: pd.Series, decimals: int, absent: str) -> dict[str, str]:
+    """A mean of ours, its interval and its seeds in one cell."""
+    cells = _apart(found, decimals, absent)
+    if cells["low"]:
+        half = _fixed(found["half_width"], found, decimals)
+        return {"ours": f"{cells['ours']} ± {half} ({cells['seeds']})"}
+    return {"ours": f"{cells['ours']} ({cells['seeds']})" if cells["seeds"] else absent}
+
+
+def _apart(found: pd.Series, decimals: int, absent: str) -> dict[str, str]:
+    """The same in four cells, which are empty where there is nothing to say."""
     if not found["n"]:
-        return absent
-    if found["unit"] != "%":
-        decimals = digits(found["ours"], decimals)
-    mean, mixed = f"{found['ours']:.{decimals}f}", ", mixed settings" if found["mixed"] else ""
-    if pd.isna(found["half_width"]):
-        return f"{mean} (1{mixed})"
-    return f"{mean} ± {found['half_width']:.{decimals}f} ({found['n']}{mixed})"
+        return {"ours": absent, "low": "", "high": "", "seeds": ""}
+    seeds = f"{found['n']}, mixed settings" if found["mixed"] else str(found["n"])
+    numbers = {name: _fixed(found[name], found, decimals) for name in ("ours", "low", "high")}
+    return {**numbers, "seeds": seeds}
+
+
+def _fixed(value: float, found: pd.Series, decimals: int) -> str:
+    """A number in as many decimals as its column has; more where there are none to see."""
+    if pd.isna(value):
+        return ""
+    return f"{value:.{decimals if found['unit'] == '%' else digits(found['ours'], decimals)}f}"
 
 
 def render_table(
@@ -161,24 +188,15 @@ def render_table(
 ) -> str:
     """A numbered table of this checkout's ledger as text.
 
-    :func:`thesis_table` as ``markdown`` or ``latex``; as ``csv`` the numbers themselves, those of
-    :func:`thesis_numbers`.
+    :func:`thesis_table` as ``markdown``, and as ``latex`` with a cell for each number; as ``csv``
+    the numbers themselves, those of :func:`thesis_numbers`.
 
     Raises:
         ThesisError: Unknown table or format.
     """
-    frame = (thesis_numbers if format == "csv" else thesis_table)(number, profile, dataset)
-    return rendered(frame, format)
-
-
-def rendered(frame: pd.DataFrame, format: str) -> str:
-    """A frame as ``markdown``, ``latex`` or ``csv``.
-
-    Raises:
-        ThesisError: Unknown format.
-    """
-    render = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
-    return render[choose("format", format, render)](frame)
+    if format == "csv":
+        return rendered(thesis_numbers(number, profile, dataset), format)
+    return rendered(thesis_table(number, profile, dataset, apart=format == "latex"), format)
 
 
 def table_data(number: str, profile: str = "small", dataset: str = "") -> dict[str, Any]:
@@ -283,44 +301,6 @@ def _commit(source: Mapping[str, Any]) -> str:
 def _versions(source: Mapping[str, Any]) -> str:
     versions = source.get("versions") or {}
     return " ".join(f"{name} {versions[name]}" for name in sorted(versions))
-
-
-def to_markdown(frame: pd.DataFrame) -> str:
-    """A pipe table; the notes of the frame follow as a list."""
-    lines = ["| " + " | ".join(_pipe(c) for c in frame.columns) + " |"]
-    lines.append("|" + "---|" * len(frame.columns))
-    lines += ["| " + " | ".join(_pipe(v) for v in row) + " |" for row in frame.values]
-    if notes := frame.attrs.get("notes"):
-        lines += ["", *(f"- {note}" for note in notes)]
-    return "\n".join(lines) + "\n"
-
-
-def _pipe(value: Any) -> str:
-    return str(value).replace("|", r"\|").replace("\n", " ")
-
-
-def to_latex(frame: pd.DataFrame, label: str = "") -> str:
-    """A ``booktabs`` table in UTF-8 (needs a font with the check mark)."""
-    plain = frame.copy()
-    plain.columns = [_escaped(c) for c in frame.columns]
-    caption = frame.attrs.get("caption")
-    style = plain.style.format(escape="latex").hide(axis="index")
-    return style.to_latex(
-        hrules=True,
-        position_float="centering",
-        caption=_escaped(caption) if caption else None,
-        label=label or None,
-    )
-
-
-def _escaped(text: Any) -> str:
-    """A text for LaTeX; pandas escapes cells alone."""
-    return re.sub(r"([&%$#_{}])", r"\\\1", str(text))
-
-
-def to_csv(frame: pd.DataFrame) -> str:
-    """Comma-separated text."""
-    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def glue(name: str, value: Any) -> None:

@@ -15,6 +15,7 @@ from thesislib.chapters.row import Job
 from thesislib.claims import NOT_RUN, READERS, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
+from thesislib.rendering import to_markdown
 from thesislib.report import NO_VALUE
 
 REPEATED = (
@@ -175,7 +176,7 @@ def tables_page(
         # A label that all rows share tells nothing and makes the table wider.
         labels = list(frame.columns[: len(published.table(number).labels)])
         frame = frame.drop(columns=[c for c in labels if frame[c].nunique() == 1])
-        parts.append(f"**{frame.attrs['caption']}**\n\n{report.to_markdown(frame)}")
+        parts.append(f"**{frame.attrs['caption']}**\n\n{to_markdown(frame)}")
     return Page("\n\n".join(parts))
 
 
@@ -199,7 +200,7 @@ def _entry(result: Mapping[str, Any]) -> Entry:
 
 def claims_page(job: Job) -> Page:
     """What the thesis asserts in the chapter of a row, with the verdicts of the ledger."""
-    return Page(report.to_markdown(report.claims_frame(verdicts(job).values())))
+    return Page(to_markdown(report.claims_frame(verdicts(job).values())))
 
 
 def forest_picture(job: Job) -> viz.Picture:
