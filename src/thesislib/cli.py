@@ -7,6 +7,8 @@ Results go to standard output, progress to standard error. Exit codes: 0, 1 for 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import sys
@@ -17,7 +19,7 @@ from typing import Any
 from thesislib import __version__, book, commands, recipes
 from thesislib.clip_config import FLOW_ALGORITHMS
 from thesislib.config import PROFILES
-from thesislib.errors import ThesisError
+from thesislib.errors import ThesisError, of_the_system
 
 # The options of the recipes; which recipe takes which is known there.
 PREPARE: tuple[tuple[str, type, str], ...] = (
@@ -42,18 +44,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result = args.run(args)
         if result is not None and commands.first_process():
-            print(json.dumps(result, indent=1, default=str) if args.json else _text(result))
-            sys.stdout.flush()
+            _write(json.dumps(result, indent=1, default=str) if args.json else _text(result))
     except ThesisError as error:
-        print(f"thesislib: {error}", file=sys.stderr)
-        return 1
+        return _stopped(1, str(error))
+    except (OSError, MemoryError) as error:
+        return _stopped(1, str(of_the_system(error)))
     except KeyboardInterrupt:
-        print("thesislib: stopped; the same command goes on from here.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; what is left in the buffer has no taker.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return _stopped(130, "stopped; the same command goes on from here.")
     return 0
+
+
+def _stopped(code: int, text: str) -> int:
+    with contextlib.suppress(OSError):  # nobody may be left to read it
+        print(f"thesislib: {text}", file=sys.stderr)
+    return code
+
+
+def _write(text: str) -> None:
+    """To standard output, in whatever encoding it has."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer has no taker, and Python would try again at its end.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        if not isinstance(error, BrokenPipeError):  # else head or less has seen enough
+            raise of_the_system(error, "The result", "written") from None
 
 
 def parser() -> argparse.ArgumentParser:
