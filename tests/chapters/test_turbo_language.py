@@ -19,7 +19,7 @@ import studio
 from thesislib import published
 from thesislib.chapters import run
 from thesislib.chapters.row import Job
-from thesislib.chapters.turbo import language, long_video, starts
+from thesislib.chapters.turbo import actions, language, long_video, starts
 from thesislib.data import narrations
 from thesislib.data.manifest import read_manifest
 from thesislib.data.narrated_clips import seconds_of
@@ -226,6 +226,16 @@ def test_first_weights_are_those_of_the_source(made: Path, learnt: dict[str, Any
     starts.taking(source)(model)
     for name, value in model.encoder.state_dict().items():
         assert torch.equal(value, source.encoder.state_dict()[name])
+
+
+def test_a_probe_reads_what_sentences_taught(made: Path, learnt: dict[str, Any]) -> None:
+    read = actions.taken(job("turbo/probe-nce"), actions.SPOKEN)
+    taught = load_run(learnt["source"])[0].encoder.state_dict()
+    assert read.run is None
+    for name, value in read.model.encoder.state_dict().items():
+        assert torch.equal(value, taught[name])
+    found = run.run(job("turbo/probe-nce"))
+    assert found["metrics"]["top1"] == found["metrics"]["probe_top1"]
 
 
 def test_equal_visible_tokens(made: Path) -> None:

@@ -32,7 +32,8 @@ from thesislib.methods.turbo_config import TurboConfig, gflops
 from thesislib.train import Trained, placed, seed_everything, train
 
 NAME = "turbo"  # of the runs: other rows start from them
-PIXELS, LANGUAGE = "turbo/mae", "turbo/nce-m50-r50"  # rows that others start from
+# Rows that others start from, and the one whose features are probed.
+PIXELS, LANGUAGE, SPOKEN = "turbo/mae", "turbo/nce-m50-r50", "turbo/nce-m75-r25"
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def given(job: Job) -> tuple[Actions, TurboConfig]:
 
 def before(row: str, job: Job) -> Job:
     """What another row starts from; video and language have data of their own."""
-    return starts.first(row, job, "" if row == LANGUAGE else run.settings(job).dataset)
+    return starts.first(row, job, run.settings(job).dataset if row == PIXELS else "")
 
 
 # -- learning ------------------------------------------------------------------------------
@@ -167,6 +168,15 @@ def untrained(job: Job) -> Trained:
     _, config = given(job)
     seed_everything(config.seed)
     return Trained(placed(Turbo(config)), None, {})
+
+
+def taken(job: Job, first: str) -> Trained:
+    """The weights of another row as they are, to be read by a probe."""
+    found = untrained(job)
+    before_it = run.train(before(first, job)).run
+    assert before_it is not None
+    starts.begin(before_it.name)(found.model)
+    return found
 
 
 # -- reading -------------------------------------------------------------------------------

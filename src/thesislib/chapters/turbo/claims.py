@@ -12,6 +12,12 @@ ACTIONS: tuple[Greater, ...] = (
     # Ours: without it no other line means anything.
     Greater("turbo-random", "6.1", TURBO, "turbo/random",
         "Training on a quarter of the tokens beats a linear probe of random weights.", "top1"),
+    # Ours: why that is.
+    Greater("turbo-random-long", "6.1", "turbo/m75-r0-long", "turbo/random",
+        "Trained ten times as long, a quarter of the tokens beats a linear probe of random weights.",
+        "top1"),
+    Greater("turbo-random-features", "6.1", "turbo/probe-nce", "turbo/random",
+        "A linear probe of what sentences have taught beats one of random weights.", "top1"),
     Greater("turbo-epochs-m50", "6.1", FULL, "turbo/m50-r50",
         "At equal epochs all tokens beat half of them.", "top1"),
     Greater("turbo-epochs", "6.1", FULL, TURBO,

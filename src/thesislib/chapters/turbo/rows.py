@@ -93,6 +93,10 @@ ROWS = {
     "turbo/m90-r90": _action("m = 0.9, r = 0.9", changes=ratios(0.9, 0.9)),
     "turbo/m90-r10": _action("m = 0.9, r = 0.1", changes=ratios(0.9, 0.1)),
     "turbo/m90-r0": _action("m = 0.9, no reconstruction", changes=ratios(0.9, 0.0)),
+    # What a training needs to come near its end.
+    "turbo/m75-r0-long": _action(
+        "m = 0.75, no reconstruction, long", changes=ratios(0.75, 0.0), small={"epochs": 40},
+    ),
     "turbo/m50-r50-time": _as_long("m = 0.5, r = 0.5", ratios(0.5, 0.5)),
     "turbo/m75-r25-time": _as_long("m = 0.75, r = 0.25", ratios(0.75, 0.25)),
     "turbo/m75-r0-time": _as_long("m = 0.75, no reconstruction", ratios(0.75, 0.0)),
@@ -113,6 +117,11 @@ ROWS = {
     ),
     "turbo/from-mae": _from("from reconstruction", actions.PIXELS),
     "turbo/from-nce": _from("from video and language", actions.LANGUAGE),
+    "turbo/probe-nce": _action(
+        "video and language, linear probe", train=partial(actions.taken, first=actions.SPOKEN),
+        judges=(action_scores.as_top1,), changes=ratios(0.0, 0.0), more={},
+        identity=partial(starts.identity, partial(actions.before, actions.SPOKEN)),
+    ),
     # Video and language: Table 6.3.
     "turbo/nce-chance": Row(
         "a second at random", clips.nothing, (language.guessing,),

@@ -42,6 +42,7 @@ QUOTES = {
 # What the text takes from the ledger: its name there -> claims.
 SAID = {
     "random": ("turbo-random",),
+    "unfinished": ("turbo-random-long", "turbo-random-features"),
     "epochs": ("turbo-epochs-m50", "turbo-epochs", "turbo-epochs-m90", "turbo-seconds"),
     "pmae": ("turbo-pmae-m50", "turbo-pmae", "turbo-pmae-m90"),
     "partial": ("turbo-partial", "turbo-partial-m90"),
