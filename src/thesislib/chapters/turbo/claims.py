@@ -14,7 +14,7 @@ ACTIONS: tuple[Greater, ...] = (
         "Training on a quarter of the tokens beats a linear probe of random weights.", "top1"),
     # Ours: why that is.
     Greater("turbo-random-long", "6.1", "turbo/m75-r0-long", "turbo/random",
-        "Trained ten times as long, a quarter of the tokens beats a linear probe of random weights.",
+        "Trained ten times as long, a quarter of the tokens beats the probe of random weights.",
         "top1"),
     Greater("turbo-random-features", "6.1", "turbo/probe-nce", "turbo/random",
         "A linear probe of what sentences have taught beats one of random weights.", "top1"),
