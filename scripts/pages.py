@@ -52,7 +52,17 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     "dropping": ("Rows of chapter 6", ("chapters.turbo",)),
     "numbers": (
         "The thesis's numbers, ours, and the claims",
-        ("book", "published", "ledger", "intervals", "amounts", "rendering", "report", "claims"),
+        (
+            "book",
+            "published",
+            "ledger",
+            "intervals",
+            "released",
+            "amounts",
+            "rendering",
+            "report",
+            "claims",
+        ),
     ),
     "figures": ("Figures", ("viz",)),
     "rest": ("The command, files and the rest", ()),

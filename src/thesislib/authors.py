@@ -7,17 +7,30 @@ either filled or named as missing; a load that leaves something missing is refus
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
+
+# What checkpoints may hold besides tensors: constructors of data alone. numpy's stood under another
+# name when most of these files were written.
+_SCALAR = np.float64(0).__reduce__()[0]
+PLAIN: Any = [
+    argparse.Namespace,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")),
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+]
 
 # (pattern in the authors' name, replacement); the first that matches wins.
 DPC_NAMES = (
@@ -118,23 +131,47 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     Raises:
         ThesisError: No such file, or not a checkpoint of tensors.
     """
+    return read_told(path)[0]
+
+
+def read_told(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The same, and what the file tells beside it in numbers and words: epoch, network, ...
+
+    Raises:
+        ThesisError: No such file, or not a checkpoint of tensors.
+    """
     path = Path(path)
     if not path.is_file():
         raise ThesisError(f"There is no checkpoint {path}: give the path of a downloaded file.")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        # Some files tell the settings of their training beside the weights; they are plain data.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+            return load_file(path), {}
+        # Some files tell the settings of their training beside the weights, or a best accuracy as
+        # a number of numpy's; they are plain data.
+        with torch.serialization.safe_globals(PLAIN):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         parts = (content.get(name) for name in ("state_dict", "model", "module"))
         state = next((part for part in parts if isinstance(part, Mapping)), content)
-        return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        if not tensors:
+            raise ValueError("no tensor")
+        return tensors, {} if state is content else _told(content)
     except Exception as error:
         raise ThesisError(
             f"{path} is not a checkpoint that can be read safely: download it again, or convert it "
             f"to a plain state dict ({type(error).__name__})."
         ) from None
+
+
+def _told(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers and words of a checkpoint, in plain JSON."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.numel() == 1):
+            value = value.item()
+        if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+            found[str(name)] = value
+    return found
 
 
 def translate(

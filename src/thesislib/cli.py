@@ -18,7 +18,7 @@ from typing import Any
 
 from thesislib import __version__, book, commands, recipes
 from thesislib.clip_config import FLOW_ALGORITHMS
-from thesislib.config import PROFILES
+from thesislib.config import MEASURED, PROFILES
 from thesislib.errors import ThesisError, of_the_system
 
 # The options of the recipes; which recipe takes which is known there.
@@ -136,6 +136,12 @@ def parser() -> argparse.ArgumentParser:
     )
     _run_options(evaluate)
     evaluate.add_argument("--tune", action="append", default=[], metavar="KEY=VALUE")
+    evaluate.add_argument(
+        "--run",
+        dest="run_of",
+        metavar="RUN",
+        help="judge what `thesislib import` made: its row, its settings, no training",
+    )
     evaluate.add_argument("--on", metavar="DATASET", help="judge on another data set")
     evaluate.add_argument("--stages", type=int, default=0, help="intermediate checkpoints")
     evaluate.add_argument("--more", action="append", default=[], help="nonlinear, efficiency")
@@ -220,13 +226,28 @@ def parser() -> argparse.ArgumentParser:
     classify.add_argument("--jobs", type=int, help="videos at a time; default: one a core")
 
     weights = add(
-        "weights", commands.weights, "small models that ship with the package: list, or make again"
+        "weights",
+        commands.weights,
+        "models that ship with the package (list, make again), and what the authors published",
     )
     weights.add_argument("what", nargs="?", default="list", choices=("list", "make"))
     weights.add_argument("name", nargs="?", help="make: image-text")
     weights.add_argument("--out", type=Path, help="folder of the new model; default: in the runs")
     weights.add_argument("--jobs", type=int, help="processes that film; default: one a core")
     _settings(weights)
+
+    import_ = add(
+        "import", commands.import_weights, "make a run of a checkpoint that the authors published"
+    )
+    import_.add_argument("method", choices=book.methods())
+    import_.add_argument("file", type=Path, metavar="FILE", help="as downloaded; never executed")
+    import_.add_argument("--row", help="whose network it is; `thesislib weights` says")
+    import_.add_argument(
+        "--preset",
+        choices=PROFILES,
+        help="as_released or paper; default: as_released (turbo: paper)",
+    )
+    _settings(import_)
 
     reproduce = add(
         "reproduce", commands.reproduce, "run chapters' notebooks into runs/ by papermill"
@@ -240,7 +261,7 @@ def parser() -> argparse.ArgumentParser:
     report = add("report", commands.report, "ledger, tables and claims")
     report.add_argument("what", choices=("table", "claims", "status", "promote"))
     report.add_argument("item", nargs="*", help="table: its number; promote: run folders")
-    report.add_argument("--profile", default="small", choices=PROFILES)
+    report.add_argument("--profile", default="small", choices=MEASURED)
     report.add_argument("--dataset", default="", help="default: that of each table's columns")
     report.add_argument("--format", choices=("markdown", "csv", "latex"))
     report.add_argument("--dirty", action="store_true", help="promote a run of uncommitted code")
@@ -254,25 +275,29 @@ def _settings(command: argparse.ArgumentParser) -> None:
 def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("method", choices=book.methods())
     command.add_argument("--row", help="row of the chapter's tables; default: the headline")
-    command.add_argument("--profile", default="small", choices=PROFILES)
+    command.add_argument("--profile", choices=PROFILES, help="default: small")
     command.add_argument("--dataset", help="default: that of the profile")
     command.add_argument("--seed", type=int, default=0)
     _settings(command)
 
 
 def _text(result: Any) -> str:
-    if isinstance(result, str):
-        return result.rstrip("\n")
-    lines = []
+    return result.rstrip("\n") if isinstance(result, str) else "\n".join(_lines(result))
+
+
+def _lines(result: dict[str, Any], depth: int = 0) -> list[str]:
+    """A result, what is nested set in by two more."""
+    lines, left = [], "  " * depth
     for key, value in result.items():
         if isinstance(value, dict):
-            lines.append(f"{key}:")
-            lines += [f"  {k:<28} {_value(v)}" for k, v in value.items()]
+            lines += [f"{left}{key}:", *_lines(value, depth + 1)]
+        elif isinstance(value, list) and value:
+            lines += [f"{left}{key}:", *(f"{left}  {item}" for item in value)]
         elif isinstance(value, list):
-            lines += [f"{key}:", *(f"  {item}" for item in value)]
+            lines.append(f"{f'{left}{key}':<30} none")
         else:
-            lines.append(f"{key:<30} {_value(value)}")
-    return "\n".join(lines)
+            lines.append(f"{f'{left}{key}':<30} {_value(value)}")
+    return lines
 
 
 def _value(value: Any) -> str:

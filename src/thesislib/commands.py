@@ -112,7 +112,7 @@ def _job(args: argparse.Namespace, **more: Any) -> Any:
     row = args.row or book.chapter(args.method).headline[-1]
     return Job(
         row if "/" in row else f"{args.method}/{row}",
-        args.profile,
+        args.profile or "small",
         args.dataset or "",
         args.seed,
         pairs(args.set),
@@ -145,8 +145,26 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
     _alone("eval")
     tune, more = pairs(args.tune), tuple(args.more)
-    result = run(_job(args, tune=tune, on=args.on or "", stages=args.stages, more=more))
+    asked = {"tune": tune, "on": args.on or "", "stages": args.stages, "more": more}
+    if args.run_of:
+        from thesislib.runs import imported
+
+        config, row = imported(args.run_of)
+        _agree(args, config, row)
+        args.row, args.profile, asked["weights"] = row, config.profile, args.run_of
+    result = run(_job(args, **asked))
     return {"run": result["run"], "metrics": result["metrics"], "videos": result["videos"]}
+
+
+def _agree(args: argparse.Namespace, config: Any, row: str) -> None:
+    """Refuses what an imported run says otherwise."""
+    method, _, short = row.partition("/")
+    said = (("method", args.method, (method,)), ("--row", args.row, (row, short)))
+    for name, asked, own in (*said, ("--profile", args.profile, (config.profile,))):
+        if asked and asked not in own:
+            raise ThesisError(
+                f"{args.run_of} is of {name} {own[0]}, not {asked}: leave it at that."
+            )
 
 
 def baselines(args: argparse.Namespace) -> dict[str, Any]:
@@ -203,12 +221,27 @@ def classify(args: argparse.Namespace) -> Any:
     return found if args.json else as_text(found)
 
 
+def import_weights(args: argparse.Namespace) -> dict[str, Any]:
+    """Makes a run of a checkpoint of the authors."""
+    from thesislib.importing import import_weights
+
+    _alone("import")
+    changes = pairs(args.set)
+    made = import_weights(args.method, args.file, args.row or "", args.preset or "", changes)
+    name = Path(made["run"]).name
+    say(f"thesislib eval {args.method} --run {name} judges it.")
+    return made
+
+
 def weights(args: argparse.Namespace) -> dict[str, Any]:
-    """Lists the models that ship with the package, or makes one again."""
-    from thesislib import pretrained
+    """Lists the models that ship with the package and those that the authors published.
+
+    Or makes one of the former again.
+    """
+    from thesislib import pretrained, released
 
     if args.what == "list":
-        return pretrained.shipped()
+        return {"packaged": pretrained.shipped(), "published": released.listing()}
     _alone("weights")
     return pretrained.make(args.name or "", args.out, pairs(args.set), jobs=args.jobs, log=say)
 

@@ -14,7 +14,9 @@ from typing import Any, ClassVar, Self
 from thesislib.errors import ThesisError, choose
 
 PROFILES = ("small", "gpu", "paper", "as_released")
-FULL_SCALE = ("paper", "as_released")  # on the thesis's own data sets
+AUTHORS = "authors"  # no preset: results of the authors' own weights, judged here
+MEASURED = (*PROFILES, AUTHORS)  # profiles of results
+FULL_SCALE = ("paper", "as_released", AUTHORS)  # on the thesis's own data sets
 SCHEDULES = ("constant", "plateau", "steps", "cosine")
 OPTIMISERS = ("adam", "adamw", "sgd")
 

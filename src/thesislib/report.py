@@ -16,6 +16,7 @@ import pandas as pd
 from thesislib import book, published
 from thesislib.amounts import digits
 from thesislib.claims import NOT_RUN, Claim, claims
+from thesislib.config import AUTHORS
 from thesislib.ledger import Entry, Ledger
 from thesislib.published import NO_VALUE
 from thesislib.rendering import rendered
@@ -125,7 +126,8 @@ def thesis_table(
         if apart
         else ("mean ± half of the 95 % interval (number of seeds)")
     )
-    said = f"Ours: profile {profile}, {where}, {what}."
+    whose = "the authors' weights, judged here" if profile == AUTHORS else f"profile {profile}"
+    said = f"Ours: {whose}, {where}, {what}."
     said = said if sets else f"The profile {profile} measures none of its columns."
     caption = f"Table {number}: {table.title}. {said}"
     frame.attrs = {"caption": caption, "notes": list(table.notes)}

@@ -12,6 +12,7 @@ from typing import Any
 from thesislib import book
 from thesislib.checkpoint import RunFolder, load_state, load_weights
 from thesislib.clip_config import ClipConfig
+from thesislib.config import AUTHORS
 from thesislib.errors import ThesisError
 from thesislib.places import runs_root
 
@@ -45,6 +46,23 @@ def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
     model = module.MODEL(config)
     load_state(run.checkpoint, model)
     return model.eval(), config, run
+
+
+def imported(name: str | Path) -> tuple[Any, str]:
+    """The settings of a run that ``thesislib import`` made, and the row that it stands for.
+
+    Raises:
+        ThesisError: There is no such run, or it was trained here.
+    """
+    run = _pre_trained(name)
+    result = run.result()
+    if result.get("weights") != AUTHORS:
+        raise ThesisError(
+            f"{run.name} was trained here, and `thesislib eval` finds it by its row and settings: "
+            "leave --run out, which takes what `thesislib import` made."
+        )
+    module = book.method(run.name.partition("-")[0])
+    return module.CONFIG.from_dict(_settings(run)), str(result["row"])
 
 
 def starting_from(name: str | Path) -> Callable[[Any], None]:

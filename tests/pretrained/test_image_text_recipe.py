@@ -252,7 +252,7 @@ def test_the_command_lists_and_makes(
     (tmp_path / "image_text" / "scores.json").write_text(json.dumps(note))
     monkeypatch.setattr(pretrained, "HERE", tmp_path)
     assert main(["weights", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["image-text"]["template"] == 0.4
+    assert json.loads(capsys.readouterr().out)["packaged"]["image-text"]["template"] == 0.4
     asked: dict[str, Any] = {}
     monkeypatch.setattr(
         recipe, "make", lambda out, settings, **more: asked.update(out=out, **settings) or {}

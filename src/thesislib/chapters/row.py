@@ -27,6 +27,8 @@ class Job:
         on: Judged on this data set instead.
         stages: Judge so many intermediate checkpoints as well (thesis figure 2.3).
         more: Optional judges of the row.
+        weights: Name of an imported run (:mod:`thesislib.importing`) that is judged as this row:
+            nothing is trained, and the settings are that run's.
         log: Where the log lines go; ``None`` for silence.
     """
 
@@ -39,11 +41,12 @@ class Job:
     on: str = ""
     stages: int = 0
     more: tuple[str, ...] = ()
+    weights: str = ""
     log: Log = field(default_factory=lambda: print)
 
     def also(self, row: str, **changes: Any) -> Job:
         """The same for another row: one that this row starts from, fuses or is compared with."""
-        return replace(self, row=row, changes={**self.changes, **changes}, stages=0)
+        return replace(self, row=row, changes={**self.changes, **changes}, stages=0, weights="")
 
     def quietly(self) -> Job:
         """The same without log lines."""

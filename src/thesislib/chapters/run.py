@@ -9,16 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from thesislib import book, published
 from thesislib.chapters.row import Job, Row
 from thesislib.checkpoint import RunFolder, provenance
-from thesislib.config import RunConfig
-from thesislib.errors import choose
+from thesislib.config import AUTHORS, RunConfig
+from thesislib.errors import ThesisError, choose
 from thesislib.evaluation.scores import Lacking, Scores
-from thesislib.train import Trained
+from thesislib.runs import imported, load_run
+from thesislib.train import Trained, placed
 
 
 def rows(method: str) -> Mapping[str, Row]:
@@ -56,8 +58,11 @@ def settings(job: Job) -> Any:
     """The resolved settings of training a row.
 
     The preset of its method, what the row changes, what it changes in the small profile, what the
-    caller changes, and what the row settles in the end.
+    caller changes, and what the row settles in the end. Of imported weights: those of their run,
+    and what the caller changes.
     """
+    if job.weights:
+        return _imported(job)
     row = find(job.row)
     config = method_of(job.row).CONFIG.preset(job.profile)
     config = config.override({"dataset": job.dataset or config.dataset, "seed": job.seed})
@@ -68,6 +73,15 @@ def settings(job: Job) -> Any:
     if job.stages:
         config = replace(config, keep_every=max(1, config.epochs // job.stages))
     return config
+
+
+def _imported(job: Job) -> Any:
+    config, row = imported(job.weights)
+    if row != job.row:
+        raise ThesisError(f"{job.weights} stands for {row}, not for {job.row}: leave --row out.")
+    if job.stages:
+        raise ThesisError(f"{job.weights} has no intermediate checkpoints: leave --stages out.")
+    return config.override({"seed": job.seed}).override(job.changes)
 
 
 def tuning(job: Job) -> Any:
@@ -102,7 +116,9 @@ def usual_identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
     asked = [choose("protocol", name, row.more) for name in sorted(job.more)]
     text = " ".join([job.row, *([on_top.hash()] if on_top else []), str(job.stages), *asked])
     whole = replace(config, dataset=judged_on(job))
-    if config.dataset != whole.dataset:
+    if job.weights:
+        text += f" weights {Path(job.weights).name}"
+    elif config.dataset != whole.dataset:
         text += f" {row.fingerprint(config.dataset)}"
     if first := getattr(config, "init", ""):  # whose place in the hash the text takes
         text += f" from {first}"
@@ -112,14 +128,16 @@ def usual_identity(job: Job) -> tuple[RunConfig, dict[str, Any]]:
 def folder(job: Job) -> RunFolder:
     """The run folder of a whole row."""
     whole, more = identity(job)
-    return RunFolder.open(
-        job.row.replace("/", "_"), whole, find(job.row).fingerprint(whole.dataset), **more
-    )
+    name = job.row.replace("/", "_") + (f"-{AUTHORS}" if job.weights else "")
+    return RunFolder.open(name, whole, find(job.row).fingerprint(whole.dataset), **more)
 
 
 def train(job: Job) -> Trained:
-    """The model of a row, trained or found trained."""
-    return find(job.row).train(job)
+    """The model of a row, trained, found trained, or imported."""
+    if not job.weights:
+        return find(job.row).train(job)
+    model, _, found = load_run(job.weights)
+    return Trained(placed(model), found, found.result())
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -136,7 +154,7 @@ def run(job: Job) -> dict[str, Any]:
     if run_.finished:
         return run_.result()
     begun = time.time()
-    trained = row.train(job)
+    trained = train(job)
     after = time.time()
     scores, lacking = Scores(), []
     for judge in row.judges:
@@ -161,7 +179,7 @@ def run(job: Job) -> dict[str, Any]:
         "run": run_.name,
         "name": row.name,
         "method": job.row.partition("/")[0],
-        "profile": job.profile,
+        "profile": AUTHORS if job.weights else job.profile,
         "dataset": whole.dataset,
         "seed": job.seed,
         "config_hash": whole.hash(**more),
