@@ -16,8 +16,8 @@ import numpy as np
 from thesislib.data.checking import check_files, printable
 from thesislib.data.containers import VideoInfo
 from thesislib.data.flow import compute_flow
-from thesislib.data.folder import named
 from thesislib.data.manifest import Manifest, Video
+from thesislib.data.scan import named
 from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex, Stream, build_index, join, weights_hash
 from thesislib.files import csv_text, write_text

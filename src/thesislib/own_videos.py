@@ -128,6 +128,6 @@ def data_set(source: str, log: Say = to_stderr) -> Manifest:
             f"There is no data set and no folder {source!r}: name a folder of videos, or prepare "
             "the data set first."
         )
-    name = path.resolve().stem
+    name = recipes.name_of(path)
     log(f"{source} is a folder of videos: it becomes the data set {name!r}")
     return read_manifest(recipes.prepare("folder", path=path, name=name)["name"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from thesislib.data.manifest import MANIFEST_FILE, SPLITS, Manifest
 from thesislib.errors import ThesisError, choose
+from thesislib.places import user_path
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,19 @@ def prepare(
     if path is not None:
         given["path"] = path
     if recipe == "folder" and path is not None:
-        name = name or Path(path).resolve().stem
+        name = name or name_of(path)
     if name:  # else each recipe has its own, which can depend on the split
         given["name"] = name
     # It loads what it needs when it is asked for: the command line starts at once.
     make = getattr(importlib.import_module(f"thesislib.{one.module}"), one.function)
     return summary(make(root=root, **given))
+
+
+def name_of(path: str | Path) -> str:
+    """The name that a folder of videos, or a csv of them, gives its data set."""
+    source = user_path(path, "the folder of videos").resolve()
+    # What follows the last point of a folder's name is no suffix: session.2024-05-01.
+    return source.name if source.is_dir() else source.stem
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:

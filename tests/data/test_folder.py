@@ -45,7 +45,7 @@ def test_bad_files_are_named_skipped_counted_and_training_goes_on(
         assert reason in skipped[name]
         assert f"b/{name}: {skipped[name]}" in said
     assert sum(made.info["skipped_reasons"].values()) == 6
-    assert made.info["other_files"] == 1
+    assert made.info["other_files"] == {".txt": 1} and "1 .txt" in said
     back = read_manifest("mine")
     assert back.videos == made.videos
     assert {v.label for v in back.videos} == {"a", "b"}
@@ -146,7 +146,7 @@ def test_a_csv_gives_labels_splits_and_groups(good_folder: Path, roots: Path) ->
     assert made.info["skipped"] == [{"path": "gone.mp4", "reason": "no such file"}]
     assert all(v.path.startswith("videos/") and made.file(v).is_file() for v in made.videos)
     for text, problem in (
-        ("file,label\nx,y\n", "no column 'path'"),
+        ("file,label\nx,y\n", "lacks the column path"),
         ("path,split\nx.mp4,dev\n", "line 2: the split 'dev'"),
         ("path,label\nx.mp4,a\nx.mp4,b\n", "line 3: x.mp4 is listed twice"),
         ("path,label\n", "lists no video"),

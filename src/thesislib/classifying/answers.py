@@ -25,7 +25,7 @@ from thesislib.classifying.text import titled
 from thesislib.classifying.windows import cut, encoded
 from thesislib.data.checking import in_parallel, printable
 from thesislib.data.class_list import ClassList, read_class_list
-from thesislib.data.folder import Candidate, named
+from thesislib.data.scan import Candidate, named
 from thesislib.data.streaming import Stream
 from thesislib.errors import ThesisError, VideoError
 from thesislib.files import write_text

@@ -23,7 +23,7 @@ from thesislib.classifying.windows import cut, encoded
 from thesislib.data.class_list import merged
 from thesislib.data.few_shot import plain
 from thesislib.data.few_shot_names import words_of
-from thesislib.data.folder import Candidate, find_candidates
+from thesislib.data.scan import Candidate, find_candidates
 from thesislib.data.streaming import Stream
 from thesislib.errors import ThesisError, VideoError
 from thesislib.image_text import ImageText

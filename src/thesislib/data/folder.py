@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from thesislib.data.checking import check_files, printable
-from thesislib.data.containers import VIDEO_SUFFIXES, VideoInfo
+from thesislib.data.containers import VideoInfo
 from thesislib.data.manifest import (
     INFO_FILE,
     MANIFEST_FILE,
-    SPLITS,
     Manifest,
     Video,
     read_manifest,
     write_manifest,
 )
+from thesislib.data.scan import Candidate, find_candidates
 from thesislib.data.splits import draw_splits, group_of
 from thesislib.errors import ThesisError
 from thesislib.files import replacing
-from thesislib.places import data_root
+from thesislib.places import data_root, user_path
 
 NOTES_FILE = "checked.jsonl"
 SHOWN = 30  # skipped files named on the screen; all are named in dataset.json
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A file that may be a video.
-
-    Attributes:
-        path: Absolute.
-        name: As the user knows it: relative to the folder or to the csv.
-        label: Class name or "".
-        split: ``train``, ``val``, ``test``, or "" to be drawn.
-        group: Or "" to be found from the name.
-    """
-
-    path: Path
-    name: str
-    label: str = ""
-    split: str = ""
-    group: str = ""
 
 
 def prepare_folder(
@@ -68,9 +46,8 @@ def prepare_folder(
 ) -> Manifest:
     """Lists a user's videos, checks each one, and writes a manifest.
 
-    A folder of folders gives the class of each video by the name of the first folder; videos that
-    lie flat have no label. A csv has the columns ``path,label`` and may have ``split`` and
-    ``group``; its paths start at the csv's folder. Files that cannot be used are named with their
+    How a folder or a csv gives classes and splits is told by
+    :func:`thesislib.data.scan.find_candidates`. Files that cannot be used are named with their
     reason, left out and counted.
 
     Args:
@@ -94,13 +71,13 @@ def prepare_folder(
     Raises:
         ThesisError: Nothing usable is there, the csv cannot be read, or the name is taken.
     """
-    source = Path(path).expanduser().resolve()
-    candidates, ignored = find_candidates(source)
+    source = user_path(path, "the folder of videos").resolve()
+    candidates, others = find_candidates(source)
     return write_checked(
         candidates,
         name,
         root=root,
-        info={"recipe": "folder", "source": str(source), "other_files": ignored},
+        info={"recipe": "folder", "source": str(source), "other_files": others},
         full_check=full_check,
         val=val,
         test=test,
@@ -148,7 +125,7 @@ def write_checked(
         for c, finding in zip(candidates, findings, strict=True)
         if isinstance(finding, str)
     ]
-    _say_skipped(name, len(good), skipped)
+    _say_skipped(name, len(good), skipped, info.get("other_files", {}))
     if not good:
         raise ThesisError(
             f"None of the {len(candidates)} files of {info.get('source', name)} is a usable video: "
@@ -190,82 +167,6 @@ def _splits(
     return [c.split or drawn[g] for (c, _), g in zip(good, groups, strict=True)]
 
 
-def named(sources: Iterable[str]) -> Iterator[Candidate]:
-    """What files and folders of a user name; a video that is named twice comes twice.
-
-    Paths are as in a manifest, so that a video of one is known again: links to files stay.
-    """
-    for source in sources:
-        path = Path(source).expanduser()
-        if path.is_dir():
-            yield from find_candidates(path.resolve())[0]
-        else:
-            yield Candidate(path.parent.resolve() / path.name, source)
-
-
-def find_candidates(source: Path) -> tuple[list[Candidate], int]:
-    """Files that may be videos, sorted by name, and the number of other files.
-
-    Raises:
-        ThesisError: There is no such folder or csv, or no video file in it.
-    """
-    if source.is_file() and source.suffix.lower() == ".csv":
-        return _from_csv(source), 0
-    if not source.is_dir():
-        raise ThesisError(f"{source} is neither a folder nor a csv of path,label.")
-    found: list[Candidate] = []
-    others = 0
-    for directory, folders, names in os.walk(source, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for file_name in sorted(names):
-            file = Path(directory) / file_name
-            if file_name.startswith("."):
-                continue
-            if file.suffix.lower() not in VIDEO_SUFFIXES:
-                others += 1
-                continue
-            relative = file.relative_to(source)
-            label = relative.parts[0] if len(relative.parts) > 1 else ""
-            found.append(Candidate(file, relative.as_posix(), label))
-    if not found:
-        raise ThesisError(
-            f"There is no video file in {source}: it looks for names that end in "
-            f"{', '.join(sorted(VIDEO_SUFFIXES)[:6])}, ..."
-        )
-    return sorted(found, key=lambda c: c.name), others
-
-
-def _from_csv(source: Path) -> list[Candidate]:
-    with source.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        columns = reader.fieldnames or []
-        if "path" not in columns:
-            raise ThesisError(
-                f"{source} has no column 'path': its first line must be path,label[,split][,group]."
-            )
-        found: dict[str, Candidate] = {}
-        for row in reader:
-            name = (row["path"] or "").strip()
-            split = (row.get("split") or "").strip().lower()
-            split = {"valid": "val", "validation": "val", "training": "train"}.get(split, split)
-            if split and split not in SPLITS:
-                raise ThesisError(
-                    f"{source}, line {reader.line_num}: the split {split!r} is none of "
-                    f"{', '.join(SPLITS)}."
-                )
-            if not name:
-                continue
-            if name in found:
-                raise ThesisError(f"{source}, line {reader.line_num}: {name} is listed twice.")
-            label, group = ((row.get(key) or "").strip() for key in ("label", "group"))
-            # Not resolved: a link to a video keeps the name it has in the csv.
-            file_path = Path(os.path.abspath(source.parent / Path(name).expanduser()))
-            found[name] = Candidate(file_path, name, label, split, group)
-    if not found:
-        raise ThesisError(f"{source} lists no video.")
-    return sorted(found.values(), key=lambda c: c.name)
-
-
 def claim(name: str, root: str | Path | None, info: dict[str, Any], force: bool) -> Path:
     """Folder of the new data set; refuses a name that another source has taken."""
     if not name or name != Path(name).name or name.startswith("."):
@@ -300,9 +201,14 @@ def _copied(candidate: Candidate, target: Path) -> str:
     return (Path("videos") / relative).as_posix()
 
 
-def _say_skipped(name: str, good: int, skipped: list[dict[str, str]]) -> None:
+def _say_skipped(
+    name: str, good: int, skipped: list[dict[str, str]], others: Mapping[str, int]
+) -> None:
     lines = [f"{name}: {good} videos can be used, {len(skipped)} skipped"]
     lines += [f"  {s['path']}: {s['reason']}" for s in skipped[:SHOWN]]
     if len(skipped) > SHOWN:
         lines.append(f"  ... and {len(skipped) - SHOWN} more, all named in {INFO_FILE}")
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
+        lines.append(f"  not looked at, for they are no videos by their names: {kinds}")
     sys.stderr.write("\n".join(lines) + "\n")

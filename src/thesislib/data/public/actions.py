@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from thesislib.data.folder import Candidate
 from thesislib.data.manifest import Manifest
 from thesislib.data.public.joining import Listed, PublicSet, prepare_listed
 from thesislib.data.public.lists import find_list, find_lists, header, number, read_lines
 from thesislib.data.public.lists import read_table as read_csv
+from thesislib.data.scan import Candidate
 from thesislib.data.splits import group_of
 from thesislib.errors import ThesisError
 

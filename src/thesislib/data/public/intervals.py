@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from thesislib.data.folder import Candidate
 from thesislib.data.manifest import Manifest
 from thesislib.data.public.joining import Listed, PublicSet, Span, prepare_listed
 from thesislib.data.public.lists import (
@@ -25,6 +24,7 @@ from thesislib.data.public.lists import (
     read_table,
     unexpected,
 )
+from thesislib.data.scan import Candidate
 from thesislib.errors import ThesisError
 
 AMBIGUOUS = "Ambiguous"

@@ -6,7 +6,6 @@ taken from the training list by whole groups.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import unicodedata
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 from thesislib.data.captions import CAPTIONS_FILE, write_captions
 from thesislib.data.containers import VIDEO_SUFFIXES
-from thesislib.data.folder import Candidate, claim, write_checked
+from thesislib.data.folder import claim, write_checked
 from thesislib.data.manifest import SPLITS, Manifest, Video, write_manifest
 from thesislib.data.narrations import (
     ALIGNMENTS_FILE,
@@ -27,6 +26,7 @@ from thesislib.data.narrations import (
     Narration,
     write_narrations,
 )
+from thesislib.data.scan import Candidate, walk
 from thesislib.data.segments import SEGMENTS_FILE, write_segments
 from thesislib.data.splits import draw_splits, group_of
 from thesislib.errors import ThesisError
@@ -325,8 +325,4 @@ def _plain(stem: str) -> str:
 
 
 def _videos(source: Path) -> Iterable[Path]:
-    for directory, folders, names in os.walk(source, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                yield Path(directory) / name
+    return (file for file in walk(source) if file.suffix.lower() in VIDEO_SUFFIXES)
