@@ -24,7 +24,9 @@ from thesislib.errors import ThesisError
 from thesislib.files import replacing, sweep, write_json, write_text
 from thesislib.places import repo_root, runs_root
 
-PACKAGES = ("torch", "numpy", "accelerate", "av", "decord", "opencv-contrib-python-headless")
+PACKAGES = (
+    "torch", "numpy", "accelerate", "av", "decord", "torchcodec", "opencv-contrib-python-headless",
+)  # fmt: skip
 
 
 def commit() -> tuple[str, bool]:

@@ -149,7 +149,10 @@ def test_the_third_channel_and_the_order() -> None:
     [
         (lambda: flow_of(np.zeros((1, 8, 8, 3), np.uint8)), "two or more frames"),
         (lambda: flow_of(np.zeros((2, 8, 8, 3), np.float32)), "uint8, not float32"),
-        (lambda: flow_of(np.zeros((2, 1, 1, 3), np.uint8), DIS), "1x1 pixels: choose another"),
+        (
+            lambda: flow_of(np.zeros((2, 1, 1, 3), np.uint8), DIS),
+            "1x1 pixels are too small",
+        ),
         (lambda: FlowConfig("tvl"), "did you mean 'tvl1'"),
         (lambda: FlowConfig(bound=0), "give a number above 0"),
         (lambda: Augment(flow_third=300), "0 to 255"),

@@ -12,9 +12,10 @@ import numpy as np
 HEIGHT, WIDTH = 48, 64
 
 
-def picture(number: int, tone: int = 0) -> np.ndarray:
+def picture(number: int, tone: int = 0, size: tuple[int, int] | None = None) -> np.ndarray:
     """A frame that says which it is: grey of level 4 * number + 8, with a corner of its video."""
-    frame = np.full((HEIGHT, WIDTH, 3), (4 * number + 8) % 248, np.uint8)
+    width, height = size or (WIDTH, HEIGHT)
+    frame = np.full((height, width, 3), (4 * number + 8) % 248, np.uint8)
     frame[:16, :16] = (tone * 60) % 256
     return frame
 
@@ -31,18 +32,19 @@ def write_video(
     tone: int = 0,
     codec: str = "libx264",
     times: Sequence[int] | None = None,
+    size: tuple[int, int] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """``times``: presentation times in thirtieths of a second, for a variable frame rate."""
+    """``times``: of presentation, in thirtieths of a second; ``size``: width and height."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as sink:
         default = {"crf": "4", "g": "8", "threads": "1"} if codec == "libx264" else {}
         stream = sink.add_stream(codec, rate=30, options=options or default)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        (stream.width, stream.height), stream.pix_fmt = size or (WIDTH, HEIGHT), "yuv420p"
         if codec == "mpeg4":
             stream.bit_rate = 2_000_000
         for i in range(n_frames):
-            frame = av.VideoFrame.from_ndarray(picture(i, tone), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(picture(i, tone, size), format="rgb24")
             frame.pts = times[i] if times else i
             frame.time_base = Fraction(1, 30)
             sink.mux(stream.encode(frame))

@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from thesislib.data.checking import in_parallel
-from thesislib.data.containers import converter, probe
+from thesislib.data.containers import probe
 from thesislib.data.manifest import Manifest, Video, write_manifest
+from thesislib.data.pictures import converter
 from thesislib.errors import ThesisError, VideoError
 from thesislib.files import replacing, sha256, write_json
 from thesislib.places import data_root

@@ -108,14 +108,9 @@ def printable(name: str) -> str:
 
 def _look(path: Path, full: bool) -> Finding:
     try:
-        str(path).encode()
         info = probe(path, full)
-    except UnicodeEncodeError:  # no manifest could hold it, and decord cannot open it
-        return "its name is not UTF-8: rename it"
     except VideoError as error:
         return error.reason
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
     if info.n_frames < MIN_FRAMES:
         return "only 1 frame"
     return info

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from thesislib.data.opening import (
+    check_readable,
+    decoded,
+    has_times,
+    named,
+    packets,
+    signature,
+    video_stream,
+)
+from thesislib.data.pictures import Shape, pyav
 from thesislib.errors import VideoError
 
 SLACK = 1  # a missing last frame is normal: packed B-frames count a packet without a picture
@@ -28,8 +38,8 @@ class VideoInfo:
     Attributes:
         n_frames: Frames; those that decode after a full check, those in the container otherwise.
         fps: Mean frames a second, from the true time stamps.
-        width: Pixels.
-        height: Pixels.
+        width: Pixels, as shown: a telephone's upright picture is stored lying.
+        height: Pixels, as shown.
         duration: Seconds, from the first frame to the end of the last.
     """
 
@@ -45,27 +55,26 @@ def probe(path: str | Path, full: bool = False) -> VideoInfo:
 
     Args:
         path: The file.
-        full: Decode every frame and compare their number with what the container promises. A
-            truncated avi is silently short in every decoder: only the count gives it away.
+        full: Decode every frame, which alone finds a hole in the middle.
 
     Raises:
         VideoError: ``empty file``, ``not a video``, ``no video stream (audio only)``,
             ``truncated: N of M frames decode``, ...
     """
     path = Path(path)
-    if not path.is_file():
-        raise VideoError(path, "no such file")
-    if path.stat().st_size == 0:
-        raise VideoError(path, "empty file")
+    check_readable(path)
     with video_stream(path) as (container, stream):
         width, height = stream.codec_context.width, stream.codec_context.height
         table = FrameTable.of(path, container, stream)
-    declared = max(table.declared, table.count)
-    found = decoded_count(path) if full else table.count
+    shape = _first_shape(path)
+    found, lost = _decoded(path, table) if full else (table.count, 0)
+    promised = max(table.declared, table.count)
     if found == 0:
         raise VideoError(path, "no frame decodes")
-    if found < declared - SLACK:
-        raise VideoError(path, f"truncated: {found} of {declared} frames decode")
+    if max(lost, table.declared - table.count) > SLACK:
+        raise VideoError(path, f"truncated: {found} of {promised} frames decode")
+    if shape is not None:
+        width, height = shape.shown
     if width < 1 or height < 1:
         raise VideoError(path, "no picture size in its header")
     if table.pts is None:
@@ -75,64 +84,14 @@ def probe(path: str | Path, full: bool = False) -> VideoInfo:
     return VideoInfo(found, fps, width, height, table.duration)
 
 
-@contextlib.contextmanager
-def video_stream(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Opens the file with PyAV and gives its first real video stream; closes it at the end."""
-    container, stream = open_container(path)
-    with container:
-        yield container, stream
+def _is_shown(packet: Any, codec: str) -> bool:
+    """Whether a packet holds a picture that is to be seen.
 
-
-def open_container(path: Path) -> tuple[Any, Any]:
-    """The open container and its first real video stream; the caller closes the container.
-
-    Raises:
-        VideoError: It cannot be opened, or holds no video.
+    An edit list hides the lead-in of a trimmed mp4, and VP8 stores pictures for reference alone.
     """
-    av = pyav()
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(path, _why_not_open(path)) from error
-    # A cover picture in a music file is a video stream by name only.
-    cover = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & cover]
-    reason = ""
-    if not streams:
-        reason = "no video stream" + (" (audio only)" if container.streams.audio else "")
-    elif streams[0].codec_context is None:
-        reason = "its codec is unknown to the decoder"
-    if reason:
-        container.close()
-        raise VideoError(path, reason)
-    streams[0].codec_context.thread_count = 1
-    return container, streams[0]
-
-
-def _signature(path: Path) -> str:
-    """The family of the container, by its first bytes: mp4, mkv, avi, or nothing known."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return "mp4"
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return "mkv"
-    return "avi" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else ""
-
-
-def has_times(path: Path) -> bool:
-    """Whether the container stores a presentation time for every frame."""
-    return _signature(path) in ("mp4", "mkv")
-
-
-def _why_not_open(path: Path) -> str:
-    """The container signature tells a damaged video from a file that never was one."""
-    signature = _signature(path)
-    if signature == "mp4":
-        return "truncated: the mp4 index (moov) is missing"
-    if signature:
-        return "damaged: its header cannot be read"
-    return "not a video"
+    if not packet.size or packet.is_discard:
+        return False
+    return codec != "vp8" or bool(bytes(packet)[0] & 0x10)
 
 
 @dataclass(frozen=True)
@@ -143,10 +102,11 @@ class FrameTable:
         pts: Times in presentation order, in units of ``unit``; ``None`` if the container has no
             usable ones, so that frames can only be counted from the start.
         unit: Seconds a tick.
-        count: Frames in the container.
-        declared: Frames that the header promises; 0 if it does not say.
+        count: Frames in the container that are to be seen.
+        declared: Frames to be seen that the header promises; 0 if it does not say.
         duration: Seconds.
         nominal_fps: Frames a second as the header says.
+        stamps: Times in order, made up ones too; ``None`` where some are missing or come twice.
     """
 
     pts: NDArray[np.int64] | None
@@ -155,63 +115,134 @@ class FrameTable:
     declared: int
     duration: float
     nominal_fps: float
+    stamps: NDArray[np.int64] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, path: Path, container: Any, stream: Any) -> FrameTable:
         """Reads all packets of the stream."""
         pts: list[int | None] = []
-        last = 0
-        try:
-            for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
+        slots: list[int] = []
+        last, hidden, codec = 0, 0, stream.codec_context.codec.canonical_name
+        with contextlib.suppress(pyav().error.FFmpegError):  # a damaged tail: the count tells
+            for packet in packets(container, stream):
+                if packet.dts is not None:
+                    slots.append(packet.dts)
+                if _is_shown(packet, codec):
                     pts.append(packet.pts)
                     last = packet.duration or last
-        except pyav().error.FFmpegError:
-            pass  # a damaged tail: the count tells
+                else:
+                    hidden += bool(packet.size)
         nominal = float(stream.average_rate or stream.guessed_rate or 0)
         unit = float(stream.time_base or 0)
-        declared = int(stream.frames or 0)
         if not pts:
             raise VideoError(path, "no frames in its video stream")
+        declared = _declared(path, stream) - hidden
+        if slots and signature(path) == "avi":
+            # A number of a chunk that is not there is a frame that was dropped on recording.
+            declared -= max(0, max(slots) - min(slots) + 1 - len(slots))
         known = sorted(p for p in pts if p is not None)
+        stamps = None
+        if len(set(known)) == len(pts):
+            stamps = np.asarray(known, dtype=np.int64)
         # Elsewhere times are made up on reading, and wrong where frames are re-ordered.
-        if unit <= 0 or not has_times(path) or len(set(known)) < len(pts):
+        if unit <= 0 or not has_times(path) or stamps is None:
             duration = len(pts) / nominal if nominal else 0.0
-            return cls(None, unit, len(pts), declared, duration, nominal)
-        times = np.asarray(known, dtype=np.int64)
-        step = last or (times[-1] - times[0]) / max(len(times) - 1, 1)
-        duration = float(times[-1] - times[0] + step) * unit
-        return cls(times, unit, len(pts), declared, duration, nominal)
+            return cls(None, unit, len(pts), declared, duration, nominal, stamps)
+        step = last or (stamps[-1] - stamps[0]) / max(len(stamps) - 1, 1)
+        duration = float(stamps[-1] - stamps[0] + step) * unit
+        return cls(stamps, unit, len(pts), declared, duration, nominal, stamps)
+
+
+def _declared(path: Path, stream: Any) -> int:
+    """Packets that the header promises; 0 if it does not say.
+
+    The index of an mp4 knows what its edit list leaves of the frames that the header counts.
+    """
+    return len(_index(path, stream)) or int(stream.frames or 0)
+
+
+def _index(path: Path, stream: Any) -> Sequence[Any]:
+    """What the index of an mp4 says of its packets; elsewhere, and by an older PyAV, nothing."""
+    return getattr(stream, "index_entries", ()) if signature(path) == "mp4" else ()
+
+
+def _first_shape(path: Path) -> Shape | None:
+    """How the first frame looks; ``None`` if none decodes."""
+    with video_stream(path) as (container, stream), contextlib.suppress(VideoError), named(path):
+        for frame in decoded(container, stream):
+            return Shape.of(frame)
+    return None
+
+
+def _decoded(path: Path, table: FrameTable) -> tuple[int, int]:
+    """Decodes all: how many frames do, and how many are missing in one place.
+
+    Fewer frames than packets need not be a damage: codecs hide some from view. But those stand
+    alone, and the picture after them comes. A run of times without a picture is a hole, and at the
+    end a truncation.
+    """
+    found, corrupt, times = 0, 0, set()
+    with video_stream(path) as (container, stream), contextlib.suppress(VideoError), named(path):
+        for frame in decoded(container, stream):
+            if frame.is_corrupt:
+                corrupt += 1
+            else:
+                found += 1
+                times.add(frame.pts)
+    if table.stamps is None or None in times:
+        return found, table.count - found
+    run = longest = 0
+    for stamp in table.stamps.tolist():
+        run = 0 if stamp in times else run + 1
+        longest = max(longest, run)
+    return found, max(longest, corrupt)
 
 
 def decoded_count(path: Path) -> int:
     """Frames that really decode, from the first to the last."""
     count = 0
-    with video_stream(path) as (container, stream), contextlib.suppress(pyav().error.FFmpegError):
-        for frame in container.decode(stream):
+    with video_stream(path) as (container, stream), contextlib.suppress(VideoError), named(path):
+        for frame in decoded(container, stream):
             count += not frame.is_corrupt
     return count
 
 
-def converter() -> Callable[..., Any]:
-    """A PyAV frame to another size or pixel format: ``f(frame, width, height, format, ...)``.
+@dataclass(frozen=True)
+class Facts:
+    """What decides who reads a file, and how.
 
-    One scaler for all frames and one thread: PyAV's own default, a new scaler with a thread a core
-    for each frame, takes four times as long on small frames.
+    Attributes:
+        shape: How the first frame looks.
+        plain: Whether each packet is a picture to be seen as it is stored: nothing is trimmed,
+            hidden or turned.
+        frames: Frames that an mp4's index promises, 0 elsewhere.
     """
-    reformat = pyav().video.reformatter.VideoReformatter().reformat
-    # An older PyAV knows one thread only, and no such argument (compiled: no signature to ask).
-    return partial(reformat, threads=1) if "threads" in (reformat.__doc__ or "") else reformat
+
+    shape: Shape
+    plain: bool
+    frames: int
 
 
-@lru_cache(maxsize=1)
-def pyav() -> Any:
-    """The PyAV module, made silent: what matters is raised as an error."""
-    import av
-    import av.error
-    import av.logging
-    import av.stream
-    import av.video.reformatter
+def facts(path: Path) -> Facts:
+    """Looks at the header and the first frame, once for each state of a file.
 
-    av.logging.set_level(None)
-    return av
+    Raises:
+        VideoError: It cannot be opened, or its first frame does not decode.
+    """
+    with named(path):
+        state = path.stat()
+    return _facts(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _facts(path: Path, size: int, changed: int) -> Facts:
+    with video_stream(path) as (_, stream):
+        codec = stream.codec_context.codec.canonical_name
+        entries = _index(path, stream)
+        trimmed = any(entry.is_discard for entry in entries)
+        trimmed |= 0 < len(entries) != (stream.frames or len(entries))
+        frames = len(entries)
+    shape = _first_shape(path)
+    if shape is None:
+        raise VideoError(path, "its first frame does not decode")
+    return Facts(shape, not (trimmed or shape.turned or codec == "vp8"), frames)

@@ -57,6 +57,9 @@ DEPARTURES = {
     "farneback": "Farneback's polynomial expansion instead of TV-L1: a fortieth of it",
     "dis": "dense inverse search (medium) instead of TV-L1: a hundredth of the time, and coarse",
 }
+# Pixels of the shorter side. The finest scale of DIS is a half, one of its patches has 8 pixels:
+# below, OpenCV 5.0 raises an error or, at 48x10 say, reads past the end and ends the process.
+LEAST = {"dis": 16}
 
 
 def flow_of(frames: Frames, config: FlowConfig | None = None) -> Frames:
@@ -71,13 +74,15 @@ def flow_of(frames: Frames, config: FlowConfig | None = None) -> Frames:
         motion is 128, the rounded 127.5.
 
     Raises:
-        ThesisError: Fewer than two frames, or frames too small for the algorithm.
+        ThesisError: Fewer than two frames, or frames that the algorithm cannot work on.
     """
     config = config or FlowConfig()
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) < 2:
         raise ThesisError(
             f"Flow needs two or more frames (L, H, W, 3) uint8, not {frames.dtype} {frames.shape}."
         )
+    if reason := _unfit(frames, config.algorithm):
+        raise ThesisError(f"{reason[0].upper()}{reason[1:]}.")
     return np.stack([quantise(v, config.bound) for v in _vectors(frames, config.algorithm)])
 
 
@@ -96,15 +101,19 @@ def _vectors(frames: Frames, algorithm: str) -> Iterator[Vectors]:
     """(H, W, 2) float32 pixels for each pair of neighbouring frames."""
     method = _method(algorithm)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-    try:
-        for first, second in pairwise(grey):
-            yield method.calc(first, second, None)
-    except cv2.error:
-        height, width = frames.shape[1:3]
-        raise ThesisError(
-            f"The flow algorithm {algorithm!r} cannot work on frames of {width}x{height} pixels: "
-            "choose another one."
-        ) from None
+    for first, second in pairwise(grey):
+        yield method.calc(first, second, None)
+
+
+def _unfit(frames: Frames, algorithm: str) -> str:
+    """Why an algorithm cannot work on frames of this size, asked before: OpenCV would crash."""
+    height, width = frames.shape[1:3]
+    if min(width, height) >= LEAST.get(algorithm, 1):
+        return ""
+    return (
+        f"frames of {width}x{height} pixels are too small for {algorithm}, which needs "
+        f"{LEAST[algorithm]} a side: take farneback or tvl1"
+    )
 
 
 def _method(algorithm: str) -> Any:
@@ -246,6 +255,8 @@ def _compute_one(manifest: Manifest, video: Video, config: FlowConfig, stop: Eve
                     break
                 last = min(first + PIECE, video.n_frames)
                 frames = reader.frames(np.arange(first, last))
+                if reason := _unfit(frames, config.algorithm):
+                    raise VideoError(manifest.file(video), reason)
                 for k, vectors in enumerate(_vectors(frames, config.algorithm), first):
                     if stop.is_set():
                         break

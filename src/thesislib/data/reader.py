@@ -1,8 +1,10 @@
 """One way to read a video file, whichever decoder is at hand.
 
-decord is used where it has a wheel (Linux x86-64, Windows), PyAV where it has none or refuses the
-file (AV1, for one). Both give the same frames. A reader belongs to the process and the thread that
-opened it: one that crosses a fork hangs, one shared by two threads deadlocks.
+decord is used where it has a wheel (Linux x86-64, Windows), PyAV where it has none, refuses the
+file (AV1, for one) or would answer other frames than a player shows: decord numbers the frames that
+a trimmed mp4 or VP8 hides, and does not turn all that is to be turned. torchcodec is used where it
+is asked for. All give the same frames, upright and of one size. A reader belongs to the process and
+the thread that opened it: one that crosses a fork hangs, one shared by two threads deadlocks.
 
 Containers without presentation times (avi above all) are read from the first frame on: there
 decord's random access was measured to land on other frames than the ones asked for, on the
@@ -28,19 +30,18 @@ from thesislib.data.containers import (
     VIDEO_SUFFIXES,
     FrameTable,
     VideoInfo,
-    converter,
     decoded_count,
-    has_times,
-    open_container,
+    facts,
     probe,
-    pyav,
 )
+from thesislib.data.opening import check_readable, decoded, has_times, named, open_container
+from thesislib.data.pictures import Pictures
 from thesislib.errors import ThesisError, VideoError, choose
 
 __all__ = ["VIDEO_SUFFIXES", "Reader", "VideoInfo", "open_video", "probe"]
 
 Frames = NDArray[np.uint8]
-BACKENDS = ("auto", "decord", "pyav")
+BACKENDS = ("auto", "decord", "pyav", "torchcodec")
 PADDED = "size must exactly match"  # in decord's words
 
 
@@ -62,30 +63,41 @@ def open_video(path: str | Path, backend: str = "auto") -> Reader:
 
     Args:
         path: The file.
-        backend: ``auto`` tries decord, then PyAV.
+        backend: ``auto`` tries decord, then PyAV; ``decord`` and ``torchcodec`` read what they
+            read well, and leave the rest to PyAV.
 
     Raises:
         VideoError: The file cannot be read; the reason is one short phrase.
+        ThesisError: The backend is not installed.
     """
     path = Path(path)
     choose("video backend", backend, BACKENDS)
-    if not path.is_file():
-        raise VideoError(path, "no such file")
-    if path.stat().st_size == 0:
-        raise VideoError(path, "empty file")
-    if backend == "pyav":
-        return PyAVReader(path)
-    if backend == "decord":
-        if _decord() is None:
-            raise ThesisError(
-                "decord is not installed (it has no wheel for this platform): use backend='pyav'."
-            )
-        return DecordReader(path)
+    if backend == "decord" and _decord() is None:
+        raise ThesisError(
+            "decord is not installed (it has no wheel for this platform): use backend='pyav'."
+        )
+    if backend == "torchcodec":
+        _torchcodec()
+    check_readable(path)
     # In a container without an index of times PyAV is exact and, reading on, no slower.
-    if _decord() is not None and has_times(path):
+    if backend == "pyav" or not has_times(path) or not _is_plain(path):
+        return PyAVReader(path)
+    if backend == "torchcodec":
+        return TorchcodecReader(path)
+    if backend == "decord":
+        return DecordReader(path)
+    if _decord() is not None:
         with contextlib.suppress(VideoError):
             return DecordReader(path)
     return PyAVReader(path)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a decoder that numbers packets, and turns nothing, answers the right frames."""
+    try:
+        return facts(path).plain
+    except VideoError:
+        return False
 
 
 class _Owned:
@@ -137,7 +149,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class DecordReader(_Owned):
-    """Reader on decord, one thread.
+    """Reader on decord, one thread; for a container with times.
 
     Narrow pictures go to PyAV: decord's FFmpeg pads their rows, and by its arithmetic a picture 16,
     24, 48 or 72 pixels wide then has more than three channels. It refuses those only when a frame
@@ -151,11 +163,12 @@ class DecordReader(_Owned):
         try:
             self._reader = _open_decord(path)
             self._length = len(self._reader)
-            self._random_access = has_times(path)
         except self._errors as error:
             raise VideoError(path, "decord cannot open it") from error
         if self._length < 1:
             raise VideoError(path, "no frame decodes")
+        if facts(path).frames not in (0, self._length):
+            raise VideoError(path, "decord counts other frames than its index")
 
     def __len__(self) -> int:
         return self._length
@@ -165,10 +178,7 @@ class DecordReader(_Owned):
         wanted = self._check(indices, self._length)
         unique, inverse = np.unique(wanted, return_inverse=True)
         try:
-            if self._random_access:
-                frames: Frames = self._reader.get_batch(unique.tolist()).asnumpy()
-            else:
-                frames = self._read_on(set(unique.tolist()))
+            frames: Frames = self._reader.get_batch(unique.tolist()).asnumpy()
         except self._errors as error:
             if PADDED not in str(error):
                 raise VideoError(self.path, "a frame does not decode") from error
@@ -177,16 +187,43 @@ class DecordReader(_Owned):
             return PyAVReader(self.path).frames(wanted)
         return frames if np.array_equal(unique, wanted) else frames[inverse]
 
-    def _read_on(self, wanted: set[int]) -> Frames:
-        """Every frame from the first on; a new reader, because decord's seek is not exact here."""
-        reader = _open_decord(self.path)
-        frames = (reader.next().asnumpy() for _ in range(max(wanted) + 1))
-        return np.stack([frame for i, frame in enumerate(frames) if i in wanted])
-
     def timestamps(self) -> NDArray[np.float64]:
         """See :class:`Reader`."""
         times = self._reader.get_frame_timestamp(list(range(self._length)))[:, 0]
         return np.asarray(times, dtype=np.float64) - float(times[0])
+
+
+class TorchcodecReader(_Owned):
+    """Reader on torchcodec, one thread; for a container with times."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with self._refused("torchcodec cannot open it"):
+            self._decoder = _torchcodec().VideoDecoder(
+                str(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
+            )
+            self._length = len(self._decoder)
+        if self._length < 1:
+            raise VideoError(path, "no frame decodes")
+
+    def _refused(self, reason: str) -> Any:
+        """Names what torchcodec raises, which is torch's RuntimeError."""
+        return named(self.path, reason, RuntimeError)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def frames(self, indices: Sequence[int] | NDArray[np.int64]) -> Frames:
+        """See :class:`Reader`."""
+        wanted = self._check(indices, self._length)
+        unique, inverse = np.unique(wanted, return_inverse=True)
+        with self._refused("a frame does not decode"):
+            frames: Frames = self._decoder.get_frames_at(unique.tolist()).data.numpy()
+        return frames if np.array_equal(unique, wanted) else frames[inverse]
+
+    def timestamps(self) -> NDArray[np.float64]:
+        """See :class:`Reader`."""
+        return PyAVReader(self.path).timestamps()
 
 
 class PyAVReader(_Owned):
@@ -197,7 +234,7 @@ class PyAVReader(_Owned):
         self._container, self._stream = open_container(path)
         self._table = FrameTable.of(path, self._container, self._stream)
         self._length = self._table.count if self._table.pts is not None else -1
-        self._convert = converter()
+        self._pictures = Pictures(facts(path).shape)
 
     def __len__(self) -> int:
         if self._length < 0:
@@ -214,21 +251,19 @@ class PyAVReader(_Owned):
         open_numbers = set(needed)
         found: dict[int, Frames] = {}
         number, last = -1, None
-        try:
+        with named(self.path):
             for number, last in self._decode_from(needed[0]):
                 if number in open_numbers and number not in found:
-                    found[number] = self._convert(last, format="rgb24").to_ndarray()
+                    found[number] = self._pictures(last)
                 if number >= needed[-1]:
                     break
-        except pyav().error.FFmpegError as error:
-            raise VideoError(self.path, "a frame does not decode") from error
         for i in needed:
             if i in found:
                 continue
             # A container that was not counted may promise a packed frame that is not there.
             if last is None or self._table.pts is not None or i > number + SLACK:
                 raise VideoError(self.path, f"frame {i} does not decode")
-            found[i] = self._convert(last, format="rgb24").to_ndarray()
+            found[i] = self._pictures(last)
         return np.stack([found[i] for i in wanted.tolist()])
 
     def _decode_from(self, first: int) -> Iterator[tuple[int, Any]]:
@@ -236,11 +271,11 @@ class PyAVReader(_Owned):
         pts = self._table.pts
         if pts is None:
             self._rewind()
-            yield from enumerate(self._container.decode(self._stream))
+            yield from enumerate(decoded(self._container, self._stream))
             return
         stream = self._stream
         self._container.seek(int(pts[first]), stream=stream, backward=True)
-        for frame in self._container.decode(stream):
+        for frame in decoded(self._container, stream):
             if frame.pts is None:
                 continue
             number = int(np.searchsorted(pts, frame.pts))
@@ -269,3 +304,20 @@ def _decord() -> Any:
         return None
     decord.logging.set_level(decord.logging.QUIET)
     return decord
+
+
+@lru_cache(maxsize=1)
+def _torchcodec() -> Any:
+    """The decoders of torchcodec.
+
+    Raises:
+        ThesisError: It is not installed, or finds no FFmpeg of the system.
+    """
+    try:
+        from torchcodec import decoders
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ThesisError(
+            "torchcodec cannot be used: `pip install torchcodec`, in the version for this torch, "
+            "and FFmpeg's libraries, or take backend='auto'."
+        ) from error
+    return decoders

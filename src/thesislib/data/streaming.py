@@ -7,6 +7,7 @@ has and says what is missing, and a telephone's pictures stand upright.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thesislib.data.containers import SLACK, FrameTable, converter, pyav, video_stream
+from thesislib.data.containers import SLACK, FrameTable, facts
 from thesislib.data.extraction import row_frames
+from thesislib.data.opening import check_readable, decoded, named, video_stream
+from thesislib.data.pictures import Pictures
 from thesislib.errors import VideoError
 
 FPS = 25.0  # of a container that does not say
@@ -67,12 +70,12 @@ class Stream:
         Raises:
             VideoError: Not one frame decodes.
         """
-        numbers, convert = row_frames(self._times, rate), converter()
+        numbers, picture = row_frames(self._times, rate), Pictures(facts(self.path).shape)
         row, good, last = 0, 0, None
         for number, frame in self._decoded():
             good, last = good + 1, frame
             while row < len(numbers) and numbers[row] <= number:
-                yield float(self._times[numbers[row]]), upright(frame, convert)
+                yield float(self._times[numbers[row]]), picture(frame)
                 row += 1
         promised = max(self._table.count, self._table.declared)
         if last is None:
@@ -80,39 +83,24 @@ class Stream:
         if good < promised - SLACK:
             self.damage = f"damaged: {good:,} of {promised:,} frames decode"
         elif row < len(numbers):  # a last packet without a picture of its own
-            yield float(self._times[numbers[row]]), upright(last, convert)
+            yield float(self._times[numbers[row]]), picture(last)
 
     def _decoded(self) -> Iterator[tuple[int, Any]]:
         """Whole frames with their numbers, as far as the file can be decoded."""
         pts = self._table.pts
-        with video_stream(self.path) as (container, stream):
-            try:
-                for number, frame in enumerate(container.decode(stream)):
-                    if frame.is_corrupt or (pts is not None and frame.pts is None):
-                        continue
-                    yield number if pts is None else int(np.searchsorted(pts, frame.pts)), frame
-            except pyav().error.FFmpegError:
-                return  # the count tells
+        # What does not decode, the count tells.
+        with (
+            video_stream(self.path) as (container, stream),
+            contextlib.suppress(VideoError),
+            named(self.path),
+        ):
+            for number, frame in enumerate(decoded(container, stream)):
+                if frame.is_corrupt or (pts is not None and frame.pts is None):
+                    continue
+                yield number if pts is None else int(np.searchsorted(pts, frame.pts)), frame
 
 
 def _table(path: Path) -> FrameTable:
-    try:
-        str(path).encode()
-        if not path.is_file():
-            raise VideoError(path, "no such file")
-        if path.stat().st_size == 0:
-            raise VideoError(path, "empty file")
-        with video_stream(path) as (container, stream):
-            return FrameTable.of(path, container, stream)
-    except UnicodeEncodeError:
-        raise VideoError(path, "its name is not UTF-8: rename it") from None
-    except OSError as error:
-        raise VideoError(path, f"cannot be read: {error.strerror or error}") from None
-
-
-def upright(frame: Any, convert: Any) -> NDArray[np.uint8]:
-    """A PyAV frame as (H, W, 3) uint8 RGB, turned as the file asks players to turn it."""
-    picture = convert(frame, format="rgb24").to_ndarray()
-    # Degrees to the left; an older PyAV does not know.
-    quarters = round(getattr(frame, "rotation", 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, quarters)) if quarters else picture
+    check_readable(path)
+    with video_stream(path) as (container, stream):
+        return FrameTable.of(path, container, stream)
