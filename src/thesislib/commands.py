@@ -86,7 +86,7 @@ def doctor(args: argparse.Namespace) -> dict[str, Any]:
     from thesislib.data.doctor import doctor
     from thesislib.data.manifest import read_manifest
 
-    return doctor(read_manifest(args.dataset))
+    return doctor(read_manifest(args.dataset, checked=False))
 
 
 def flow(args: argparse.Namespace) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def test_killed_and_repeated_gives_the_same_files(mixed: Path, roots: Path) -> N
     assert len(looked) == 12 - known
     assert again.fingerprint == whole.fingerprint
     names = sorted(os.listdir(notes.parent))
-    assert names == ["checked.jsonl", "dataset.json", "manifest.csv"]
+    assert names == [".lock", "checked.jsonl", "contents.csv", "dataset.json", "manifest.csv"]
     for name in names:
         one, two = (roots / place / "mine" / name for place in ("whole", "cut"))
         assert one.read_bytes() == two.read_bytes(), name
@@ -234,9 +234,14 @@ def test_doctor_finds_what_is_wrong(mixed: Path, roots: Path) -> None:
     healthy.file(rows[1]).write_text("no film")
     write_video(healthy.file(rows[2]), 12)
     table = (healthy.root / "manifest.csv").read_text()
-    table = table.replace(rows[4].group + ",", rows[5].group + ",")
+    table = table.replace(f",{rows[4].group},", f",{rows[5].group},")
     (healthy.root / "manifest.csv").write_text(table)
-    sick = doctor(read_manifest("mine"))
+    with pytest.raises(ThesisError, match="not as it was prepared"):
+        read_manifest("mine")
+    info = json.loads((healthy.root / "dataset.json").read_text())
+    del info["fingerprint"]  # as the sentence says, for somebody who edited the rows
+    (healthy.root / "dataset.json").write_text(json.dumps(info))
+    sick = doctor(read_manifest("mine", checked=False))
     assert sick["missing"] == [rows[0].path]
     assert sick["unreadable"] == [{"path": rows[1].path, "reason": "not a video"}]
     assert sick["shorter_than_listed"] == [rows[2].path]

@@ -69,7 +69,7 @@ def test_problems_name_the_remedy(roots: Path) -> None:
     folder = roots / "data" / "broken"
     folder.mkdir()
     (folder / "manifest.csv").write_text("path,label\nx,y\n")
-    with pytest.raises(ThesisError, match="lacks the columns"):
+    with pytest.raises(ThesisError, match="lacks the column"):
         read_manifest("broken")
 
 

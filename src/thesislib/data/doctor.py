@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy as np
 from thesislib.data.checking import check_files
 from thesislib.data.clips import is_long_enough
 from thesislib.data.containers import VideoInfo
+from thesislib.data.contents import changed_files, read_contents
 from thesislib.data.flow_files import flow_report
-from thesislib.data.manifest import SPLITS, Manifest
+from thesislib.data.manifest import SPLITS, Manifest, Video
 
 # Blocks, frames a block, stride: the 8 x 5 of chapters 2 and 3 at strides 1 to 5, and half as many
 # blocks; the 32 frames of chapter 4; the clips of the small profile.
@@ -43,10 +45,11 @@ def doctor(
     Returns:
         Plain JSON: ``videos``, ``splits`` (videos and labelled videos of each), ``classes`` (videos
         of each class in each split), ``frames`` (shortest, median, longest), ``fps``, ``sizes``,
-        ``dropped`` (by choice, split), ``missing``, ``unreadable`` (path and reason), ``leaks``
-        (groups in more than one split), ``skipped`` (when it was prepared), ``flow`` (see
-        :func:`thesislib.data.flow_files.flow_report`), ``problems`` (one sentence each; empty =
-        healthy).
+        ``dropped`` (by choice, split), ``missing``, ``unreadable`` (path and reason), ``changed``
+        (files that hold something else than when prepared), ``leaks`` (groups in more than one
+        split), ``twins`` (lists of files of one content in several splits), ``skipped`` (when it
+        was prepared), ``flow`` (see :func:`thesislib.data.flow_files.flow_report`), ``problems``
+        (one sentence each; empty = healthy).
     """
     videos = manifest.videos
     lengths = np.array([v.n_frames for v in videos] or [0])
@@ -94,7 +97,9 @@ def doctor(
         "missing": missing,
         "unreadable": unreadable,
         "shorter_than_listed": shorter,
+        "changed": changed_files(manifest.root, {v.path: manifest.file(v) for v in videos}),
         "leaks": group_leaks(manifest),
+        "twins": content_leaks(manifest),
         "skipped": manifest.info.get("skipped_reasons", {}),
         "flow": flow_report(manifest),
     }
@@ -108,6 +113,16 @@ def group_leaks(manifest: Manifest) -> dict[str, list[str]]:
     for video in manifest.videos:
         places.setdefault(video.group, set()).add(video.split)
     return {g: sorted(s) for g, s in sorted(places.items()) if g and len(s) > 1}
+
+
+def content_leaks(manifest: Manifest) -> list[list[str]]:
+    """Files of the same content that lie in more than one split, each content a list of paths."""
+    marks = {path: content.mark for path, content in read_contents(manifest.root).items()}
+    same: dict[str, list[Video]] = {}
+    for video in manifest.videos:
+        if mark := marks.get(video.path):
+            same.setdefault(mark, []).append(video)
+    return [[v.path for v in some] for some in same.values() if len({v.split for v in some}) > 1]
 
 
 def _counted(values: Any) -> dict[str, int]:
@@ -139,6 +154,17 @@ def _problems(manifest: Manifest, report: dict[str, Any]) -> list[str]:
         problems.append(
             f"{len(leaks)} groups lie in more than one split ({_some(list(leaks))}): test numbers "
             "would be too good."
+        )
+    if changed := report["changed"]:
+        problems.append(
+            f"{len(changed)} files hold something else than when the set was prepared "
+            f"({_some(changed)}): put them back, or prepare again with --force."
+        )
+    if twins := report["twins"]:
+        named = [" = ".join(Path(path).name for path in some) for some in twins]
+        problems.append(
+            f"{len(twins)} videos lie in more than one split under several names "
+            f"({_some(named)}): delete the copies and prepare again."
         )
     counts = {s: rows["videos"] for s, rows in report["splits"].items()}
     for split in SPLITS:

@@ -7,17 +7,20 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from thesislib.data.checking import check_files, printable
 from thesislib.data.containers import VideoInfo
+from thesislib.data.contents import contents_of, later_edition, mark_of
 from thesislib.data.manifest import (
     INFO_FILE,
     MANIFEST_FILE,
     Manifest,
     Video,
-    read_manifest,
+    read_info,
+    sole_writer,
     write_manifest,
 )
 from thesislib.data.scan import Candidate, find_candidates
@@ -112,49 +115,59 @@ def write_checked(
     exists, the data set is whole.
     """
     target = claim(name, root, info, force)
-    files = [c.path for c in candidates]
-    notes = target / NOTES_FILE
-    findings = check_files(files, notes, full=full_check, jobs=jobs, progress=progress)
-    good = [
-        (c, finding)
-        for c, finding in zip(candidates, findings, strict=True)
-        if isinstance(finding, VideoInfo)
-    ]
-    skipped = [
-        {"path": printable(c.name), "reason": finding}
-        for c, finding in zip(candidates, findings, strict=True)
-        if isinstance(finding, str)
-    ]
-    _say_skipped(name, len(good), skipped, info.get("other_files", {}))
-    if not good:
-        raise ThesisError(
-            f"None of the {len(candidates)} files of {info.get('source', name)} is a usable video: "
-            "see the reasons above, or name another folder."
+    with sole_writer(target, "free some space, or choose another folder with --root."):
+        good, skipped = _checked(candidates, target, full_check, jobs, progress)
+        _say_skipped(name, len(good), skipped, info.get("other_files", {}))
+        if not good:
+            raise ThesisError(
+                f"None of the {len(candidates)} files of {info.get('source', name)} is a usable "
+                "video: see the reasons above, or name another folder."
+            )
+        groups = [c.group or group_of(c.name) for c, _ in good]
+        splits = _splits(good, groups, val, test, seed)
+        paths = [_copied(c, target) if copy else c.path.as_posix() for c, _ in good]
+        videos = [
+            Video.of(path, c.label, split, group, found)
+            for (c, found), path, group, split in zip(good, paths, groups, splits, strict=True)
+        ]
+        contents = contents_of({video.path: target / video.path for video in videos})
+        with suppress(ThesisError):  # a damaged one is replaced
+            if later := later_edition(target, contents, read_info(target).get("edition", "")):
+                info = {**info, "edition": later}
+        options = {"full_check": full_check, "val": val, "test": test, "seed": seed, "copy": copy}
+        counts = dict(sorted(Counter(s["reason"].split(":")[0] for s in skipped).items()))
+        manifest = Manifest(
+            name=name,
+            root=target,
+            videos=tuple(sorted(videos, key=lambda v: v.path)),
+            info={
+                "licence": "not stated: these are your own files",
+                "options": options,
+                "skipped": skipped,
+                "skipped_reasons": counts,
+                "paths": "relative to this folder" if copy else "absolute",
+                **info,
+            },
         )
-    groups = [c.group or group_of(c.name) for c, _ in good]
-    splits = _splits(good, groups, val, test, seed)
-    videos = [
-        Video.of(_copied(c, target) if copy else c.path.as_posix(), c.label, split, group, found)
-        for (c, found), group, split in zip(good, groups, splits, strict=True)
-    ]
-    options = {"full_check": full_check, "val": val, "test": test, "seed": seed, "copy": copy}
-    counts = dict(sorted(Counter(s["reason"].split(":")[0] for s in skipped).items()))
-    manifest = Manifest(
-        name=name,
-        root=target,
-        videos=tuple(sorted(videos, key=lambda v: v.path)),
-        info={
-            "licence": "not stated: these are your own files",
-            "options": options,
-            "skipped": skipped,
-            "skipped_reasons": counts,
-            "paths": "relative to this folder" if copy else "absolute",
-            **info,
-        },
-    )
-    beside(manifest)
-    write_manifest(manifest)
-    return manifest
+        beside(manifest)
+        write_manifest(manifest, contents)
+        return manifest
+
+
+def _checked(
+    candidates: list[Candidate], target: Path, full: bool, jobs: int | None, progress: bool
+) -> tuple[list[tuple[Candidate, VideoInfo]], list[dict[str, str]]]:
+    """The candidates that can be used, and the others with their reasons."""
+    files = [c.path for c in candidates]
+    findings = check_files(files, target / NOTES_FILE, full=full, jobs=jobs, progress=progress)
+    good: list[tuple[Candidate, VideoInfo]] = []
+    skipped: list[dict[str, str]] = []
+    for candidate, finding in zip(candidates, findings, strict=True):
+        if isinstance(finding, str):
+            skipped.append({"path": printable(candidate.name), "reason": finding})
+        else:
+            good.append((candidate, finding))
+    return good, skipped
 
 
 def _splits(
@@ -176,7 +189,7 @@ def claim(name: str, root: str | Path | None, info: dict[str, Any], force: bool)
     target = (Path(root).expanduser() if root is not None else data_root()).resolve() / name
     taken = (target / MANIFEST_FILE).is_file() or (target / INFO_FILE).is_file()
     if taken and not force:
-        before = read_manifest(target).info if (target / MANIFEST_FILE).is_file() else {}
+        before = read_info(target) if (target / MANIFEST_FILE).is_file() else {}
         keys = [key for key in ("recipe", "source", "official_split") if key in info]
         same = all(before.get(key) == info[key] for key in keys)
         if before and not same:
@@ -195,7 +208,7 @@ def _copied(candidate: Candidate, target: Path) -> str:
         mark = hashlib.sha256(candidate.name.encode()).hexdigest()[:8]
         relative = Path(f"{mark}-{relative.name}")
     goal = target / "videos" / relative
-    if not goal.is_file() or goal.stat().st_size != candidate.path.stat().st_size:
+    if not goal.is_file() or mark_of(goal) != mark_of(candidate.path):
         with replacing(goal) as partial:
             shutil.copyfile(candidate.path, partial)
     return (Path("videos") / relative).as_posix()

@@ -8,11 +8,10 @@ with which options, and how many files were skipped for which reason).
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import hashlib
-import json
 import math
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from thesislib.data.containers import VideoInfo
+from thesislib.data.contents import Content, changed_files, write_contents
 from thesislib.errors import ThesisError
-from thesislib.files import csv_text, sweep, write_json, write_text
+from thesislib.files import csv_text, read_json, read_table, sweep, write_json, write_text
 from thesislib.places import data_root
 
 try:
@@ -34,6 +34,7 @@ SPLITS = ("train", "val", "test")
 MANIFEST_FILE = "manifest.csv"
 INFO_FILE = "dataset.json"
 LOCK_FILE = ".lock"
+AGAIN = "prepare the data set again with --force."
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,12 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of the rows, 64 hex digits. It names the data that a run has seen."""
-        return hashlib.sha256(_rows_as_text(self.videos).encode()).hexdigest()
+        """sha256 of the rows, 64 hex digits. It names the data that a run has seen.
+
+        Files that were replaced under the same names make another ``edition`` of the data set.
+        """
+        text = str(self.info.get("edition", "")) + _rows_as_text(self.videos)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def file(self, video: Video) -> Path:
         """Where the video lies on this machine."""
@@ -197,8 +202,8 @@ def sole_writer(folder: Path, remedy: str) -> Iterator[None]:
         ) from error
 
 
-def write_manifest(manifest: Manifest) -> Path:
-    """Writes ``manifest.csv`` and ``dataset.json`` to the manifest's root.
+def write_manifest(manifest: Manifest, contents: Mapping[str, Content] | None = None) -> Path:
+    """Writes ``manifest.csv`` and ``dataset.json`` to the manifest's root, and ``contents.csv``.
 
     ``manifest.csv`` is replaced last: where it exists, the data set is whole.
 
@@ -217,20 +222,26 @@ def write_manifest(manifest: Manifest) -> Path:
         seen.add(video.path)
     info = {**manifest.info, "name": manifest.name, "fingerprint": manifest.fingerprint}
     write_json(manifest.root / INFO_FILE, info, sort_keys=True)
+    if contents is not None:  # after the info, that a kill between them cannot hide an edition
+        write_contents(manifest.root, contents)
     path = manifest.root / MANIFEST_FILE
     write_text(path, _rows_as_text(manifest.videos))
     return path
 
 
-def read_manifest(name_or_path: str | Path, root: str | Path | None = None) -> Manifest:
+def read_manifest(
+    name_or_path: str | Path, root: str | Path | None = None, *, checked: bool = True
+) -> Manifest:
     """Reads a data set by its name, its folder, or its ``manifest.csv``.
 
     Args:
         name_or_path: ``"synthetic"``, or the path of the folder or of the csv.
         root: Folder that holds the data sets; default :func:`thesislib.places.data_root`.
+        checked: Refuse videos that have changed since the data set was prepared.
 
     Raises:
-        ThesisError: It is not there (the remedy is named), or a row cannot be read.
+        ThesisError: It is not there (the remedy is named), a row cannot be read, the rows are not
+            those that were prepared, or videos have changed since.
     """
     base = Path(root).expanduser() if root is not None else data_root()
     candidates = [base / name_or_path, Path(name_or_path).expanduser()]
@@ -238,13 +249,15 @@ def read_manifest(name_or_path: str | Path, root: str | Path | None = None) -> M
         folder = folder.parent if folder.name == MANIFEST_FILE else folder
         if (folder / MANIFEST_FILE).is_file():
             folder = folder.resolve()
-            info = _read_info(folder / INFO_FILE)
-            return Manifest(
+            info = read_info(folder)
+            manifest = Manifest(
                 name=str(info.get("name", folder.name)),
                 root=folder,
                 videos=tuple(_read_rows(folder / MANIFEST_FILE)),
                 info=info,
             )
+            _check(manifest, checked)
+            return manifest
     name = Path(name_or_path).name
     raise ThesisError(
         f"There is no data set {str(name_or_path)!r} in {base}: "
@@ -252,28 +265,54 @@ def read_manifest(name_or_path: str | Path, root: str | Path | None = None) -> M
     )
 
 
-def _read_info(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ThesisError(f"{path} is not valid JSON: prepare the data set again.") from None
-    return info if isinstance(info, dict) else {}
+def read_info(folder: Path) -> dict[str, Any]:
+    """What ``dataset.json`` says; empty where there is none.
+
+    Raises:
+        ThesisError: It is damaged.
+    """
+    path = folder / INFO_FILE
+    return read_json(path, AGAIN) if path.is_file() else {}
+
+
+def _check(manifest: Manifest, contents: bool) -> None:
+    """Refuses rows that nobody prepared, and files that have changed since."""
+    wanted = manifest.info.get("fingerprint")
+    if wanted and wanted != manifest.fingerprint:
+        raise ThesisError(
+            f"{manifest.root / MANIFEST_FILE} is not as it was prepared (its rows have another "
+            f"fingerprint than {INFO_FILE} says): {AGAIN[:-1]}; or, if you edited it yourself, "
+            f'delete the line "fingerprint" in {INFO_FILE}.'
+        )
+    files = {video.path: manifest.file(video) for video in manifest.videos}
+    if contents and (changed := changed_files(manifest.root, files)):
+        some = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+        raise ThesisError(
+            f"{len(changed)} of the {len(manifest)} videos of {manifest.name!r} hold something "
+            f"else than when it was prepared ({some}): put them back, or run "
+            f"`{_again(manifest)}`."
+        )
+
+
+def _again(manifest: Manifest) -> str:
+    """The command that prepares a user's files again."""
+    info = manifest.info
+    source = shlex.quote(str(info.get("source", "PATH")))
+    name = shlex.quote(manifest.name)
+    return f"thesislib prepare {info.get('recipe', 'folder')} {source} --name {name} --force"
 
 
 def _read_rows(path: Path) -> list[Video]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = set(FIELDS) - set(reader.fieldnames or ())
-        if missing:
-            raise ThesisError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
-        return [_parse_row(path, reader.line_num, row) for row in reader]
+    rows = [_parse_row(path, line, row) for line, row in read_table(path, FIELDS, AGAIN)]
+    paths = {video.path for video in rows}
+    if len(paths) < len(rows):
+        raise ThesisError(f"{path} lists a video twice: {AGAIN}")
+    return rows
 
 
 def _parse_row(path: Path, line: int, row: Mapping[str, str]) -> Video:
     try:
-        return Video(
+        video = Video(
             path=row["path"],
             label=row["label"],
             split=row["split"],
@@ -283,5 +322,16 @@ def _parse_row(path: Path, line: int, row: Mapping[str, str]) -> Video:
             width=int(row["width"]),
             height=int(row["height"]),
         )
-    except (TypeError, ValueError):
-        raise ThesisError(f"{path}, line {line}, cannot be read: prepare the data again.") from None
+    except ValueError:
+        raise ThesisError(f"{path}, line {line}, cannot be read: {AGAIN}") from None
+    wrong = [name for name in ("n_frames", "fps", "width", "height") if not _is_size(video, name)]
+    wrong += ["split"] * (video.split not in SPLITS) + ["path"] * (not video.path)
+    if wrong:
+        value = getattr(video, wrong[0])
+        raise ThesisError(f"{path}, line {line}: {value!r} cannot be its {wrong[0]}: {AGAIN}")
+    return video
+
+
+def _is_size(video: Video, name: str) -> bool:
+    """0 stands for unknown: of a video that lists alone describe."""
+    return math.isfinite(value := getattr(video, name)) and value >= 0

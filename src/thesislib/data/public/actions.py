@@ -168,6 +168,8 @@ def _kinetics_rows(file: Path) -> Iterable[Candidate]:
     for line, row in enumerate(read_csv(file, KINETICS_COLUMNS), 2):
         if not row["label"]:  # a test list with an empty column
             continue
+        if row["label"] == "label" and row["youtube_id"] == "youtube_id":
+            continue  # the header again: lists that were put together
         where = f"line {line}"
         start, end = (int(number(row[key], file, where)) for key in ("time_start", "time_end"))
         name = f"{row['youtube_id']}_{start:06d}_{end:06d}"
