@@ -1,4 +1,8 @@
-"""Two processes learn what one does with the same batches: losses, queue, weights."""
+"""Two processes learn what one does with the same batches: losses, queue, weights.
+
+Chapter 4's share a queue, so halves of a batch do what the whole does. DPC and MemDPC contrast the
+clips of a process with one another, so two processes do what two batches a step do in one.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,12 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from safetensors.torch import load_file
 from test_coclr import TINY, batch_of
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from thesislib import book
 from thesislib.checkpoint import RunFolder, load_state
 from thesislib.data.loader import EpochSampler
 from thesislib.methods.coclr import build
@@ -25,13 +31,18 @@ from thesislib.train import fit, seed_everything, train
 pytestmark = pytest.mark.skipif(
     not dist.is_available() or not dist.is_gloo_available(), reason="needs torch.distributed, gloo"
 )
-OBJECTIVES = ("coclr", "simultaneous")
+OBJECTIVES = ("infonce", "ubernce", "coclr", "cmc", "simultaneous")
 BATCH, STEPS = 8, 2  # clips of all processes together
 WHOLE = replace(
     TINY, batch_size=BATCH, queue=12, bn_splits=2, optimiser="sgd", lr=0.05, epochs=1,
     num_workers=0, weight_decay=0.0, temperature=0.5,
 )  # fmt: skip
 HALF = replace(WHOLE, batch_size=BATCH // 2, bn_splits=1)
+BLOCKS: dict[str, Any] = {
+    "width": 4, "size": 32, "num_seq": 4, "pred_step": 2, "seq_len": 3, "epochs": 1,
+    "batch_size": BATCH // 2, "optimiser": "sgd", "lr": 0.05, "weight_decay": 0.0,
+    "dropout": 0.0, "num_workers": 0, "schedule": "constant", "warmup": 0, "batch_groups": 0,
+}  # fmt: skip
 
 
 def model_of(config: Any) -> Any:
@@ -78,8 +89,8 @@ def learn(objective: str, rank: int, processes: int) -> dict[str, Tensor]:
 class Videos(Dataset[dict[str, Tensor]]):
     """Sixteen videos in the order in which two processes would take them."""
 
-    def __init__(self, objective: str, as_two: bool) -> None:
-        self.batches = [batch_of(replace(WHOLE, objective=objective), i) for i in range(STEPS)]
+    def __init__(self, batches: list[dict[str, Tensor]], as_two: bool) -> None:
+        self.batches = batches
         keys = list(EpochSampler(len(self), shuffle=True, seed=WHOLE.seed))
         self.place = {}  # number of an item -> the item that is given
         for start in range(0, len(self), BATCH):
@@ -98,8 +109,26 @@ class Videos(Dataset[dict[str, Tensor]]):
 def run_fit(objective: str, folder: Path, processes: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = replace(WHOLE if processes == 1 else HALF, objective=objective)
-    dataset = Videos(objective, as_two=processes == 1)
+    dataset = Videos(batches(objective), as_two=processes == 1)
     fit(model_of(config), dataset, None, config, RunFolder(folder), log=None)
+
+
+def batches(objective: str) -> list[dict[str, Tensor]]:
+    return [batch_of(replace(WHOLE, objective=objective), i) for i in range(STEPS)]
+
+
+def run_blocks(method: str, folder: Path, processes: int) -> list[str]:
+    """Two steps of chapter 2 or 3, of two batches each; returns what was said."""
+    folder.mkdir(parents=True, exist_ok=True)
+    module, lines = book.method(method), list[str]()
+    config = module.CONFIG.preset("small").override(BLOCKS | {"accumulate": 3 - processes})
+    seed_everything(1)
+    generator = torch.Generator().manual_seed(2)
+    shape = (BATCH, config.num_seq, 3, config.seq_len, config.size, config.size)
+    clips = [{"video": torch.randn(shape, generator=generator)} for _ in range(STEPS)]
+    videos = Videos(clips, as_two=processes == 1)
+    fit(module.MODEL(config), videos, None, config, RunFolder(folder), log=lines.append)
+    return lines
 
 
 def run_train(folder: Path, rank: int) -> None:
@@ -114,7 +143,7 @@ def run_train(folder: Path, rank: int) -> None:
         finish(run, result)
 
     RunFolder.finish = counted  # type: ignore[method-assign]  # in this process alone
-    data = Videos("coclr", as_two=False), None
+    data = Videos(batches("coclr"), as_two=False), None
     trained = train("coclr", lambda: model_of(HALF), lambda: data, HALF, "p", log=lines.append)
     said = {"lines": lines, "written": written, "result": trained.result}
     (folder / f"train-{rank}.json").write_text(json.dumps(said))
@@ -132,6 +161,9 @@ def process(rank: int, folder: str) -> None:
     for objective in OBJECTIVES:
         torch.save(learn(objective, rank, 2), f"{folder}/{objective}-{rank}.pt")
     run_fit("coclr", Path(folder) / "fit", 2)
+    for method in ("dpc", "memdpc"):
+        lines = run_blocks(method, Path(folder) / method, 2)
+        (Path(folder) / f"{method}-{rank}.json").write_text(json.dumps(lines))
     run_train(Path(folder), rank)
     dist.destroy_process_group()
 
@@ -182,6 +214,31 @@ def test_two_processes_of_the_fit_loop(
             two[name], expected, rtol=1e-3, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
         )
     assert all(not torch.equal(one[k], fresh[k]) for k in one if ".query." in k)
+
+
+@pytest.mark.parametrize("method", ["dpc", "memdpc"])
+def test_two_processes_are_two_batches_a_step(
+    method: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    alone = run_blocks(method, tmp_path, 1)
+    assert f"batches of {BATCH // 2}, 2 batches a step" in alone[0]
+    said = json.loads((folder / f"{method}-0.json").read_text())
+    assert f"batches of 2 processes x {BATCH // 2} = {BATCH}" in said[0]
+    one, two = (
+        {k: v for k, v in load_file(path / "checkpoint.safetensors").items() if learnt(k)}
+        for path in (tmp_path, folder / method)
+    )
+    seed_everything(1)
+    config = book.method(method).CONFIG.preset("small").override(BLOCKS)
+    fresh = book.method(method).MODEL(config).state_dict()
+    names = [name for name in one if name.startswith("model.")]
+    for name in names:
+        torch.testing.assert_close(
+            two[name], one[name], rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
+        )
+    moved = [(one[n] - fresh[n.removeprefix("model.")]).abs().max() > 1e-4 for n in names]
+    assert sum(moved) > len(moved) // 2
 
 
 def test_one_process_speaks_and_writes(folder: Path) -> None:
