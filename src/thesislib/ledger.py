@@ -19,7 +19,7 @@ import numpy as np
 from thesislib import intervals
 from thesislib.errors import ThesisError
 from thesislib.files import write_json
-from thesislib.places import results_root
+from thesislib.places import results_root, runs_root
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def promote(run_dir: str | Path, results: str | Path | None = None, *, dirty: bo
     """Copies the result of a finished run into the ledger, all of it or nothing.
 
     Args:
-        run_dir: A run folder, or the ``result.json`` in it.
+        run_dir: A run folder, the ``result.json`` in it, or the name of a run.
         results: Root of the ledger; by default :func:`thesislib.places.results_root`.
         dirty: Take a run of code that was not committed; the entry keeps that mark.
 
@@ -123,6 +123,8 @@ def promote(run_dir: str | Path, results: str | Path | None = None, *, dirty: bo
         ThesisError: The run is not finished, its result is damaged, or its code is not committed.
     """
     source = Path(run_dir)
+    if not source.exists():
+        source = runs_root() / source
     source = source if source.suffix == ".json" else source / "result.json"
     if not source.is_file():
         raise ThesisError(
