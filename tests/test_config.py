@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
+import numpy as np
 import pytest
 
 from thesislib.clip_config import Augment
 from thesislib.config import RunConfig
 from thesislib.errors import ThesisError
+from thesislib.evaluation.finetune import FinetuneConfig
+from thesislib.methods.clip_prompt import ClipPromptConfig
+from thesislib.methods.coclr_config import CoCLRConfig
 from thesislib.methods.dpc import DPCConfig
+from thesislib.methods.proposals import ProposalConfig
+from thesislib.methods.turbo_config import TurboConfig
 
 
 @pytest.mark.parametrize(
@@ -47,12 +54,72 @@ def test_text_becomes_the_fields_type(key: str, text: str, value: object) -> Non
         ({"modality": "flwo"}, "did you mean 'flow'"),
         ({"flow.algorithm": "tvl2"}, "did you mean 'tvl1'"),
         ({"profile": "huge"}, "There is no profile 'huge'"),
+        ({"epochs": "inf"}, "epochs='inf' does not fit: int expected"),
+        ({"epochs": "9" * 5000}, "does not fit: int expected"),
+        ({"batch_size": str(2**70)}, "batch_size must be at most 1,000,000,000"),
+        ({"size": "1000000"}, "size must be at most 8,192"),
+        ({"lr": "nan"}, "lr must be a finite number, not nan"),
+        ({"lr": "-1"}, "lr must be at least 0, not -1.0"),
+        ({"lr.x": "1"}, "lr has no parts, so there is no lr.x: set lr itself"),
+        ({"augment": "x"}, "augment='x' does not fit: Augment expected"),
+        ({"augment.flip": "1.5"}, "flip must be at most 1"),
+        ({"augment.crop_area": "1,0.5"}, "crop_area must be in order, the least first"),
+        ({"augment.crop_area": "0,1"}, "crop_area must be above 0"),
+        ({"seed": "-1"}, "seed must be at least 0"),
+        ({"val_every": "0"}, "val_every must be at least 1"),
+        ({"num_workers": "-1"}, "num_workers must be at least 0"),
+        ({"width": "0"}, "width must be at least 1"),
+        ({"dropout": "2"}, "dropout must be at most 1"),
+        ({"milestones": "3,-1"}, "milestones must be at least 0"),
     ],
 )
 def test_wrong_settings_get_one_sentence(values: dict[str, str], words: str) -> None:
     with pytest.raises(ThesisError, match=words) as info:
         DPCConfig().override(values)
     assert "\n" not in str(info.value)
+
+
+def test_settings_made_in_python_are_held_to_their_types() -> None:
+    for values, words in (
+        ({"epochs": 2.5}, "epochs=2.5 does not fit: int expected"),
+        ({"epochs": True}, "epochs=True does not fit: int expected"),
+        ({"lr": None}, "lr=None does not fit: float expected"),
+        ({"cache": 1}, "cache=1 does not fit: bool expected"),
+        ({"milestones": 3}, "milestones=3 does not fit: several values expected"),
+        ({"augment": {"flop": 0.5}}, "did you mean 'flip'"),
+        ({"augment": {"jitter": [0.1]}}, "4 values expected"),
+    ):
+        with pytest.raises(ThesisError, match=words):
+            DPCConfig(**values)
+    config = DPCConfig(epochs=np.int64(3), lr=1, milestones=[4], augment={"flip": 0.1})
+    assert config.milestones == (4,) and config.augment == Augment(flip=0.1)
+
+
+HOSTILE = (
+    "", "0", "-1", "1", "inf", "nan", "1.5", "none", "x", "1,0.5",
+    "nan,nan", "5,5,5,5", "9" * 30,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kind", [DPCConfig, CoCLRConfig, TurboConfig, ClipPromptConfig, ProposalConfig, FinetuneConfig]
+)
+def test_no_value_of_any_setting_ends_in_a_traceback(kind: type[RunConfig]) -> None:
+    """And what passes is written and read again as itself."""
+    base = kind()
+    names = [field.name for field in dataclasses.fields(base)]
+    for part in {"augment", "flow"} & set(names):
+        names += [f"{part}.{field.name}" for field in dataclasses.fields(getattr(base, part))]
+    passed = 0
+    for name, text in itertools.product([*names, "lr.x", ".", "", ".lr", "augment..x"], HOSTILE):
+        try:
+            config = base.override({name: text})
+        except ThesisError as error:
+            assert "\n" not in str(error)
+        else:
+            passed += 1
+            assert kind.from_dict(config.to_dict()) == config and config.hash()
+    assert passed > len(names), "some values are good"
 
 
 def test_json_round_trip_and_hash() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -9,9 +10,10 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from thesislib.errors import ThesisError, choose
+from thesislib.fields import Count, Natural, NonNegative, Seed, Workers, one_of, settle
 
 PROFILES = ("small", "gpu", "paper", "as_released")
 AUTHORS = "authors"  # no preset: results of the authors' own weights, judged here
@@ -21,59 +23,39 @@ SCHEDULES = ("constant", "plateau", "steps", "cosine")
 OPTIMISERS = ("adam", "adamw", "sgd")
 
 
-def check_share(name: str, value: float) -> None:
-    """Refuses a probability or share outside ``[0, 1]``."""
-    if not 0 <= value <= 1:
-        raise ThesisError(f"{name}={value} is no probability: give 0 to 1.")
-
-
-def at_least_one(config: Any, *names: str) -> None:
-    """Refuses settings of these names below 1."""
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ThesisError(f"{name} must be at least 1, not {getattr(config, name)}.")
-
-
-def as_tuples(config: Any) -> None:
-    """JSON has lists where our settings have tuples."""
-    for field in dataclasses.fields(config):
-        if isinstance(value := getattr(config, field.name), list):
-            object.__setattr__(config, field.name, tuple(value))
-
-
 @dataclass(frozen=True)
 class RunConfig:
-    """What every training run has. Kinds of data and methods add their own fields."""
+    """What every training run has. Kinds of data and methods add their own fields.
+
+    A field's type says its range (:mod:`thesislib.fields`), whose checks run when one is made.
+    """
 
     unhashed: ClassVar[tuple[str, ...]] = ("num_workers", "tensorboard")  # decide no number
 
     dataset: str = "synthetic"
-    profile: str = "small"
-    seed: int = 0
-    epochs: int = 10
-    batch_size: int = 16  # items per process (a GPU has one); gradients are averaged
-    optimiser: str = "adam"  # adam, adamw (decay apart from the gradient), sgd (momentum 0.9)
-    lr: float = 1e-3
-    weight_decay: float = 1e-5
-    clip_grad: float = 0.0  # most that the norm of all gradients may be; 0: no bound
-    schedule: str = "constant"  # constant, plateau, steps, cosine
-    milestones: tuple[int, ...] = ()  # epochs at which "steps" multiplies lr by 0.1
-    patience: int = 10  # epochs without a better validation loss before "plateau" does
-    warmup: int = 0  # optimiser steps of linear warm-up
-    accumulate: int = 1  # batches per optimiser step
-    precision: str = "no"  # no (float32) or bf16: half the time where the processor has it
-    num_workers: int = 1
+    profile: Annotated[str, one_of("profile", PROFILES)] = "small"
+    seed: Seed = 0
+    epochs: Count = 10
+    batch_size: Count = 16  # items per process (a GPU has one); gradients are averaged
+    # adam, adamw (decay apart from the gradient), sgd (momentum 0.9)
+    optimiser: Annotated[str, one_of("optimiser", OPTIMISERS)] = "adam"
+    lr: NonNegative = 1e-3
+    weight_decay: NonNegative = 1e-5
+    clip_grad: NonNegative = 0.0  # most that the norm of all gradients may be; 0: no bound
+    schedule: Annotated[str, one_of("schedule", SCHEDULES)] = "constant"
+    milestones: tuple[Natural, ...] = ()  # epochs at which "steps" multiplies lr by 0.1
+    patience: Natural = 10  # epochs without a better validation loss before "plateau" does
+    warmup: Natural = 0  # optimiser steps of linear warm-up
+    accumulate: Count = 1  # batches per optimiser step
+    # no (float32) or bf16: half the time where the processor has it
+    precision: Annotated[str, one_of("precision", ("no", "bf16"))] = "no"
+    num_workers: Workers = 1
     tensorboard: bool = False  # also write event files into the run folder
-    val_every: int = 1  # epochs
-    keep_every: int = 0  # keep a copy of the weights every so many epochs; 0: only the last
+    val_every: Count = 1  # epochs
+    keep_every: Natural = 0  # keep a copy of the weights every so many epochs; 0: only the last
 
     def __post_init__(self) -> None:
-        as_tuples(self)
-        choose("profile", self.profile, PROFILES)
-        choose("schedule", self.schedule, SCHEDULES)
-        choose("optimiser", self.optimiser, OPTIMISERS)
-        choose("precision", self.precision, ("no", "bf16"))
-        at_least_one(self, "epochs", "batch_size", "accumulate")
+        settle(self)
 
     def override(self, values: Mapping[str, Any]) -> Self:
         """A copy with some fields changed; text values are parsed to the field's type.
@@ -134,6 +116,8 @@ def _override(config: Any, values: Mapping[str, Any]) -> Any:
         choose(f"setting of {type(config).__name__}", name, names)
         inner = changes.get(name, getattr(config, name))
         if rest:
+            if not dataclasses.is_dataclass(inner):
+                raise ThesisError(f"{name} has no parts, so there is no {key}: set {name} itself.")
             changes[name] = _override(inner, {rest: value})
         elif dataclasses.is_dataclass(inner) and isinstance(value, Mapping):
             changes[name] = _override(inner, value)
@@ -147,6 +131,8 @@ def _parse(hint: Any, value: Any, name: str) -> Any:
     try:
         if isinstance(value, hint if isinstance(hint, type) else ()) and hint is not int:
             return value
+        if dataclasses.is_dataclass(hint):
+            raise ValueError("settings expected, its parts are set one by one")
         origin = typing.get_origin(hint)
         if origin in (types.UnionType, typing.Union):
             if value is None or value == "none":
@@ -165,10 +151,13 @@ def _parse(hint: Any, value: Any, name: str) -> Any:
         if hint is bool:
             return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
         if hint is int:
+            with contextlib.suppress(ValueError):  # "2.0" and 1e3 are whole numbers as well
+                if isinstance(value, str):
+                    return int(value)
             if isinstance(value, bool) or float(value) != int(float(value)):
                 raise ValueError("a whole number expected")
             return int(float(value))
         return hint(value)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         kind = getattr(hint, "__name__", str(hint))
         raise ThesisError(f"{name}={value!r} does not fit: {kind} expected.") from None

@@ -154,7 +154,7 @@ def test_the_third_channel_and_the_order() -> None:
             "1x1 pixels are too small",
         ),
         (lambda: FlowConfig("tvl"), "did you mean 'tvl1'"),
-        (lambda: FlowConfig(bound=0), "give a number above 0"),
+        (lambda: FlowConfig(bound=0), "bound must be above 0, not 0"),
         (lambda: Augment(flow_third=300), "0 to 255"),
         (lambda: Augment(flow_channels="yx0"), "order of flow channels"),
         (lambda: ClipConfig(modality="flows"), "did you mean 'flow'"),

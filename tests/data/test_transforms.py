@@ -321,9 +321,9 @@ def test_new_operations_leave_the_draws_of_old_settings(
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"blur": (0.0, 1.0)}, "give 0 < least <= most"),
-        ({"blur": (2.0, 1.0)}, "give 0 < least <= most"),
-        ({"blur_p": 2.0}, "blur_p=2.0 is no probability"),
+        ({"blur": (0.0, 1.0)}, "blur must be above 0, not 0.0"),
+        ({"blur": (2.0, 1.0)}, "blur must be in order, the least first"),
+        ({"blur_p": 2.0}, "blur_p must be at most 1, not 2.0"),
         ({"crop_fallback": "hole"}, "did you mean 'whole'"),
         ({"interpolation": "cubic"}, "did you mean 'bicubic'"),
     ],

@@ -221,8 +221,8 @@ def test_settings() -> None:
     assert (paper.lr, paper.batch_size, paper.optimiser) == (1e-4, 64, "adamw")
     for changes, sentence in (
         ({"layout": "both"}, "layout"),
-        ({"context": -1}, "context must not be below 0"),
-        ({"layers": -1}, "layers must not be below 0"),
+        ({"context": -1}, "context must be at least 0"),
+        ({"layers": -1}, "layers must be at least 0"),
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"feature_scale": 0.0}, "feature_scale must be above 0"),
         ({"strides": ()}, "strides"),

@@ -410,14 +410,14 @@ def test_smoothing_is_for_training_alone() -> None:
         ({"targets": "cell"}, "did you mean 'cells'"),
         ({"pool": "max"}, "no pool 'max'"),
         ({"positions": "x"}, "extend positions"),
-        ({"test_mask": 1.5}, "mask_ratio=1.5"),
+        ({"test_mask": 1.5}, "test_mask must be at most 1"),
         ({"test_samples": 0}, "test_samples must be at least 1"),
-        ({"temperature": -1.0}, "must not be below 0"),
+        ({"temperature": -1.0}, "temperature must be at least 0"),
         ({"text_dim": 5}, "two tasks"),
         ({"classes": 1}, "give 2 or more"),
         ({"classes": 0, "text_dim": 5, "batch_size": 1}, "no negatives"),
         ({"classes": 0, "recon_ratio": 0.0}, "Nothing is to be learnt"),
-        ({"drop_path": 2.0}, "drop_path=2.0"),
+        ({"drop_path": 2.0}, "drop_path must be at most 1"),
     ],
 )
 def test_bad_settings(change: dict[str, Any], message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ from thesislib.evaluation.scores import (
     load_rows,
     save_rows,
 )
+from thesislib.fields import Natural, NonNegative, Share, one_of
 from thesislib.train import Log, Trained, train
 
 CLASSIFIER_AUGMENT = Augment(jitter=(0.5, 0.5, 0.5, 0.25), jitter_p=0.3, jitter_scope="clip")
@@ -37,18 +38,14 @@ class FinetuneConfig(ClipConfig):
     num_seq: int = 5  # blocks; the released code has 8
     schedule: str = "steps"  # twice to a tenth
     augment: Augment = CLASSIFIER_AUGMENT
-    per_class: int = 0  # labelled videos a class; 0: all
-    dropout: float = 0.5
-    backbone_lr: float = 1.0  # rate of the backbone, against that of the linear layer
-    windows: int = 0  # test windows a video; 0: all, half overlapping
-    crops: int = 1  # test views of a window: 1, 5 or 10
+    per_class: Natural = 0  # labelled videos a class; 0: all
+    dropout: Share = 0.5
+    backbone_lr: NonNegative = 1.0  # rate of the backbone, against that of the linear layer
+    windows: Natural = 0  # test windows a video; 0: all, half overlapping
+    # Test views of a window: 1, 5 or 10.
+    crops: Annotated[int, one_of("number of test crops", CROPS)] = 1
     protocol: str = "full"  # how test videos are seen: full, or as released for a method
     source: str = ""  # the run whose weights are tuned; "" for random initialisation
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.crops not in CROPS:
-            raise ThesisError(f"There are no {self.crops} test crops: choose one of 1, 5 and 10.")
 
     @classmethod
     def preset(cls, profile: str) -> Self:

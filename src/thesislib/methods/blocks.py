@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from thesislib.clip_config import FRAME_WISE, SMALL_CLIPS, ClipConfig
 from thesislib.errors import ThesisError
+from thesislib.fields import one_of
 from thesislib.losses import count_pairs
-from thesislib.nn.resnet2d3d import feature_shape
+from thesislib.nn.resnet2d3d import LAYERS, feature_shape
 
 # Batches of one session, eight videos and two clips of each: the clips share actor and room, so
 # what tells them apart is what happens and when. A crop or a mirror image drawn for each clip would
@@ -30,6 +31,9 @@ GPU_BLOCKS: dict[str, Any] = {
     "profile": "gpu", "dataset": "synthetic", "epochs": 40, "stride": 1, "batch_size": 64,
     "batch_groups": 4, "batch_clips": 2, "precision": "bf16", "augment": UNSIGNED,
 }  # fmt: skip
+
+
+Network = Annotated[str, one_of("network", LAYERS)]
 
 
 def input_shape(config: ClipConfig) -> tuple[int, ...]:

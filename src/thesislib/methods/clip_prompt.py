@@ -8,15 +8,26 @@ the caption, whose text feature is nearest to its own.
 
 # No `from __future__ import annotations` here: the hub mixin reads the annotation of `config`.
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from thesislib.config import RunConfig, at_least_one
+from thesislib.config import RunConfig
 from thesislib.errors import ThesisError, choose
+from thesislib.fields import (
+    Count,
+    Frames,
+    Layers,
+    MaybeLayers,
+    NonNegative,
+    Positive,
+    between,
+    filled,
+    one_of,
+)
 from thesislib.losses import candidates, cosine_logits, pair_nce, top1
 from thesislib.methods.blocks import count
 from thesislib.nn.text_tower import TextTower
@@ -44,35 +55,25 @@ class ClipPromptConfig(RunConfig):
     weight_decay: float = 0.01  # as released, the thesis is silent
     model: str = "ViT-B-16"  # the image-text model, as open_clip names it; small: our own
     weights: str = "openai"  # which of its trained weights
-    context: int = 16  # k: learnt vectors before a name, and as many after it; 0: none
-    layout: str = "thesis"  # the same 2 k vectors around every name; as_released: one to each slot
-    #   of the text window, so names of different length meet different ones
-    layers: int = 2  # Transformer layers over time; 0: frames are only averaged
-    heads: int = 8  # of these layers
-    frames: int = 16  # T, of a video
-    strides: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 10, 15)  # frame gaps, of which one is drawn for a
-    #   video; 10, 15, 30 for retrieval
-    rate: float = 30.0  # frames a second that gaps count in; 0: those of the video
+    # k: learnt vectors before a name, and as many after it; 0: none
+    context: Annotated[int, between(0, 1000)] = 16
+    # The same 2 k vectors around every name; as_released: one to each slot of the text window, so
+    # names of different length meet different ones.
+    layout: Annotated[str, one_of("layout", ("thesis", "as_released"))] = "thesis"
+    layers: MaybeLayers = 2  # Transformer layers over time; 0: frames are only averaged
+    heads: Layers = 8  # of these layers
+    frames: Frames = 16  # T, of a video
+    # Frame gaps, of which one is drawn for a video; 10, 15, 30 for retrieval.
+    strides: Annotated[tuple[Frames, ...], filled] = (1, 2, 3, 4, 5, 6, 10, 15)
+    rate: NonNegative = 30.0  # frames a second that gaps count in; 0: those of the video
     code_gap: bool = True  # the position code tells the gap as well as the index (not as released)
-    feature_scale: float = 1.0  # frame features are multiplied by it before the layers over time,
-    #   which in a trial needed about 0.4 a number: more drowns the position code
-    temperature: float = 0.07  # tau
-    most_classes: int = 400  # in a training softmax: those of the batch, and others by chance
+    # Frame features are multiplied by it before the layers over time, which in a trial needed about
+    # 0.4 a number: more drowns the position code.
+    feature_scale: Positive = 1.0
+    temperature: Positive = 0.07  # tau
+    most_classes: Count = 400  # in a training softmax: those of the batch, and others by chance
     both_ways: bool = True  # captions look for videos too; false: as equation 5.2 has it
-    test_clips: int = 5  # drawn of a test video as for training; probabilities are averaged
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        choose("layout", self.layout, ("thesis", "as_released"))
-        at_least_one(self, "heads", "frames", "most_classes", "test_clips")
-        for name, least in (("context", 0), ("layers", 0), ("rate", 0)):
-            if getattr(self, name) < least:
-                raise ThesisError(f"{name} must not be below 0: it is {getattr(self, name)}.")
-        for name in ("temperature", "feature_scale"):
-            if not getattr(self, name) > 0:
-                raise ThesisError(f"{name} must be above 0, not {getattr(self, name)}.")
-        if not self.strides or min(self.strides) < 1:
-            raise ThesisError(f"strides={self.strides}: give frame gaps of at least 1.")
+    test_clips: Count = 5  # drawn of a test video as for training; probabilities are averaged
 
     @classmethod
     def preset(cls, name: str) -> Self:

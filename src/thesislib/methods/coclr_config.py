@@ -2,13 +2,13 @@
 
 # No `from __future__ import annotations` here: the hub mixin reads the annotation of `config`.
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from torch import Tensor
 
 from thesislib.clip_config import SMALL_CLIPS, Augment, ClipConfig
-from thesislib.config import check_share
 from thesislib.errors import ThesisError, choose
+from thesislib.fields import Channels, Count, Positive, Share, between, filled, one_of
 from thesislib.nn.classifier import joined
 from thesislib.nn.momentum import MomentumPair, ProjectedEncoder
 from thesislib.nn.s3d import MIXED, S3D
@@ -43,6 +43,9 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
+Mixed = Annotated[str, one_of("mixed block", MIXED)]
+
+
 @dataclass(frozen=True)
 class CoCLRConfig(ClipConfig):
     """Settings of chapter 4's methods (presets: small, gpu, paper, as_released)."""
@@ -54,52 +57,43 @@ class CoCLRConfig(ClipConfig):
     views: int = 2
     one_window: float = 0.5  # as released, the thesis is silent
     heavy: float = 0.3
-    objective: str = "infonce"  # infonce, ubernce, coclr; cmc, simultaneous (two networks at once)
-    width: float = 1.0  # of S3D
+    # infonce, ubernce, coclr; cmc, simultaneous (two networks at once)
+    objective: Annotated[str, one_of("objective", OBJECTIVES)] = "infonce"
+    width: Annotated[float, between(0, 64, above=True)] = 1.0  # of S3D
     gating: bool = False  # S3D-G
-    mixed: tuple[str, ...] = tuple(MIXED)  # the mixed blocks that S3D has; all nine in the thesis
-    dim: int = 128  # of the projection
-    queue: int = 2048  # length Q of the queue; 16384 for Kinetics-400
-    temperature: float = 0.07  # tau
-    momentum: float = 0.999  # m of the key encoder
-    topk: int = 5  # positives mined for each clip
+    # The mixed blocks that S3D has; all nine in the thesis.
+    mixed: Annotated[tuple[Mixed, ...], filled] = tuple(MIXED)
+    dim: Channels = 128  # of the projection
+    queue: Annotated[int, between(1, 10**7)] = 2048  # length Q of the queue; 16384 for Kinetics-400
+    temperature: Positive = 0.07  # tau
+    momentum: Share = 0.999  # m of the key encoder
+    topk: Count = 5  # positives mined for each clip
     siblings: bool = False  # clips of the same group are positives: cut from one UCF101 video
-    drop_self: float = 0.0  # how often a batch's own keys are no positives, where others are
+    drop_self: Share = 0.0  # how often a batch's own keys are no positives, where others are
     fill_first: bool = False  # no step before the queue, in which to mine, is full
     older_self: bool = True  # InfoNCE: earlier keys of the same video are negatives, not left out
-    bn_splits: int = 1  # parts of a batch, each with its own batch norm, as on so many devices
-    cycles: int = 2  # of the alternation; 1 on Kinetics-400
-    cycle_epochs: int = 100  # of each network in each cycle; 50 on Kinetics-400
+    bn_splits: Count = 1  # parts of a batch, each with its own batch norm, as on so many devices
+    cycles: Count = 2  # of the alternation; 1 on Kinetics-400
+    cycle_epochs: Count = 100  # of each network in each cycle; 50 on Kinetics-400
     init: str = ""  # name of the finished run whose weights start this one
     sampler: str = ""  # name of the finished run that mines the positives
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("objective", self.objective, OBJECTIVES)
         choose("stream to judge", self.modality, OTHER)
-        for block in self.mixed:
-            choose("mixed block", block, MIXED)
-        if not self.mixed:
-            raise ThesisError("mixed is empty: S3D needs at least one mixed block.")
-        for name in ("cycles", "cycle_epochs", "dim", "width", "temperature"):
-            if not getattr(self, name) > 0:
-                raise ThesisError(f"{name} must be above 0, not {getattr(self, name)}.")
-        for name in ("momentum", "drop_self"):
-            check_share(name, getattr(self, name))
         if self.views != 2:
             raise ThesisError(f"views={self.views}: a query needs one key, so views=2.")
         if self.queue < self.batch_size:
             raise ThesisError(
                 f"queue={self.queue} does not hold a batch of {self.batch_size}: make it larger."
             )
-        if not 0 < self.topk < self.queue:
+        if self.topk >= self.queue:
             raise ThesisError(
-                f"topk={self.topk} must leave negatives in a queue of {self.queue}: at least 1, "
-                "less than the queue."
+                f"topk={self.topk} must leave negatives in a queue of {self.queue}: lower it."
             )
-        if not 1 <= self.bn_splits <= self.batch_size // 2:
+        if self.bn_splits > self.batch_size // 2:
             raise ThesisError(
-                f"bn_splits={self.bn_splits} of {self.batch_size} clips: at least 1, at most half."
+                f"bn_splits={self.bn_splits} of {self.batch_size} clips: at most half of them."
             )
 
     @property

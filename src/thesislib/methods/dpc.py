@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from thesislib.clip_config import FRAME_WISE, Augment, ClipConfig
 from thesislib.errors import ThesisError, choose
+from thesislib.fields import Channels, Frames, Share
 from thesislib.losses import contrastive_accuracy, dense_nce, pair_kinds
 from thesislib.methods.blocks import (
     GPU_BLOCKS,
     SMALL_BLOCKS,
+    Network,
     block_shape,
     check_pred_step,
     count,
@@ -29,7 +31,7 @@ from thesislib.methods.blocks import forward_one as forward_one
 from thesislib.nn.classifier import ContextClassifier, take_weights
 from thesislib.nn.convgru import ConvGRU, context_vector
 from thesislib.nn.heads import pointwise_mlp
-from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D
+from thesislib.nn.resnet2d3d import ResNet2D3D
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,12 @@ class DPCConfig(ClipConfig):
     """Settings of DPC; the defaults are the thesis's (presets: small, gpu, paper, as_released)."""
 
     augment: Augment = FRAME_WISE  # colour per frame, against the optical-flow shortcut (2.3.3)
-    network: str = "resnet18"
-    width: int = 64  # channels of the stem
+    network: Network = "resnet18"
+    width: Channels = 64  # channels of the stem
     stem_pool: bool = True
     running_stats: bool = True  # of batch norm; the released pre-training has none
-    dropout: float = 0.1  # on the state of the ConvGRU
-    pred_step: int = 3  # blocks to predict: 3 is 5pred3, 4 is 4pred4
+    dropout: Share = 0.1  # on the state of the ConvGRU
+    pred_step: Frames = 3  # blocks to predict: 3 is 5pred3, 4 is 4pred4
     sequential: bool = True  # False: all steps at once by separate predictors ("remove Seq.")
     dense: bool = True  # False: one pooled vector a block ("remove Map")
     relu_first: bool = False  # classifier: ReLU before the time pool (as released), or after it
@@ -50,7 +52,6 @@ class DPCConfig(ClipConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("network", self.network, LAYERS)
         check_pred_step(self.pred_step, self.num_seq)
 
     @classmethod

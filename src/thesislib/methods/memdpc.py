@@ -8,7 +8,7 @@ futures can be held possible at once. A second aggregator may predict the past i
 
 # No `from __future__ import annotations` here: the hub mixin reads the annotation of `config`.
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from thesislib.clip_config import FRAME_WISE, Augment, ClipConfig
 from thesislib.errors import ThesisError, choose
+from thesislib.fields import Channels, Frames, Positive, Share, between, one_of
 from thesislib.losses import contrastive_accuracy, dense_nce, pair_kinds
 from thesislib.methods.blocks import (
     GPU_BLOCKS,
     SMALL_BLOCKS,
+    Network,
     block_shape,
     check_pred_step,
     count,
@@ -30,7 +32,7 @@ from thesislib.methods.blocks import forward_one as forward_one
 from thesislib.nn.classifier import ContextClassifier, take_weights
 from thesislib.nn.convgru import ConvGRU, context_vector
 from thesislib.nn.heads import pointwise_mlp
-from thesislib.nn.resnet2d3d import LAYERS, ResNet2D3D
+from thesislib.nn.resnet2d3d import ResNet2D3D
 
 COLOUR = replace(FRAME_WISE, grey=0.25)  # the thesis names no probability of grey: as released
 
@@ -40,27 +42,24 @@ class MemDPCConfig(ClipConfig):
     """Settings of MemDPC (presets: small, gpu, paper, as_released)."""
 
     augment: Augment = COLOUR
-    network: str = "resnet18"
-    width: int = 64  # channels of the stem
+    network: Network = "resnet18"
+    width: Channels = 64  # channels of the stem
     stem_pool: bool = True
-    dropout: float = 0.1  # on the states of the ConvGRUs
-    pred_step: int = 3  # blocks to predict
-    memory_slots: int = 1024  # S (thesis: k); the thesis also tries 512 and 2048
+    dropout: Share = 0.1  # on the states of the ConvGRUs
+    pred_step: Frames = 3  # blocks to predict
+    # S (thesis: k); the thesis also tries 512 and 2048.
+    memory_slots: Annotated[int, between(2, 10**6)] = 1024
     bidirectional: bool = False  # a second aggregator predicts the past (3.3.3)
-    loss_reduction: str = "mean"  # of the two directions: mean (thesis), or sum (as released)
+    # Of the two directions: mean (thesis), or sum (as released).
+    loss_reduction: Annotated[str, one_of("loss reduction", ("mean", "sum"))] = "mean"
     relu_first: bool = False  # classifier: ReLU before the time pool (as released), or after it
-    gain: float = 0.1  # of the orthogonal initialisation of aggregators and address head (released)
+    # Of the orthogonal initialisation of aggregators and address head (as released).
+    gain: Positive = 0.1
     init: str = ""  # name of a finished run whose weights start this one
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("network", self.network, LAYERS)
-        choose("loss reduction", self.loss_reduction, ("mean", "sum"))
         check_pred_step(self.pred_step, self.num_seq)
-        if self.memory_slots < 2:
-            raise ThesisError(
-                f"memory_slots={self.memory_slots} leaves nothing to choose from: at least 2."
-            )
 
     @classmethod
     def preset(cls, name: str) -> Self:

@@ -9,15 +9,27 @@ anchor-free detector on a feature pyramid. It never sees which class a segment h
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from thesislib.config import RunConfig, at_least_one, check_share
+from thesislib.config import RunConfig
 from thesislib.errors import ThesisError, choose
+from thesislib.fields import (
+    Channels,
+    Count,
+    Frames,
+    Layers,
+    MaybeLayers,
+    Natural,
+    Positive,
+    Share,
+    between,
+    one_of,
+)
 from thesislib.losses import focal_loss, segment_iou, segment_iou_loss
 from thesislib.nn.feature_pyramid import (
     AnchorFreeHead,
@@ -27,6 +39,7 @@ from thesislib.nn.feature_pyramid import (
 )
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
+UNSEEN = ("ignore", "background")
 
 
 @dataclass(frozen=True)
@@ -34,30 +47,29 @@ class ProposalConfig(RunConfig):
     """Settings of the detector and of its windows (presets: small, gpu, paper, as_released)."""
 
     optimiser: str = "adamw"
-    dim: int = 512  # of the frozen features
-    every: int = 1  # look at every so manieth row
-    window: int = 768  # rows that the detector sees at once
+    dim: Channels = 512  # of the frozen features
+    every: Count = 1  # look at every so manieth row
+    window: Frames = 768  # rows that the detector sees at once
     whole: bool = False  # stretch each video to one window, whatever its length
-    least_seen: float = 0.5  # share of a segment that a window must hold to learn it; else ignored
-    unseen: str = "ignore"  # segments of classes that are not to be learnt: ignore, or background
-    min_windows: int = 0  # windows of an epoch at least: a small set is passed over several times
-    width: int = 256  # channels of pyramid and head
-    levels: int = 6  # of the pyramid, at strides 1, 2, 4, ...
-    layers: int = 0  # Transformer layers before it
-    depth: int = 2  # convolutions of each tower of the head
-    dropout: float = 0.1  # of input channels
+    least_seen: Share = 0.5  # share of a segment that a window must hold to learn it; else ignored
+    # Segments of classes that are not to be learnt: ignore, or background.
+    unseen: Annotated[str, one_of("treatment of unseen classes", UNSEEN)] = "ignore"
+    # Windows of an epoch at least: a small set is passed over several times.
+    min_windows: Natural = 0
+    width: Channels = 256  # channels of pyramid and head
+    levels: Annotated[int, between(1, 16)] = 6  # of the pyramid, at strides 1, 2, 4, ...
+    layers: MaybeLayers = 0  # Transformer layers before it
+    depth: Layers = 2  # convolutions of each tower of the head
+    dropout: Share = 0.1  # of input channels
     refine: bool = False  # move the boundaries a second time
-    reach: float = 4.0  # farthest boundary that a point answers for, in strides of its level
-    radius: float = 1.5  # farthest from a segment's centre that a point learns it, in strides
-    centreness: str = "iou"  # what it learns: the IoU reached, or "place": nearness to the centre
-    top: int = 100  # proposals kept a window
+    reach: Positive = 4.0  # farthest boundary that a point answers for, in strides of its level
+    radius: Positive = 1.5  # farthest from a segment's centre that a point learns it, in strides
+    # What it learns: the IoU reached, or "place": nearness to the centre.
+    centreness: Annotated[str, one_of("centreness", ("iou", "place"))] = "iou"
+    top: Count = 100  # proposals kept a window
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "dim", "every", "window", "width", "levels", "depth", "top")
-        choose("treatment of unseen classes", self.unseen, ("ignore", "background"))
-        choose("centreness", self.centreness, ("iou", "place"))
-        check_share("least_seen", self.least_seen)
         coarsest = 4 * 2 ** (self.levels - 1)  # a window's margins are a quarter of it
         if self.window % coarsest:
             raise ThesisError(
@@ -109,7 +121,12 @@ class Targets(NamedTuple):
 
 
 def assign(
-    points: Tensor, strides: Tensor, segments: Tensor, ignored: Tensor, reach: float, radius: float
+    points: Tensor,
+    strides: Tensor,
+    segments: Tensor,
+    ignored: Tensor,
+    reach: float,
+    radius: float,
 ) -> Targets:
     """Which point learns which segment.
 

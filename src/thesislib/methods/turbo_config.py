@@ -2,11 +2,21 @@
 
 # No `from __future__ import annotations` here: the hub mixin reads the annotation of `config`.
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from thesislib.clip_config import SMALL_CLIPS, Augment, ClipConfig
-from thesislib.config import at_least_one, check_share
 from thesislib.errors import ThesisError, choose
+from thesislib.fields import (
+    Channels,
+    Count,
+    Frames,
+    Layers,
+    NonNegative,
+    Pixels,
+    Share,
+    between,
+    one_of,
+)
 from thesislib.nn.tokens import MASKINGS, TARGETS, Grid, check_ratios, count_tokens
 from thesislib.nn.video_vit import POOLS, POSITIONS, operations, token_grid
 
@@ -61,55 +71,53 @@ class TurboConfig(ClipConfig):
     lr: float = 3.125e-5  # 5e-4 for a batch of 256
     weight_decay: float = 0.05
     schedule: str = "cosine"
-    tubelet: tuple[int, int, int] = (2, 16, 16)  # frames, height and width of a token, in pixels
-    width: int = 768  # D
-    depth: int = 12
-    heads: int = 12
-    pool: str = "cls"  # what sums a clip up: cls, or mean (of the tokens, as in VideoMAE)
-    positions: str = "continue"  # codes for other lengths of video: continue, or stretch
-    trained_frames: int = 16  # the length that is stretched
-    decoder_width: int = 384
-    decoder_depth: int = 4
-    decoder_heads: int = 6
-    mask_ratio: float = 0.75  # m, the share of tokens that is dropped in training
-    recon_ratio: float = 0.25  # r, the share that is reconstructed; 0: no decoder
-    masking: str = "random"  # random, tube (the same places at all times), runs (what repeats)
-    targets: str = "random"  # random, or cells: evenly, as dual masking has it
-    run_threshold: float = 0.0  # runs, m above 0: keep what changes by this or more; 0: as m says
+    # Frames, height and width of a token, in pixels.
+    tubelet: tuple[Frames, Pixels, Pixels] = (2, 16, 16)
+    width: Channels = 768  # D
+    depth: Layers = 12
+    heads: Layers = 12
+    # What sums a clip up: cls, or mean (of the tokens, as in VideoMAE).
+    pool: Annotated[str, one_of("pool", POOLS)] = "cls"
+    # Codes for other lengths of video: continue, or stretch.
+    positions: Annotated[str, one_of("way to extend positions", POSITIONS)] = "continue"
+    trained_frames: Frames = 16  # the length that is stretched
+    decoder_width: Channels = 384
+    decoder_depth: Layers = 4
+    decoder_heads: Layers = 6
+    mask_ratio: Share = 0.75  # m, the share of tokens that is dropped in training
+    recon_ratio: Share = 0.25  # r, the share that is reconstructed; 0: no decoder
+    # random, tube (the same places at all times), runs (what repeats)
+    masking: Annotated[str, one_of("masking", MASKINGS)] = "random"
+    # random, or cells: evenly, as dual masking has it
+    targets: Annotated[str, one_of("choice of targets", TARGETS)] = "random"
+    # runs, m above 0: keep what changes by this or more; 0: as m says.
+    run_threshold: NonNegative = 0.0
     embed_all: bool = False  # embed dropped tokens too: the operations of Table 6.1, same numbers
     normalised_target: bool = True  # guess pixels less their mean, over their deviation
-    classes: int = 101  # of the classifier; 0: none
-    text_dim: int = 0  # numbers of a sentence's feature, for video-language; 0: none
+    classes: Annotated[int, between(0, 10**6)] = 101  # of the classifier; 0: none
+    # Numbers of a sentence's feature, for video-language; 0: none.
+    text_dim: Annotated[int, between(0, 65_536)] = 0
     text_encoder: str = "microsoft/mpnet-base"  # frozen; small, minilm, or one of transformers
     pairs: str = "aligned"  # clips when a sentence is seen; or heard: when it is spoken
-    temperature: float = 0.07  # of cosines; 0: plain products, as the thesis prints the loss
-    dropout: float = 0.0  # before the linear layer
-    smoothing: float = 0.1  # of the labels in training
-    drop_path: float = 0.2  # rate of the last block
-    layer_decay: float = 0.7  # each block learns so much slower than the next
+    temperature: NonNegative = 0.07  # of cosines; 0: plain products, as the thesis prints the loss
+    dropout: Share = 0.0  # before the linear layer
+    smoothing: Share = 0.1  # of the labels in training
+    drop_path: Share = 0.2  # rate of the last block
+    layer_decay: Share = 0.7  # each block learns so much slower than the next
     source: str = ""  # the run whose weights it starts from; "": what its row says
-    test_mask: float = 0.0  # m at test time
-    test_samples: int = 1  # draws of tokens at test time, of which probabilities are averaged
+    test_mask: Share = 0.0  # m at test time
+    test_samples: Count = 1  # draws of tokens at test time, of which probabilities are averaged
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("pool", self.pool, POOLS)
-        choose("way to extend positions", self.positions, POSITIONS)
-        choose("masking", self.masking, MASKINGS)
-        choose("choice of targets", self.targets, TARGETS)
-        at_least_one(self, "width", "depth", "decoder_depth", "decoder_width", "test_samples")
         count_tokens(self.grid, self.mask_ratio, self.recon_ratio, self.masking)
         check_ratios(self.test_mask, 0)
-        for name in ("dropout", "smoothing", "drop_path", "layer_decay"):
-            check_share(name, getattr(self, name))
-        if self.temperature < 0 or self.run_threshold < 0:
-            raise ThesisError("temperature and run_threshold must not be below 0.")
         self._check_task()
 
     def _check_task(self) -> None:
         if self.classes and self.text_dim:
             raise ThesisError("classes and text_dim are two tasks: set one of them to 0.")
-        if self.classes == 1 or self.classes < 0:
+        if self.classes == 1:
             raise ThesisError(f"classes={self.classes}: give 2 or more, or 0 for no classifier.")
         if self.text_dim and self.batch_size < 2:
             raise ThesisError("A batch of one pair has no negatives: set batch_size to 2 or more.")

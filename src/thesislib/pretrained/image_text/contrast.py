@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
-from thesislib.config import RunConfig, at_least_one
+from thesislib.config import RunConfig
 from thesislib.data.loader import Key
+from thesislib.fields import Channels, Count, Frames, Layers, Pixels, Share, between
 from thesislib.image_text import Preprocess
 from thesislib.losses import pair_nce, top1
 
@@ -39,22 +40,18 @@ class ContrastConfig(RunConfig):
     warmup: int = 100
     precision: str = "bf16"
     num_workers: int = 0
-    groups: int = 1000  # sessions that the pictures are taken from, each in a world of its own
-    videos: int = 8  # of a session
-    frames: int = 8  # of a video
-    val_groups: int = 16  # sessions set aside to watch the loss
-    joined: float = 0.2  # share of pictures with several captions in one text: late slots learn
-    merges: int = 2046  # of the tokenizer
-    window: int = 77  # tokens of a text, as in the thesis
-    size: int = 64  # pixels
-    width: int = 20  # channels of the image tower's stem
-    text_width: int = 128
-    text_layers: int = 4
-    embed: int = 128  # numbers of a feature
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least_one(self, "groups", "videos", "frames", "val_groups", "merges", "width", "embed")
+    groups: Count = 1000  # sessions that the pictures are taken from, each in a world of its own
+    videos: Count = 8  # of a session
+    frames: Frames = 8  # of a video
+    val_groups: Count = 16  # sessions set aside to watch the loss
+    joined: Share = 0.2  # share of pictures with several captions in one text: late slots learn
+    merges: Annotated[int, between(1, 10**6)] = 2046  # of the tokenizer
+    window: Annotated[int, between(3, 100_000)] = 77  # tokens of a text, as in the thesis
+    size: Pixels = 64  # pixels
+    width: Channels = 20  # channels of the image tower's stem
+    text_width: Channels = 128
+    text_layers: Layers = 4
+    embed: Channels = 128  # numbers of a feature
 
     def architecture(self) -> dict[str, Any]:
         """In the words of open_clip: a residual network of four blocks and a small transformer."""
