@@ -27,7 +27,7 @@ from thesislib.data.feature_clips import FeatureClips
 from thesislib.data.features import FeatureStore, feature_file, write_features, write_note
 from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, Video
-from thesislib.train import keep_memory
+from thesislib.processes import keep_memory
 
 HERE = Path(__file__).parent
 BATCH, CLASSES = 64, 16

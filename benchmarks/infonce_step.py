@@ -28,7 +28,7 @@ import torch
 from loader import processor
 from thesislib.methods import coclr_config
 from thesislib.methods.coclr import CoCLR, CoCLRConfig
-from thesislib.train import keep_memory
+from thesislib.processes import keep_memory
 
 HERE = Path(__file__).parent
 CLIPS = 4

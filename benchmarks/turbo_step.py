@@ -42,8 +42,8 @@ from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig, gflops
 from thesislib.nn.token_dropout import TokenDropout
 from thesislib.nn.tokens import from_mask
+from thesislib.processes import keep_memory
 from thesislib.torchvision_here import ensure_torchvision
-from thesislib.train import keep_memory
 
 HERE = Path(__file__).parent
 RATIOS = {"full": (0.0, 0.0), "turbo": (0.75, 0.25), "dropped": (0.75, 0.0), "mae": (0.75, 0.75)}

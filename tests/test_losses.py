@@ -126,9 +126,9 @@ def test_a_constant_network_scores_nothing() -> None:
     assert float(found["top1"]) == 0.0 and float(found["top1_temporal"]) == 0.0
 
 
-def test_kinds_that_do_not_occur_are_nan() -> None:
+def test_kinds_that_do_not_occur_are_left_out() -> None:
     found = contrastive_accuracy(torch.eye(3), pair_kinds(3, 1, 1, 1))
-    assert math.isnan(float(found["top1_temporal"])) and math.isnan(float(found["top1_spatial"]))
+    assert not found.keys() & {"top1_temporal", "top1_spatial"}
     assert float(found["top1_easy"]) == 1.0
 
 
@@ -292,9 +292,21 @@ def test_queue_measures_by_counting(logits: torch.Tensor, positives: torch.Tenso
 def test_precision_is_unknown_without_labels(logits: torch.Tensor, positives: torch.Tensor) -> None:
     none, found = torch.full((K,), -1), positives[:, 1:]
     for label in (torch.full((Q,), -1), torch.zeros(Q, dtype=torch.long)):
-        assert queue_measures(logits, positives, found, label, none)["precision"].isnan()
+        assert "precision" not in queue_measures(logits, positives, found, label, none)
     nothing = queue_measures(logits, positives, torch.zeros_like(found), label, none + 1)
-    assert nothing["precision"].isnan()
+    assert "precision" not in nothing
+
+
+def test_a_network_that_has_diverged_has_no_accuracy() -> None:
+    """No comparison with nan holds, so nothing would beat its answers."""
+    odd = torch.eye(3)
+    odd[1, 2] = torch.nan
+    for found in contrastive_accuracy(odd, pair_kinds(3, 1, 1, 1)).values():
+        assert found.isnan()
+    assert top1(odd, torch.tensor([0, 0, 0])).isnan()
+    mask = torch.eye(3, dtype=torch.bool)
+    label = torch.zeros(3, dtype=torch.long)
+    assert queue_measures(odd, mask, mask[:, 1:], label, label[1:])["top1"].isnan()
 
 
 def test_cosines_stay_exact_where_a_run_computes_in_bfloat16() -> None:

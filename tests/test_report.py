@@ -244,8 +244,8 @@ def test_a_failed_write_leaves_the_last_good_entry(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not a result"),
-        ("[]", "is not a result"),
+        ("{", "is not valid JSON"),
+        ("[]", "holds no JSON object"),
         ('{"row": "dpc/random"}', "is not a result"),
         ('{"row": "a/b", "method": "a", "profile": "p", "dataset": "d", "seed": 0, '
          '"metrics": {"x": NaN}}', "holds no number for x"),

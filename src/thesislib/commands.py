@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,21 @@ def pairs(items: Sequence[str]) -> dict[str, str]:
         if "=" not in item:
             raise ThesisError(f"{item!r} is no setting: write it as key=value.")
     return dict(item.split("=", 1) for item in items)
+
+
+# Settings that more than the training depends on, and the options that reach all of it.
+OPTIONS = {"dataset": "--dataset", "seed": "--seed", "profile": "--profile"}
+ON_TOP = {**OPTIONS, "dataset": "--on"}
+
+
+def changes(items: Sequence[str], options: Mapping[str, str]) -> dict[str, str]:
+    """The same for settings of a row, without those that have an option of their own."""
+    found = pairs(items)
+    for name in found.keys() & options.keys():
+        raise ThesisError(
+            f"{name} is no setting of the training alone: give {options[name]} {found[name]}."
+        )
+    return found
 
 
 def first_process() -> bool:
@@ -115,7 +130,7 @@ def _job(args: argparse.Namespace, **more: Any) -> Any:
         args.profile or "small",
         args.dataset or "",
         args.seed,
-        pairs(args.set),
+        changes(args.set, OPTIONS),
         log=say,
         **more,
     )
@@ -144,7 +159,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     from thesislib.chapters.run import run
 
     _alone("eval")
-    tune, more = pairs(args.tune), tuple(args.more)
+    tune, more = changes(args.tune, ON_TOP), tuple(args.more)
     asked = {"tune": tune, "on": args.on or "", "stages": args.stages, "more": more}
     if args.run_of:
         from thesislib.runs import imported

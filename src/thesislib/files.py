@@ -83,6 +83,12 @@ def sweep(folder: Path) -> None:
                 continue
 
 
+def to_disk(path: Path) -> None:
+    """Has the system write a file out now: a name that outlived a power cut would hold nothing."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes a text file, on the disk when this returns."""
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from thesislib import authors, book
 from thesislib.authors import LoadReport, read_told
 from thesislib.chapters import clips, run
-from thesislib.checkpoint import RunFolder, provenance, save_state
+from thesislib.checkpoint import RunFolder, save_state, seal
 from thesislib.config import AUTHORS, FULL_SCALE, PROFILES
 from thesislib.errors import ThesisError, choose
 from thesislib.files import sha256
 from thesislib.places import user_path
+from thesislib.provenance import provenance
 from thesislib.released import weights
 from thesislib.train import seed_everything
 
@@ -93,21 +94,23 @@ def import_weights(
     report = _filled(reader, model, state, method, str(path))
     digest = sha256(path)
     folder = RunFolder.open(f"{method}-{AUTHORS}", config, digest)
-    if not folder.finished:
-        save_state(folder.checkpoint, model, None, {"epoch": config.epochs, "rows": []})
-        if isinstance(model, ModelHubMixin):
-            model.save_pretrained(folder.path / "model")
-        facts = {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
-        folder.finish(
-            {
-                "row": row,
-                "metrics": {},
-                "weights": AUTHORS,
-                "file": facts | told,
-                "tensors": _summary(report),
-                "provenance": provenance(begun, digest, time.time() - begun),
-            }
-        )
+    with folder.alone(None):
+        if not folder.finished:
+            save_state(folder.checkpoint, model, None, {"epoch": config.epochs, "rows": []})
+            if isinstance(model, ModelHubMixin):
+                model.save_pretrained(folder.path / "model")
+            facts = {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
+            folder.finish(
+                {
+                    "row": row,
+                    "metrics": {},
+                    "weights": AUTHORS,
+                    "file": facts | told,
+                    "tensors": _summary(report),
+                    "checkpoint": seal(folder.checkpoint),
+                    "provenance": provenance(begun, digest, time.time() - begun),
+                }
+            )
     made = folder.result()
     return {
         "run": str(folder.path),

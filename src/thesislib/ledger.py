@@ -7,7 +7,6 @@ at hand. :mod:`thesislib.report` makes tables of it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +17,8 @@ import numpy as np
 
 from thesislib import intervals
 from thesislib.errors import ThesisError
-from thesislib.files import write_json
-from thesislib.places import results_root, runs_root
+from thesislib.files import read_json, write_json
+from thesislib.places import inside, results_root, runs_root
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,13 @@ def read_entry(path: Path) -> Entry:
         ThesisError: Not JSON, a field is missing, or a metric is not a finite number.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path, "run the row again.")
         known = {k: raw[k] for k in Entry.__dataclass_fields__ if k in raw}
         entry = Entry(**known)
+        if not all(isinstance(raw[k], str) for k in ("row", "method", "profile", "dataset")):
+            raise TypeError("its names are no text")
         bad = [k for k, v in entry.metrics.items() if not math.isfinite(v)]
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ThesisError(
             f"{path} is not a result of a run ({error}): run the row again."
         ) from None
@@ -137,8 +138,10 @@ def promote(run_dir: str | Path, results: str | Path | None = None, *, dirty: bo
             f"{source.parent} ran on code that no commit holds: commit and run again, or promote "
             "it with --dirty."
         )
-    target = Path(results or results_root()) / entry.method / entry.file_name
-    write_json(target, json.loads(source.read_text(encoding="utf-8")), sort_keys=True)
+    # A result may come from somebody else: what it says must not lead out of the ledger.
+    folder = inside(Path(results or results_root()), str(entry.method), "a method")
+    target = inside(folder, entry.file_name, "a result")
+    write_json(target, read_json(source, "run the row again."), sort_keys=True)
     return target
 
 

@@ -87,18 +87,31 @@ def contrastive_accuracy(scores: Tensor, kinds: Tensor) -> dict[str, Tensor]:
 
     Returns:
         Scalars in ``[0, 1]``: ``top1``, ``top3``, ``top5`` over all columns, and
-        ``top1_temporal``, ``top1_spatial``, ``top1_easy`` against one kind of negatives alone
-        (``nan`` where a row has none of that kind). A tie counts against the prediction.
+        ``top1_temporal``, ``top1_spatial``, ``top1_easy`` against one kind of negatives alone,
+        those that occur. A tie counts against the prediction; ``nan`` of scores that hold one.
     """
     own = scores.diagonal()[:, None]
     better = (scores >= own) & (kinds != POSITIVE)
     rank = better.sum(1)
-    result = {f"top{k}": (rank < k).float().mean() for k in (1, 3, 5)}
+    result = {f"top{k}": share(rank < k, scores) for k in (1, 3, 5)}
     for name, code in (("temporal", TEMPORAL), ("spatial", SPATIAL), ("easy", EASY)):
         mine = kinds == code
-        wins = ~(better & mine).any(1)
-        result[f"top1_{name}"] = torch.where(mine.any(), wins.float().mean(), torch.nan)
+        if mine.any():
+            result[f"top1_{name}"] = share(~(better & mine).any(1), scores)
     return result
+
+
+def share(right: Tensor, scores: Tensor) -> Tensor:
+    """How often something is right by scores: a scalar in ``[0, 1]``, ``nan`` if they hold one.
+
+    No comparison with ``nan`` holds, so a network that has diverged would look as if nothing beat
+    its answers.
+
+    Args:
+        right: bool, any shape.
+        scores: What was compared.
+    """
+    return torch.where(scores.isnan().any(), torch.nan, right.float().mean())
 
 
 def similarity(one: Tensor, other: Tensor) -> Tensor:
@@ -139,9 +152,9 @@ def top1(logits: Tensor, right: Tensor) -> Tensor:
         right: int64 ``(B,)``, in ``[0, C)``.
 
     Returns:
-        A scalar in ``[0, 1]``.
+        A scalar in ``[0, 1]``; ``nan`` of logits that hold one.
     """
-    return (logits.argmax(1) == right).float().mean()
+    return share(logits.argmax(1) == right, logits)
 
 
 def candidates(label: Tensor, classes: int, most: int) -> tuple[Tensor, Tensor]:
@@ -263,17 +276,18 @@ def queue_measures(
 
     Returns:
         Scalars: ``top1``, how often a positive has the largest logit; ``positives`` and
-        ``negatives`` of a query; ``precision``, the share of ``found`` that has the query's class
-        (``nan`` where no class is known).
+        ``negatives`` of a query; where a class is known, ``precision``, the share of ``found`` that
+        has the query's class.
     """
     known = found & (labels >= 0) & (label >= 0)[:, None]
-    right = (known & (label[:, None] == labels)).sum()
-    return {
-        "top1": mask.gather(1, logits.argmax(1, keepdim=True)).float().mean(),
+    measures = {
+        "top1": share(mask.gather(1, logits.argmax(1, keepdim=True)), logits),
         "positives": mask.sum(1).float().mean(),
         "negatives": (~mask & logits.isfinite()).sum(1).float().mean(),
-        "precision": torch.where(known.any(), right / known.sum(), torch.nan),
     }
+    if known.any():
+        measures["precision"] = (known & (label[:, None] == labels)).sum() / known.sum()
+    return measures
 
 
 def focal_loss(logits: Tensor, truth: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

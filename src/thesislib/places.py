@@ -38,6 +38,22 @@ def user_path(path: str | Path, what: str = "the path") -> Path:
         ) from None
 
 
+def inside(root: Path, name: str, what: str) -> Path:
+    """``root / name``, where the name leads nowhere else.
+
+    Args:
+        root: A folder.
+        name: Of a file or folder in it.
+        what: What it is the name of, for the message: ``"a data set"``.
+
+    Raises:
+        ThesisError: It is empty, hidden, or holds a slash or a sign that no path can hold.
+    """
+    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0"):
+        raise ThesisError(f"{name!r} cannot be the name of {what}: use letters, digits, - and _.")
+    return root / name
+
+
 def _root(variable: str, folder: str) -> Path:
     if value := os.environ.get(variable):
         return user_path(value, variable).resolve()

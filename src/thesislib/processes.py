@@ -1,8 +1,10 @@
-"""Processes that train together, one a GPU or one a core: how they meet and what a batch is."""
+"""Processes that train: how several meet, one a GPU or a core, what a batch is, their memory."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 from typing import Any
 
 import torch
@@ -32,3 +34,13 @@ def batch_text(each: int, config: RunConfig) -> str:
     shared = f"{count} processes x {each} = " if count > 1 else ""
     steps = f", {config.accumulate} batches a step" if config.accumulate > 1 else ""
     return f"batches of {shared}{count * each}{steps}"
+
+
+def keep_memory() -> None:
+    """Lets glibc keep what is freed: it gives it back, and every step finds fresh pages to fill.
+
+    A sixth of a step of large clips on a CPU, for about a third more memory.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        for option, size in ((-1, 2**31 - 1), (-2, 2**26), (-3, 2**30)):  # trim, top pad, mmap
+            ctypes.CDLL(None).mallopt(option, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def reproduce(chapter: str, parameters: Mapping[str, Any]) -> Path:
     for name in parameters:
         choose(f"parameter of {source.name}", name, known)
     values = {k: _typed(v, known[k]["inferred_type_name"]) for k, v in parameters.items()}
-    label = "-".join(str(values[k]) for k in sorted(values))
+    label = "-".join(re.sub(r"[^\w.+]+", "_", str(values[k])) for k in sorted(values))
     folder = runs_root() / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / f"{source.stem}-{label}.ipynb"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from thesislib import book
-from thesislib.checkpoint import RunFolder, load_state, load_weights
+from thesislib.checkpoint import RunFolder, load_weights
 from thesislib.clip_config import ClipConfig
 from thesislib.config import AUTHORS
 from thesislib.errors import ThesisError
@@ -42,9 +41,9 @@ def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
     """
     run = _pre_trained(name)
     module = book.method(run.name.partition("-")[0])
-    config = module.CONFIG.from_dict(_settings(run))
+    config = module.CONFIG.from_dict(run.settings())
     model = module.MODEL(config)
-    load_state(run.checkpoint, model)
+    run.load_into(model)
     return model.eval(), config, run
 
 
@@ -62,7 +61,7 @@ def imported(name: str | Path) -> tuple[Any, str]:
             "leave --run out, which takes what `thesislib import` made."
         )
     module = book.method(run.name.partition("-")[0])
-    return module.CONFIG.from_dict(_settings(run)), str(result["row"])
+    return module.CONFIG.from_dict(run.settings()), str(result["row"])
 
 
 def starting_from(name: str | Path) -> Callable[[Any], None]:
@@ -101,7 +100,7 @@ def finished_runs(dataset: str | None = None) -> list[RunFolder]:
         if run.name.partition("-")[0] not in encoders() or not run.finished:
             continue
         try:
-            if dataset is None or _settings(run)["dataset"] == dataset:
+            if dataset is None or run.settings()["dataset"] == dataset:
                 ended = _result(run).get("provenance", {}).get("ended", "")  # sorts by time
                 found.append((ended, run.name, run))
         except (ThesisError, KeyError):  # damaged: not to be offered
@@ -161,26 +160,15 @@ def _listed(runs: list[RunFolder]) -> str:
 
 def _instead(run: RunFolder) -> str:
     """What to name in the place of a run that was fine-tuned, fused, or only judged another."""
-    source = str(_settings(run).get("source") or _result(run).get("source"))
+    source = str(run.settings().get("source") or _result(run).get("source"))
     if (runs_root() / source.partition(" ")[0] / "config.json").is_file():
         return f"name {source.partition(' ')[0]}, whose weights it used"
     return f"the name of one starts with {' or '.join(f'{method}-' for method in encoders())}"
-
-
-def _settings(run: RunFolder) -> dict[str, Any]:
-    path = run.path / "config.json"
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        settings = None
-    if not isinstance(settings, dict):
-        raise ThesisError(f"{path} is damaged: delete the folder and train again.")
-    return settings
 
 
 def _result(run: RunFolder) -> dict[str, Any]:
     """What a run wrote at its end; nothing where that cannot be read."""
     try:
         return run.result()
-    except (ThesisError, ValueError):
+    except ThesisError:
         return {}

@@ -8,28 +8,29 @@ again ends with the numbers of an undisturbed one, at whatever step it was kille
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import math
-import platform
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import send_to_device
+from accelerate.utils import gather_object, send_to_device
 from huggingface_hub import ModelHubMixin
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import nn
+from torch.utils.data import Dataset
 
 from thesislib import processes
-from thesislib.checkpoint import RunFolder, load_state, provenance, read_info, save_state
+from thesislib.checkpoint import RunFolder, load_state, read_info, save_state, seal
 from thesislib.config import RunConfig
 from thesislib.data.loader import items_in, make_loader
 from thesislib.errors import ThesisError
+from thesislib.means import Mean, check_loss, evaluate
 from thesislib.optimiser import learning_rate, lower_on_plateau, make_optimiser
+from thesislib.provenance import provenance
 
 CHECKPOINT_SECONDS = 60.0
 LOG_LINES = 10
@@ -70,31 +71,64 @@ def train(
 
     Returns:
         The model on the device where it was trained; the run; its result: ``metrics`` of the
-        validation set as ``pretext_...`` and those of ``after``; ``provenance``.
+        validation set as ``pretext_...`` and those of ``after``; ``provenance``; ``checkpoint``,
+        the seal of the weights that they are of; ``skipped``, the paths of the videos that could
+        not be read.
+
+    Raises:
+        ThesisError: What has been learnt, or a metric of it, is not finite; a file of the run is
+            damaged.
     """
     processes.meet()
     seed_everything(config.seed)
     model = build()
     run = RunFolder.open(name, config, fingerprint)
-    if run.finished:
-        load_state(run.checkpoint, model)
-        return Trained(placed(model), run, run.result())
-    if start is not None and not run.checkpoint.exists():
-        start(model)
-    begun = time.time()
-    train_set, val_set = data()
-    rows = fit(model, train_set, val_set, config, run, log=log)
-    metrics = pretext_metrics(rows[-1]) | dict(after(model) if after else {})
-    spent = read_info(run.checkpoint)  # over all the starts of the run
-    source = provenance(begun, fingerprint, float(spent["seconds"])) | processes.note()
-    source["processor_seconds"] = round(float(spent["processor"]), 1)
-    result = {"metrics": metrics, "provenance": source}
-    if PartialState().is_main_process:
-        if isinstance(model, ModelHubMixin):
-            model.save_pretrained(run.path / "model")
-        run.finish(result)
-    PartialState().wait_for_everyone()
+    with _alone(run, log):
+        if run.finished:
+            return _found(model, run, log)
+        if start is not None and not run.checkpoint.exists():
+            start(model)
+        begun = time.time()
+        train_set, val_set = data()
+        rows = fit(model, train_set, val_set, config, run, log=log)
+        metrics = pretext_metrics(rows[-1]) | dict(after(model) if after else {})
+        for metric, value in metrics.items():
+            check_loss(float(value), f"in {metric} of {run.name}")
+        spent = read_info(run.checkpoint)  # over all the starts of the run
+        source = provenance(begun, fingerprint, float(spent["seconds"])) | processes.note()
+        source["processor_seconds"] = round(float(spent["processor"]), 1)
+        result = {
+            "metrics": metrics,
+            "provenance": source,
+            "checkpoint": seal(run.checkpoint),
+            "skipped": spent["skipped"],
+        }
+        if PartialState().is_main_process:
+            if isinstance(model, ModelHubMixin):
+                model.save_pretrained(run.path / "model")
+            run.finish(result)
+        PartialState().wait_for_everyone()
     return Trained(model, run, result)
+
+
+@contextlib.contextmanager
+def _alone(run: RunFolder, log: Log) -> Iterator[None]:
+    """One process holds the run for all that train together."""
+    with contextlib.ExitStack() as stack:
+        if PartialState().is_main_process:
+            stack.enter_context(run.alone(log))
+        PartialState().wait_for_everyone()
+        yield
+
+
+def _found(model: Any, run: RunFolder, log: Log) -> Trained:
+    """A run that was trained before."""
+    info = run.load_into(model)
+    if not run.metrics() and PartialState().is_main_process:
+        run.write_metrics(info.get("rows", []))
+    if log and run.lost:
+        log(run.lost)
+    return Trained(placed(model), run, run.result())
 
 
 def placed(model: Any) -> Any:
@@ -107,54 +141,11 @@ def pretext_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
     return {f"pretext_{k.removeprefix('val_')}": v for k, v in row.items() if k.startswith("val_")}
 
 
-def keep_memory() -> None:
-    """Lets glibc keep what is freed: it gives it back, and every step finds fresh pages to fill.
-
-    A sixth of a step of large clips on a CPU, for about a third more memory.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        for option, size in ((-1, 2**31 - 1), (-2, 2**26), (-3, 2**30)):  # trim, top pad, mmap
-            ctypes.CDLL(None).mallopt(option, size)
-
-
 def seed_everything(seed: int) -> None:
     """Seeds Python, NumPy and torch."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  # libraries may draw from it
     torch.manual_seed(seed)
-
-
-class Mean:
-    """Weighted means of named scalars; ``nan`` values are left out of their own mean."""
-
-    def __init__(self, sums: Mapping[str, list[float]] | None = None) -> None:
-        self.sums = {k: list(v) for k, v in (sums or {}).items()}
-
-    def add(self, logs: Mapping[str, Tensor | float], weight: int) -> None:
-        """Counts the values of ``logs``, scalars, ``weight`` times."""
-        for name, value in logs.items():
-            value = float(value)
-            if not math.isnan(value):
-                pair = self.sums.setdefault(name, [0.0, 0.0])
-                pair[0] += value * weight
-                pair[1] += weight
-
-    def result(self) -> dict[str, float]:
-        return {name: total / weight for name, (total, weight) in self.sums.items()}
-
-
-def evaluate(module: nn.Module, loader: DataLoader[Any]) -> dict[str, float]:
-    """Mean logs of ``module`` over the batches of ``loader`` in evaluation mode."""
-    device = next(module.parameters()).device
-    mean = Mean()
-    training = module.training
-    module.eval()
-    with torch.no_grad():
-        for batch in loader:
-            batch = send_to_device(batch, device)
-            mean.add(module(batch)[1], items_in(batch))
-    module.train(training)
-    return mean.result()
 
 
 def fit(
@@ -178,7 +169,7 @@ def fit(
         log: Receives a dozen lines; ``None`` for silence.
 
     Raises:
-        ThesisError: Fewer items than one batch, or a loss that is not finite.
+        ThesisError: Fewer items than one batch, or a loss, metric or weight that is not finite.
     """
     loop = _Loop(module, train_set, val_set, config, run)
     started, begun = time.monotonic(), loop.state["epoch"] + loop.state["batch"] / loop.batches
@@ -214,12 +205,13 @@ class _Loop:
         run: RunFolder,
     ) -> None:
         self.config, self.run = config, run
+        self.sets = (train_set, val_set)
         self.accelerator = Accelerator(
             mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
         )
         self.processes = self.accelerator.num_processes
         if self.accelerator.device.type == "cpu":
-            keep_memory()
+            processes.keep_memory()
         self.loader = make_loader(
             train_set,
             config.batch_size,
@@ -246,11 +238,13 @@ class _Loop:
                 f"{self.processes} devices): lower batch_size or add to it."
             )
         optimiser = make_optimiser(module, config)
-        self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "sums": {}, "rows": []}
+        self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "sums": {}, "rows": [], "skipped": []}
         self.state |= {"seconds": 0.0, "processor": 0.0, "scale": 1.0, "best": math.inf, "bad": 0}
         if run.checkpoint.exists():
             module.to("cpu")
             self.state |= load_state(run.checkpoint, module, optimiser)
+            if self.accelerator.is_main_process:
+                self.write_rows(module)  # a kill may have come before they were written
         self.bare, self.plain = module, optimiser
         self.model, self.optimiser = self.accelerator.prepare(module, optimiser)
         self.writer = None
@@ -287,11 +281,7 @@ class _Loop:
             for group in self.plain.param_groups:
                 group["lr"] = rate * group.get("lr_scale", 1.0)
             value, logs = self.step(batch)
-            if not math.isfinite(value):
-                raise ThesisError(
-                    f"The loss became {value} at step {step} of {self.run.name}: lower lr, the "
-                    "last checkpoint is kept."
-                )
+            check_loss(value, f"at step {step} of {self.run.name}")
             mean.add(logs, items_in(batch))
             state["batch"] += 1
             now = time.process_time()
@@ -305,25 +295,37 @@ class _Loop:
 
     def end_epoch(self, row: dict[str, Any]) -> None:
         """Keeps an epoch's metrics, a checkpoint, and a copy of the weights where one is due."""
-        done, every = row["epoch"], self.config.keep_every
         self.state["rows"].append(row)
-        self.state |= {"epoch": done, "batch": 0, "sums": {}}
+        self.state |= {"epoch": row["epoch"], "batch": 0, "sums": {}}
+        self.state["skipped"] = sorted(set(gather_object(self.lost())))
         self.save()
-        if every and done % every == 0 and self.accelerator.is_main_process:
-            path = self.run.path / f"epoch{done:04d}.safetensors"
-            save_state(path, self.bare, None, {"epoch": done})
         if self.writer is not None:
             for name, number in row.items():
-                self.writer.add_scalar(name, number, done)
+                self.writer.add_scalar(name, number, row["epoch"])
             self.writer.flush()
 
     def save(self) -> None:
-        """Writes the checkpoint and the metrics; one process does."""
+        """Writes the checkpoint, then what is read from it; one process does."""
         if self.accelerator.is_main_process:
+            self.state["skipped"] = self.lost()
             self.state["seconds"] += time.monotonic() - self.saved
             save_state(self.run.checkpoint, self.bare, self.plain, self.state)
-            self.run.write_metrics(self.state["rows"])
+            self.write_rows(self.bare)
         self.saved = time.monotonic()
+
+    def lost(self) -> list[str]:
+        """The videos that could not be read, in all starts of the run."""
+        found = {path for one in self.sets for path in getattr(one, "failures", ())}
+        return sorted(found.union(self.state["skipped"]))
+
+    def write_rows(self, module: nn.Module) -> None:
+        """The metrics, and at the end of an epoch a copy of the weights where one is due."""
+        self.run.write_metrics(self.state["rows"])
+        done, every = self.state["epoch"], self.config.keep_every
+        path = self.run.path / f"epoch{done:04d}.safetensors"
+        ended = done > 0 and self.state["batch"] == 0
+        if every and ended and done % every == 0:
+            save_state(path, module, None, {"epoch": done})
 
 
 def _line(row: Mapping[str, Any], epochs: int, left: float) -> str:

@@ -78,6 +78,10 @@ def tuning(config: Any, changes: Mapping[str, Any], **own: Any) -> FinetuneConfi
     """
     stream = {"modality": config.modality, "flow": dataclasses.asdict(config.flow)}
     tuned = FinetuneConfig.preset(config.profile).override({"seed": config.seed, **own, **stream})
+    if "source" in changes:
+        raise ThesisError(
+            "What is trained on top starts from the row's own weights: leave out source."
+        )
     tuned = tuned.override(changes)
     choose("protocol", tuned.protocol, PROTOCOLS)
     return tuned
@@ -230,7 +234,7 @@ def _along(job: Job, trained: Trained, manifest: Manifest, last: Scores) -> Scor
         probe = accuracy(linear_probe(train, test), "probe_top1")
         points.append({"epoch": epoch, **tuned.metrics, **probe.metrics})
         points[-1] |= pretext_metrics(rows[epoch - 1])
-    load_state(trained.run.checkpoint, trained.model)
+    trained.run.load_into(trained.model)
     names = ("finetune_top1", "probe_top1")
     points.append({"epoch": config.epochs, **{name: last.metrics[name] for name in names}})
     points[-1] |= pretext_metrics(rows[-1])

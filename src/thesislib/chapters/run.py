@@ -15,10 +15,12 @@ from typing import Any
 
 from thesislib import book, published
 from thesislib.chapters.row import Job, Row
-from thesislib.checkpoint import RunFolder, provenance
+from thesislib.checkpoint import RunFolder
 from thesislib.config import AUTHORS, RunConfig
 from thesislib.errors import ThesisError, choose
 from thesislib.evaluation.scores import Lacking, Scores
+from thesislib.places import runs_root
+from thesislib.provenance import provenance
 from thesislib.runs import imported, load_run
 from thesislib.train import Trained, placed
 
@@ -148,12 +150,31 @@ def run(job: Job) -> dict[str, Any]:
 
     Raises:
         Lacking: Nothing could be measured; says what the data set lacks.
+        ThesisError: The weights that a result is of are others now.
     """
-    row = find(job.row)
     run_ = folder(job)
-    if run_.finished:
-        return run_.result()
-    begun = time.time()
+    with run_.alone(job.log):
+        return _found(run_, job) if run_.finished else _judged(run_, job)
+
+
+def _found(run_: RunFolder, job: Job) -> dict[str, Any]:
+    """The result of a row that ran before."""
+    result = run_.result()
+    source = RunFolder(runs_root() / result.get("source", ""))
+    told = result.get("checkpoint")  # runs of before did not say
+    if told and source.finished and source.result().get("checkpoint", told) != told:
+        raise ThesisError(
+            f"The numbers of {run_.name} are of other weights than {source.name} has now: delete "
+            f"the folder {run_.path} and repeat the command."
+        )
+    if job.log and run_.lost:
+        job.log(run_.lost)
+    return result
+
+
+def _judged(run_: RunFolder, job: Job) -> dict[str, Any]:
+    """Trains, judges, and writes the result."""
+    row, begun = find(job.row), time.time()
     trained = train(job)
     after = time.time()
     scores, lacking = Scores(), []
@@ -172,6 +193,7 @@ def run(job: Job) -> dict[str, Any]:
     config = {"pretrain": settings(job).to_dict()}
     config |= {"finetune": on_top.to_dict()} if on_top else {}
     fused = {"fuse": [part["config"] for part in scores.parts]}
+    learnt = [trained.result, *(RunFolder(runs_root() / name).result() for name in scores.runs)]
     source = trained.result.get("provenance", {})
     seconds = float(source.get("wall_seconds", 0))
     result = {
@@ -190,6 +212,8 @@ def run(job: Job) -> dict[str, Any]:
         "checkpoints": [*trained.result.get("stages", []), *scores.points],
         "config": fused if scores.parts else config,
         "source": trained.run.name if trained.run else "",
+        "checkpoint": trained.result.get("checkpoint", {}),
+        "skipped": sorted({path for one in learnt for path in one.get("skipped", [])}),
         "tuned": "".join(tuned),
         "parts": [part["run"] for part in scores.parts],
         "provenance": provenance(

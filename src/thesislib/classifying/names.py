@@ -5,17 +5,15 @@ Thesis chapter 5 for a user's own videos and names; :mod:`thesislib.classifying.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from thesislib.checkpoint import RunFolder, load_state
+from thesislib.checkpoint import RunFolder
 from thesislib.data.class_list import as_words, shortened
 from thesislib.errors import ThesisError
 from thesislib.image_text import ImageText, load_image_text
@@ -200,7 +198,7 @@ def from_run(
         raise ThesisError(f"{run.name} learnt on random weights: name another run.")
     encoder = load_encoder(config.model, config.weights)
     learnt = ClipPrompt(config, encoder.model)
-    load_state(run.checkpoint, learnt)
+    run.load_into(learnt)
     return learnt_classifier(encoder, learnt, classes, f"prompts of {run.name}", temperature)
 
 
@@ -235,15 +233,11 @@ def learnt_classifier(
 
 def _find_run(name: str) -> tuple[RunFolder, ClipPromptConfig]:
     for folder in (runs_root() / name, Path(name).expanduser()):
-        file = folder / "config.json"
-        if not file.is_file():
+        if not (folder / "config.json").is_file():
             continue
         run = RunFolder(folder.resolve())
-        try:
-            settings: Any = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            settings = None
-        if not isinstance(settings, dict) or not {"context", "layers", "model"} <= settings.keys():
+        settings = run.settings()
+        if not {"context", "layers", "model"} <= settings.keys():
             raise ThesisError(f"{run.name} is no run of prompts: name one of chapter 5.")
         run.result()  # raises where it has not finished
         return run, ClipPromptConfig.from_dict(settings)

@@ -35,7 +35,7 @@ from thesislib.data.manifest import Manifest, Video, write_manifest
 from thesislib.data.pictures import converter
 from thesislib.errors import ThesisError, VideoError
 from thesislib.files import replacing, sha256, write_json
-from thesislib.places import data_root
+from thesislib.places import data_root, inside
 
 NAME = "big_buck_bunny"
 PACKAGE = "moviepy==2.2.1"
@@ -84,7 +84,8 @@ def prepare(
     """
     if size < 16 or size % 2:
         raise ThesisError(f"size={size}: the short side must be an even number, at least 16.")
-    target = (Path(root).expanduser() if root is not None else data_root()).resolve() / name
+    below = (Path(root).expanduser() if root is not None else data_root()).resolve()
+    target = inside(below, name, "a data set")
     film = fetch(target / "source")
     shots = _shots(film, target / "shots.json", progress)
     long_enough = [(first, end) for first, end in shots if end - first >= MIN_FRAMES]

@@ -27,7 +27,6 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from thesislib.checkpoint import commit
 from thesislib.clip_config import ClipConfig
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
@@ -35,6 +34,7 @@ from thesislib.evaluation.features import over_windows, preprocessing
 from thesislib.evaluation.retrieval import nearest
 from thesislib.evaluation.scores import unit
 from thesislib.files import replacing, sweep, write_json
+from thesislib.provenance import commit
 
 FEATURES, NOTE = "features.safetensors", "index.json"
 FORMAT = 1

@@ -268,9 +268,10 @@ class ProposalDetector(nn.Module, PyTorchModelHubMixin):
         logs = {
             "loss": loss.detach(),
             "actionness": actionness.detach(),
-            "iou": iou.mean(),  # nan, and so left out, where no window of the batch has a segment
             "positives": positive.sum(1).float().mean(),
         }
+        if len(iou):  # a window of the batch has a segment
+            logs["iou"] = iou.mean()
         return loss, logs
 
 

@@ -30,7 +30,7 @@ from thesislib.data.manifest import (
 )
 from thesislib.errors import ThesisError, choose
 from thesislib.files import write_json
-from thesislib.places import data_root
+from thesislib.places import data_root, inside
 from thesislib.synthetic.actions import ACTIONS
 from thesislib.synthetic.crew import shared_out
 from thesislib.synthetic.motion import FPS
@@ -210,7 +210,8 @@ def film(
     """Films a recipe; the arguments are those of :func:`prepare`."""
     if jobs is not None and jobs < 1:
         raise ThesisError(f"jobs={jobs}: give 1 or more processes.")
-    folder = (Path(root).expanduser() if root is not None else data_root()).resolve() / name
+    below = (Path(root).expanduser() if root is not None else data_root()).resolve()
+    folder = inside(below, name, "a data set")
     with sole_writer(folder, "free some space or choose another folder with --root."):
         claim(folder, recipe, force)
         return fill(folder, name, recipe, jobs, progress)

@@ -9,7 +9,6 @@ from typing import Any
 
 from thesislib.chapters import clips, run
 from thesislib.chapters.row import Job, Row
-from thesislib.checkpoint import load_state
 from thesislib.train import Trained
 
 # The larger network and pictures of Table 2.4, on more videos.
@@ -35,7 +34,7 @@ def curriculum(job: Job, first: str, **alike: Any) -> Trained:
     before = run.train(job.also(first, epochs=half, **alike))
     assert before.run is not None
     config = replace(config, epochs=config.epochs - half, init=before.run.name)
-    return clips.pretrain_with(job, config, partial(load_state, before.run.checkpoint))
+    return clips.pretrain_with(job, config, before.run.load_into)
 
 
 _row = partial(

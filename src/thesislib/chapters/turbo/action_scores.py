@@ -78,7 +78,7 @@ def along(trained: Trained, found: Actions, config: TurboConfig, last: Scores) -
         points[-1]["gflops"] = epoch * clips * last.metrics["train_gflops"]
         if "train_seconds" in last.metrics:
             points[-1]["train_seconds"] = epoch / config.epochs * last.metrics["train_seconds"]
-    load_state(trained.run.checkpoint, trained.model)
+    trained.run.load_into(trained.model)
     return Scores(points=tuple(points))
 
 
