@@ -34,7 +34,7 @@ def test_frames_come_back_whatever_the_rate(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (None, "write .*failures.csv"),
-        ("path,when\na.mp4,1\n", "needs the columns"),
+        ("path,when\na.mp4,1\n", "lacks the column seconds"),
         ("path,seconds\na.mp4,soon\n", "line 2: 'soon' is no time within a.mp4"),
         ("path,seconds\na.mp4,4.0\n", "no time within a.mp4 .4.00 seconds"),
         ("path,seconds\na.mp4,-1\n", "no time within"),
@@ -47,3 +47,10 @@ def test_bad_files_get_a_sentence(tmp_path: Path, text: str | None, message: str
         (tmp_path / "failures.csv").write_text(text)
     with pytest.raises(ThesisError, match=message):
         read_failures(listed(tmp_path))
+
+
+def test_no_time_is_found_where_the_rate_is_unknown(tmp_path: Path) -> None:
+    made = Manifest("x", tmp_path, (Video("a.mp4", "", "train", "a", 9, 0.0, 0, 0),))
+    (tmp_path / "failures.csv").write_text("path,seconds\na.mp4,1\n")
+    with pytest.raises(ThesisError, match="does not say the frames a second of a.mp4"):
+        read_failures(made)

@@ -7,12 +7,11 @@ moment in this way (Epstein et al. 2020), and so does the studio's ``synthetic_o
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
-from thesislib.files import csv_text, write_text
+from thesislib.files import csv_text, read_table, write_text
 
 FAILURES_FILE = "failures.csv"
 
@@ -46,24 +45,27 @@ def read_failures(manifest: Manifest) -> dict[str, int]:
         )
     videos = {video.path: video for video in manifest.videos}
     found: dict[str, int] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"path", "seconds"} <= set(reader.fieldnames or ()):
-            raise ThesisError(f"{path} needs the columns path and seconds.")
-        for row in reader:
-            video = videos.get(row["path"])
-            if video is None or not row["seconds"]:  # of another split, or nobody knows
-                continue
-            try:
-                frame = round(float(row["seconds"]) * video.fps)
-            except (ValueError, OverflowError):
-                frame = -1
-            if not 0 <= frame < video.n_frames:
-                raise ThesisError(
-                    f"{path}, line {reader.line_num}: {row['seconds']!r} is no time within "
-                    f"{video.path} ({video.n_frames / video.fps:.2f} seconds)."
-                )
-            found[video.path] = frame
+    remedy = "write it with the columns path,seconds."
+    for line, row in read_table(path, ("path", "seconds"), remedy):
+        video = videos.get(row["path"])
+        if video is None or not row["seconds"]:  # of another split, or nobody knows
+            continue
+        where = f"{path}, line {line}"
+        if video.fps <= 0:
+            raise ThesisError(
+                f"{where}: the manifest does not say the frames a second of {video.path}, so no "
+                "time in it can be found: prepare the data set again from its videos."
+            )
+        try:
+            frame = round(float(row["seconds"]) * video.fps)
+        except (ValueError, OverflowError):
+            frame = -1
+        if not 0 <= frame < video.n_frames:
+            raise ThesisError(
+                f"{where}: {row['seconds']!r} is no time within {video.path} "
+                f"({video.n_frames / video.fps:.2f} seconds)."
+            )
+        found[video.path] = frame
     if not found:
         raise ThesisError(f"{path} knows the moment of not one video of this selection.")
     return found
