@@ -12,6 +12,7 @@ from thesislib.data.doctor import doctor
 from thesislib.data.folder import prepare_folder
 from thesislib.data.manifest import read_manifest
 from thesislib.data.public import prepare_kinetics400
+from thesislib.data.reader import open_video
 from thesislib.data.scan import find_candidates
 from thesislib.errors import ThesisError
 
@@ -121,3 +122,12 @@ def test_other_contents_under_the_same_names_are_refused(case: Path, tmp_path: P
             table.write_text(text)
             with pytest.raises(ThesisError, match=words):
                 read_manifest("mine", tmp_path / "data")
+
+
+@pytest.mark.parametrize("case", ["gif_folder"], indirect=True)
+def test_what_the_decoder_reads_is_read(case: Path, tmp_path: Path) -> None:
+    made = prepare_folder(case, "g", root=tmp_path, full_check=False, progress=False)
+    assert len(made) == 14
+    assert made.info["other_files"] == {".webp": 1, "without suffix": 1}
+    for video in made.videos:
+        assert len(open_video(made.file(video)).frames([0, 1])) == 2

@@ -27,7 +27,8 @@ from thesislib.errors import VideoError
 SLACK = 1  # a missing last frame is normal: packed B-frames count a packet without a picture
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe"}
-    | {".wmv", ".flv", ".3gp", ".ogv", ".ts", ".mts", ".m2ts"}
+    | {".wmv", ".flv", ".3gp", ".ogv", ".ts", ".mts", ".m2ts", ".m2t"}
+    | {".gif", ".vob", ".asf", ".divx", ".mxf", ".f4v", ".m1v", ".m2v", ".3g2"}
 )
 
 
