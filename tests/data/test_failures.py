@@ -52,5 +52,5 @@ def test_bad_files_get_a_sentence(tmp_path: Path, text: str | None, message: str
 def test_no_time_is_found_where_the_rate_is_unknown(tmp_path: Path) -> None:
     made = Manifest("x", tmp_path, (Video("a.mp4", "", "train", "a", 9, 0.0, 0, 0),))
     (tmp_path / "failures.csv").write_text("path,seconds\na.mp4,1\n")
-    with pytest.raises(ThesisError, match="does not say the frames a second of a.mp4"):
+    with pytest.raises(ThesisError, match=r"does not say the frames a second of a\.mp4"):
         read_failures(made)
