@@ -10,7 +10,9 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,9 @@ from thesislib.data.folder import prepare_folder
 from thesislib.data.manifest import Video, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex
-from thesislib.lookup import retrieve
+from thesislib.lookup import own_files, retrieve
 from thesislib.runs import finished_runs, load_run, newest_run
-from thesislib.viz.gallery import Match, gallery_page, thumbnails
+from thesislib.viz.gallery import Match, Thumbnail, gallery_page, thumbnails
 
 EVIL = "<script>alert(1)&\"'.mp4"
 TINY = {**SMALL, "epochs": 1}
@@ -171,6 +173,49 @@ def test_queries_from_outside_are_encoded_by_the_run(
     assert "its name is not UTF-8: rename it" in capsys.readouterr().out
     assert main(["retrieve", str(index), str(bad)]) == 1
     assert "None of the queries is a usable video" in capsys.readouterr().err
+
+
+def test_an_index_from_somebody_else_opens_no_video_but_those_of_its_data_set(
+    home: Home, index: Path, tmp_path: Path
+) -> None:
+    private = tmp_path / "private.mp4"
+    shutil.copy(home.videos / "sea" / "v4.mp4", private)
+    whole = FeatureIndex.load(index)
+    strange = replace(whole.videos[0], path=str(private))
+    replace(whole, videos=(strange, *whole.videos[1:])).save(tmp_path / "theirs")
+    said: list[str] = []
+
+    def pictures(**more: Any) -> tuple[str, int]:
+        page = tmp_path / "p.html"
+        retrieve(tmp_path / "theirs", out=page, log=said.append, **more)
+        text = page.read_text(encoding="utf-8")
+        return text, len(re.findall(r"url\(data:", text))
+
+    text, count = pictures()
+    assert count == 2 * 5 and "no picture: not in the data set holiday of this machine" in text
+    assert said == [f"no picture of {private}: not in the data set holiday of this machine"]
+    # Where no such data set is, nothing is opened, and the list stands.
+    replace(whole, dataset="elsewhere").save(tmp_path / "theirs")
+    assert pictures()[1] == 0 and "without pictures: There is no data set 'elsewhere'" in said[1]
+    assert pictures(dataset="holiday")[1] == 2 * 6
+    assert str(home.videos / "sea" / "v4.mp4") in own_files("holiday")
+
+
+def test_two_pages_are_the_same_to_the_bit(home: Home, index: Path, tmp_path: Path) -> None:
+    pages = [tmp_path / f"{i}.html" for i in range(3)]
+    for page in pages:
+        retrieve(index, out=page, log=lambda line: None)
+    assert len({page.read_bytes() for page in pages}) == 1
+
+
+def test_pictures_come_in_the_order_of_the_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_first(video: Video) -> Thumbnail:
+        time.sleep(0.05 * (video.path == "0"))
+        return Thumbnail(reason=video.path)
+
+    monkeypatch.setattr("thesislib.viz.gallery.thumbnail", slow_first)
+    videos = [Video(str(i), "", "test", "", 30, 30.0, 64, 48) for i in (0, 1, 2, 1, 3)]
+    assert list(thumbnails(videos, jobs=2)) == ["0", "1", "2", "3"]
 
 
 def test_a_run_that_is_gone_or_changed_is_not_used(
@@ -311,6 +356,14 @@ def test_near_copies_alone(home: Home, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["retrieve", "few", "--above", "0.9999", "--out", "none.html", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["results"] == [] and said["page"] == "" and not Path("none.html").exists()
+    assert main([*words, "--duplicates", "0.9999"]) == 0
+    told = capsys.readouterr().out.split("duplicates:")[1].splitlines()
+    told = [line.split() for line in told if line.strip()]
+    assert [(float(c), {a, b}) for c, a, b in told] == [
+        (1.0, {str(folder / "one" / n), str(folder / "two" / n)}) for n in ("v0.mp4", "v4.mp4")
+    ], "each pair once"
+    assert main([*words, "--duplicates", "--above", "0.5"]) == 1
+    assert "give one of them" in capsys.readouterr().err
     assert main([*words, "--above", "2"]) == 1
     assert "2.0 is no cosine: give -1 to 1." in capsys.readouterr().err
 
@@ -333,7 +386,7 @@ def test_a_bar_counts_the_videos(home: Home, monkeypatch: pytest.MonkeyPatch) ->
             self.n += more
             counted.append(self.n)
 
-    monkeypatch.setattr("thesislib.evaluation.index.tqdm", Bar)
+    monkeypatch.setattr("thesislib.evaluation.indexing.tqdm", Bar)
     assert main(["features", "holiday", "--run", home.rgb, "--out", "barred"]) == 0
     assert counted == sorted(counted) and counted[-1] == 6 and counted[0] < 6
 

@@ -186,7 +186,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="COSINE",
         help="only neighbours this near, and queries that have one: copies stand near 1",
     )
+    retrieve.add_argument(
+        "--duplicates",
+        type=float,
+        nargs="?",
+        const=0.95,
+        metavar="COSINE",
+        help="the same, and the pairs are listed, the nearest first; 0.95 if no number is given",
+    )
     retrieve.add_argument("--csv", type=Path, metavar="FILE", help="also write a line a neighbour")
+    retrieve.add_argument(
+        "--dataset", help="whose videos the page shows; default: that of the index's name, here"
+    )
 
     classify = add(
         "classify", commands.classify, "say which of your classes your videos show, over time"

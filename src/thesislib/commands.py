@@ -201,8 +201,11 @@ def features(args: argparse.Namespace) -> dict[str, Any]:
 
 def retrieve(args: argparse.Namespace) -> dict[str, Any]:
     """Looks up the nearest videos in an index."""
-    from thesislib.lookup import retrieve
+    from thesislib.data.checking import printable
+    from thesislib.lookup import pairs, retrieve
 
+    if args.above is not None and args.duplicates is not None:
+        raise ThesisError("--duplicates is --above with a list of the pairs: give one of them.")
     found = retrieve(
         args.index,
         args.query,
@@ -210,9 +213,13 @@ def retrieve(args: argparse.Namespace) -> dict[str, Any]:
         args.out,
         args.queries,
         say,
-        above=args.above,
+        above=args.above if args.duplicates is None else args.duplicates,
         table=args.csv,
+        dataset=args.dataset,
     )
+    if args.duplicates is not None:
+        near = pairs(found["results"])
+        found["duplicates"] = [f"{c:.4f}  {printable(a)}  {printable(b)}" for c, a, b in near]
     return found if args.json else {k: v for k, v in found.items() if k != "results"}
 
 

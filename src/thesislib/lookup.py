@@ -5,6 +5,7 @@ The index is :mod:`thesislib.evaluation.index`, the page :mod:`thesislib.viz.gal
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,15 @@ import numpy as np
 from thesislib.data.checking import check_files, printable
 from thesislib.data.containers import VideoInfo
 from thesislib.data.flow import compute_flow
-from thesislib.data.manifest import Manifest, Video
+from thesislib.data.manifest import Manifest, Video, read_manifest
 from thesislib.data.scan import named
 from thesislib.errors import ThesisError
-from thesislib.evaluation.index import FeatureIndex, Stream, build_index, join, weights_hash
-from thesislib.files import csv_text, write_text
+from thesislib.evaluation.index import FeatureIndex, Stream, join
+from thesislib.evaluation.indexing import build_index, weights_hash
+from thesislib.files import sheet_text, write_text
 from thesislib.own_videos import IMAGENET, Say, encoder, to_stderr
 from thesislib.train import placed
-from thesislib.viz.gallery import Match, gallery_page, notes_on, thumbnails
+from thesislib.viz.gallery import Match, Thumbnail, gallery_page, notes_on, thumbnails
 
 QUERIES = 40  # shown where nobody says how many: a page of at most about 4 MB
 
@@ -38,6 +40,7 @@ def retrieve(
     *,
     above: float | None = None,
     table: str | Path | None = None,
+    dataset: str | Path | None = None,
 ) -> dict[str, Any]:
     """Looks up the nearest videos and writes them as one self-contained web page.
 
@@ -52,6 +55,9 @@ def retrieve(
         above: Only neighbours of this cosine or more, in [-1, 1], and only queries that have one:
             near 1 these are copies. Every query is looked up; ``limit`` is of those on the page.
         table: Also write what was found as csv, a line a neighbour.
+        dataset: Name, folder or manifest of the data set on this machine whose videos the page
+            shows; default: the one that the index names. An index may come from somebody else,
+            so no other video that it names is opened.
 
     Returns:
         Plain JSON: page ("" where nothing is near enough), its size, counts, and ``results``: each
@@ -73,7 +79,11 @@ def retrieve(
     asked = asked or index.select(_evenly(len(index), first, log))
     rows = _found(index, asked, k, above)
     shown = [rows[i] for i in _evenly(len(rows), limit, log)]
-    page = _page(index, shown, out, bool(queries), above, log) if shown else {"page": ""}
+    if shown:
+        own = own_files(dataset or index.dataset, log) | {v.path for v in asked.videos if queries}
+        page = _page(index, shown, out, own, bool(queries), above, log)
+    else:
+        page = {"page": ""}
     results = [_result(query, matches) for query, matches in rows]
     if table is not None:
         write_text(table, as_table(results))
@@ -113,12 +123,16 @@ def _page(
     index: FeatureIndex,
     rows: list[tuple[Video, list[Match]]],
     out: Path,
+    own: set[str],
     outside: bool,
     above: float | None,
     log: Say,
 ) -> dict[str, Any]:
     """Writes the page of some queries; says how large it is and what can be counted on it."""
-    pictures = thumbnails([v for query, found in rows for v in (query, *(m.video for m in found))])
+    videos = [v for query, found in rows for v in (query, *(m.video for m in found))]
+    opened = thumbnails(v for v in videos if v.path in own)
+    strange = Thumbnail(reason=f"not in the data set {index.dataset} of this machine")
+    pictures = {v.path: opened.get(v.path, strange) for v in videos}
     counts = notes_on(rows)
     most = max(len(matches) for _, matches in rows)
     lines = _notes(index, len(rows), most, outside, above, counts)
@@ -151,7 +165,27 @@ def as_table(results: Sequence[Mapping[str, Any]]) -> str:
         for rank, near in enumerate(one["neighbours"], 1):
             words = (printable(one["path"]), one["label"], rank, printable(near["path"]))
             rows.append((*words, near["label"], near["cosine"], near["same_group"]))
-    return csv_text(head, rows)
+    return sheet_text(head, rows)
+
+
+def pairs(results: Sequence[Mapping[str, Any]]) -> list[tuple[float, str, str]]:
+    """What :func:`retrieve` found: ``(cosine, path, path)``, nearest first, each pair once."""
+    found = {
+        tuple(sorted((one["path"], near["path"]))): near["cosine"]
+        for one in results
+        for near in one["neighbours"]
+    }
+    return sorted(((c, a, b) for (a, b), c in found.items()), key=lambda pair: (-pair[0], pair[1:]))
+
+
+def own_files(dataset: str | Path, log: Say = to_stderr) -> set[str]:
+    """Absolute paths of the videos of a data set of this machine; none where there is none."""
+    try:
+        manifest = read_manifest(dataset)
+    except ThesisError as error:
+        log(f"the page is without pictures: {error}")
+        return set()
+    return {os.path.abspath(manifest.file(video)) for video in manifest.videos}
 
 
 def encode(

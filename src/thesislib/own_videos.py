@@ -16,8 +16,9 @@ from thesislib.data.flow_files import check_flow
 from thesislib.data.manifest import MANIFEST_FILE, Manifest, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.imagenet import ImageNetEncoder
-from thesislib.evaluation.index import FeatureIndex, build_index, check_target, join
-from thesislib.files import csv_text, write_text
+from thesislib.evaluation.index import FeatureIndex, check_target, join
+from thesislib.evaluation.indexing import build_index
+from thesislib.files import sheet_text, write_text
 from thesislib.places import data_root, runs_root
 from thesislib.runs import load_run, newest_run
 from thesislib.train import placed
@@ -112,7 +113,7 @@ def as_table(index: FeatureIndex) -> str:
     for row, video in enumerate(index.videos):
         values = [f"{x:.9g}" for stream in index.streams for x in stream.values[row]]
         rows.append((printable(video.path), video.label, *values))
-    return csv_text(("path", "label", *names), rows)
+    return sheet_text(("path", "label", *names), rows)
 
 
 def data_set(source: str, log: Say = to_stderr) -> Manifest:

@@ -19,13 +19,8 @@ from thesislib.data.dataset import WindowDataset
 from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import FULL, extract, preprocessing
-from thesislib.evaluation.index import (
-    FeatureIndex,
-    Stream,
-    build_index,
-    join,
-    weights_hash,
-)
+from thesislib.evaluation.index import FeatureIndex, Stream, join
+from thesislib.evaluation.indexing import build_index, weights_hash
 from thesislib.methods.dpc import DPC, DPCConfig
 
 
@@ -150,9 +145,17 @@ def test_damaged_and_foreign_indices_get_one_sentence(
     file.write_bytes(whole[:-4])
     with pytest.raises(ThesisError, match="damaged"):
         FeatureIndex.load(tmp_path / "i")
-    file.write_bytes(whole.replace(b'\\"format\\": 1', b'\\"format\\": 7'))
-    with pytest.raises(ThesisError, match="has the format 7, this version reads 1"):
+    file.write_bytes(whole.replace(b'\\"format\\": 2', b'\\"format\\": 7'))
+    with pytest.raises(ThesisError, match="has the format 7, this version reads 2"):
         FeatureIndex.load(tmp_path / "i")
+    rng = np.random.default_rng(0)
+    for bit in rng.choice(8 * len(whole), 300, replace=False):  # one flipped bit anywhere
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        with pytest.raises(ThesisError, match=r"again with `thesislib features`\.$") as caught:
+            FeatureIndex.load(tmp_path / "i")
+        assert "\n" not in str(caught.value)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "index.json").write_text("{}")
     with pytest.raises(ThesisError, match="holds other files"):
@@ -204,6 +207,18 @@ def test_the_note_says_what_the_encoder_saw(made: tuple[DPC, Manifest, DPCConfig
     video = windows[0]["video"]  # (N, 3, T, S, S)
     assert said["frames_per_window"] == video.shape[0] * video.shape[2]
     assert said["size_pixels"] == video.shape[-1] == 32
+
+
+def test_a_network_whose_training_failed_makes_no_index(
+    made: tuple[DPC, Manifest, DPCConfig],
+) -> None:
+    _, manifest, config = made
+    model = DPC(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(ThesisError, match=r"^r gives features that are not finite"):
+        build_index(model, manifest.select(per_class=1), config, run="r")
 
 
 def test_weights_are_known_by_their_hash() -> None:

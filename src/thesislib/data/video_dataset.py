@@ -18,6 +18,7 @@ from thesislib.data import clips
 from thesislib.data.flow_files import check_flow, flow_file, read_flow, remedy
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import Frames, open_video
+from thesislib.data.shrinking import read_whole, scale_of, shrink
 from thesislib.data.transforms import Transform
 from thesislib.errors import ThesisError, VideoError, choose
 
@@ -27,9 +28,10 @@ Cut = Callable[[Frames, np.random.Generator, bool], Tensor]  # frames or flow to
 # What an item holds by modality: name -> whether it is flow.
 STREAMS = {"rgb": {"video": False}, "flow": {"video": True}, "both": {"video": False, "flow": True}}
 
-# Decoded videos whole, by root of the data set, file, time of its last change, and backend. All of
-# the process share them: training, validation and every test see the same files again.
-KEPT: dict[tuple[Path, Path, int, str], Frames] = {}
+# Decoded videos whole, by root of the data set, file, time of its last change, backend, and by how
+# much they were shrunk. All of the process share them: training, validation and every test see the
+# same files again.
+KEPT: dict[tuple[Path, Path, int, str, float], Frames] = {}
 
 
 class VideoDataset(Dataset[Item]):
@@ -119,7 +121,8 @@ class VideoDataset(Dataset[Item]):
 
         Returns:
             One dictionary a clip: ``video`` uint8 (N * T, H, W, 3), or flow (N * T, H, W, 2); with
-            ``modality="both"`` also ``flow``.
+            ``modality="both"`` also ``flow``. With ``cache`` large frames are shrunk, see
+            :mod:`thesislib.data.shrinking`.
         """
         indices = np.concatenate([self.indices(start) for start in starts])
         names = self.held
@@ -158,14 +161,17 @@ class VideoDataset(Dataset[Item]):
             raise VideoError(self.manifest.file(video), self._flowless[video.path])
         file = flow_file(self.manifest, video) if flow else self.manifest.file(video)
         changed = file.stat().st_mtime_ns if file.is_file() else 0
-        key = self.manifest.root, file, changed, self.backend
+        config, scale = self.config, 1.0
+        if config.cache:
+            scale = scale_of(video.height, video.width, config.augment, config.size)
+        key = self.manifest.root, file, changed, self.backend, scale
         if key in KEPT:
             return KEPT[key][indices]
         read = self._fields(video) if flow else self._frames(video)
-        size = (2 if flow else 3) * length * video.width * video.height
-        if not self.config.cache or not self._room(size):
-            return read(indices)
-        KEPT[key] = read(np.arange(length))
+        full = (2 if flow else 3) * video.width * video.height  # bytes of a frame
+        if not config.cache or not self._room(round(length * full * scale**2)):
+            return shrink(read(indices), scale)
+        KEPT[key] = read_whole(read, length, full, scale)
         return KEPT[key][indices]
 
     def _room(self, size: int) -> bool:

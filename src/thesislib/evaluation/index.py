@@ -2,7 +2,7 @@
 
 Three lines, for videos that need no labels::
 
-    index = build_index(model, manifest, config)
+    index = build_index(model, manifest, config)  # of thesislib.evaluation.indexing
     index.save("holiday_index")
     FeatureIndex.load("holiday_index").search(k=5).rows  # (V, 5): the neighbours of every video
 
@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,19 +24,17 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from tqdm import tqdm
 
-from thesislib.clip_config import ClipConfig
-from thesislib.data.manifest import Manifest, Video
+from thesislib.data.manifest import Video
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import over_windows, preprocessing
 from thesislib.evaluation.retrieval import nearest
 from thesislib.evaluation.scores import unit
-from thesislib.files import replacing, sweep, write_json
+from thesislib.files import reading, replacing, sweep, write_json
 from thesislib.provenance import commit
 
 FEATURES, NOTE = "features.safetensors", "index.json"
-FORMAT = 1
+FORMAT = 2  # 1 had no checksum
+AGAIN = "make it again with `thesislib features`."
 
 
 @dataclass(frozen=True)
@@ -177,7 +174,8 @@ class FeatureIndex:
         """Writes ``features.safetensors`` and ``index.json``; a kill leaves the old or the new.
 
         The features carry the note in their header, and that copy is the one that
-        :meth:`load` reads: features and note cannot part. ``index.json`` is for everybody else.
+        :meth:`load` reads: features and note cannot part, and a checksum of both stands beside it.
+        ``index.json`` is for everybody else.
 
         Raises:
             ThesisError: The folder holds something else, or cannot be written.
@@ -185,10 +183,12 @@ class FeatureIndex:
         folder = Path(folder).expanduser()
         note = self.note()
         tensors = {_tensor(i): np.ascontiguousarray(s.values) for i, s in enumerate(self.streams)}
+        tensors["labels"] = self.labels
+        text = json.dumps(note)
         check_target(folder)
         sweep(folder)
         with replacing(folder / FEATURES) as partial:
-            save_file({**tensors, "labels": self.labels}, partial, {"note": json.dumps(note)})
+            save_file(tensors, partial, {"note": text, "sha256": _checksum(text, tensors)})
         write_json(folder / NOTE, note)
         return folder
 
@@ -202,27 +202,22 @@ class FeatureIndex:
         file = Path(folder).expanduser() / FEATURES
         if not file.is_file():
             raise ThesisError(f"There is no index in {folder}: `thesislib features` makes one.")
-        try:
-            with safe_open(file, framework="np") as tensors:
-                note = json.loads((tensors.metadata() or {})["note"])
-                version = note["format"]
-                if version == FORMAT:
-                    return cls._read(note, tensors)
-        except Exception as error:
-            raise ThesisError(
-                f"{file} is damaged or no index of ours ({type(error).__name__}): make it again "
-                "with `thesislib features`."
-            ) from None
-        raise ThesisError(
-            f"{folder} has the format {version}, this version reads {FORMAT}: make it again with "
-            "`thesislib features`."
-        )
+        with reading(file, AGAIN), safe_open(file, framework="np") as opened:
+            said = opened.metadata() or {}
+            note = json.loads(said["note"])
+            if note["format"] != FORMAT:
+                has = f"{folder} has the format {note['format']}, this version reads {FORMAT}"
+                raise ThesisError(f"{has}: {AGAIN}")
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            if _checksum(said["note"], tensors) != said["sha256"]:
+                raise ValueError("its checksum is another")
+            return cls._of(note, tensors)
 
     @classmethod
-    def _read(cls, note: dict[str, Any], tensors: Any) -> FeatureIndex:
+    def _of(cls, note: dict[str, Any], tensors: Mapping[str, NDArray[Any]]) -> FeatureIndex:
         streams = []
         for entry in note["streams"]:
-            values = tensors.get_tensor(entry["tensor"])
+            values = tensors[entry["tensor"]]
             if values.dtype != np.float32 or values.shape != (len(note["videos"]), values.shape[1]):
                 raise ValueError("the features do not fit the note")
             names = ("run", "weights", "settings", "crops", "preprocessing")
@@ -251,64 +246,6 @@ def check_target(folder: Path) -> None:
         raise ThesisError(f"{folder} is no index, or holds other files: name another folder.")
 
 
-def build_index(
-    model: Any,
-    manifest: Manifest,
-    config: ClipConfig,
-    crops: int = 1,
-    run: str = "",
-    progress: bool = False,
-) -> FeatureIndex:
-    """Encodes every video of a manifest, whatever its split.
-
-    A video is the mean of ``model.encode`` over its windows and crops; one that is shorter than a
-    window is padded with its last frame, one that cannot be read is named in ``skipped``.
-
-    Args:
-        model: With ``encode``.
-        manifest: The videos; their labels are kept, not used.
-        config: Of the model's training: length, stride and size of a window, modality.
-        crops: 1, 5 or 10 views of each window.
-        run: Where the weights come from, so that queries can be encoded later.
-        progress: Show a bar on stderr, if that is a terminal.
-
-    Raises:
-        ThesisError: Not one video can be read, or the flow that the model needs is missing.
-    """
-    off = None if progress else True
-    with tqdm(desc="encoding", total=len(manifest), unit="video", disable=off) as bar:
-
-        def encode(batch: dict[str, Any]) -> torch.Tensor:
-            encoded: torch.Tensor = model.encode(batch)
-            bar.update(int(batch["index"].max()) - bar.n)  # those before are done
-            return encoded
-
-        found = over_windows(encode, model, manifest, config, crops=crops)
-        bar.update(len(manifest) - bar.n)
-    stream = Stream(
-        values=found.values,
-        run=run,
-        weights=weights_hash(model),
-        settings=config.hash(),
-        crops=crops,
-        preprocessing=preprocessing(config, crops),
-    )
-    used = set(found.videos.tolist())
-    name, dirty = commit()
-    return FeatureIndex(
-        dataset=manifest.name,
-        fingerprint=manifest.fingerprint,
-        videos=tuple(
-            replace(v, path=os.path.abspath(manifest.file(v)))
-            for v in (manifest.videos[i] for i in found.videos)
-        ),
-        classes=manifest.classes,
-        streams=(stream,),
-        skipped=tuple(v.path for i, v in enumerate(manifest.videos) if i not in used),
-        commit=name + ("-dirty" if dirty else ""),
-    )
-
-
 def join(indices: Sequence[FeatureIndex]) -> FeatureIndex:
     """One index of the streams of several, over the videos that all of them have.
 
@@ -334,12 +271,12 @@ def join(indices: Sequence[FeatureIndex]) -> FeatureIndex:
     )
 
 
-def weights_hash(model: torch.nn.Module) -> str:
-    """sha256 of all weights and their names, 64 hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+def _checksum(note: str, tensors: Mapping[str, NDArray[Any]]) -> str:
+    """sha256 of the note and of the bytes of all tensors with their names, 64 hex digits."""
+    digest = hashlib.sha256(note.encode())
+    for name, values in sorted(tensors.items()):
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
 
 

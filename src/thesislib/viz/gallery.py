@@ -70,9 +70,10 @@ def thumbnail(video: Video) -> Thumbnail:
 
 
 def thumbnails(videos: Iterable[Video], jobs: int | None = None) -> dict[str, Thumbnail]:
-    """Path -> :func:`thumbnail`, each video once, several at a time."""
-    once = list({v.path: v for v in videos}.values())
-    return dict(in_parallel(lambda v: (v.path, thumbnail(v)), once, jobs))
+    """Path -> :func:`thumbnail`, each video once and in their order, several at a time."""
+    once = {v.path: v for v in videos}
+    found = dict(in_parallel(lambda v: (v.path, thumbnail(v)), once.values(), jobs))
+    return {path: found[path] for path in once}  # threads end in any order
 
 
 def gallery_page(

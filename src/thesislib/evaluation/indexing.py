@@ -1,0 +1,92 @@
+"""How an index is made: every video of a data set, through one encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from thesislib.checkpoint import commit
+from thesislib.clip_config import ClipConfig
+from thesislib.data.manifest import Manifest
+from thesislib.errors import ThesisError
+from thesislib.evaluation.features import over_windows, preprocessing
+from thesislib.evaluation.index import FeatureIndex, Stream
+
+
+def build_index(
+    model: Any,
+    manifest: Manifest,
+    config: ClipConfig,
+    crops: int = 1,
+    run: str = "",
+    progress: bool = False,
+) -> FeatureIndex:
+    """Encodes every video of a manifest, whatever its split.
+
+    A video is the mean of ``model.encode`` over its windows and crops; one that is shorter than a
+    window is padded with its last frame, one that cannot be read is named in ``skipped``.
+
+    Args:
+        model: With ``encode``.
+        manifest: The videos; their labels are kept, not used.
+        config: Of the model's training: length, stride and size of a window, modality.
+        crops: 1, 5 or 10 views of each window.
+        run: Where the weights come from, so that queries can be encoded later.
+        progress: Show a bar on stderr, if that is a terminal.
+
+    Raises:
+        ThesisError: Not one video can be read, the flow that the model needs is missing, or the
+            model gives numbers that are none.
+    """
+    off = None if progress else True
+    with tqdm(desc="encoding", total=len(manifest), unit="video", disable=off) as bar:
+
+        def encode(batch: dict[str, Any]) -> torch.Tensor:
+            encoded: torch.Tensor = model.encode(batch)
+            bar.update(int(batch["index"].max()) - bar.n)  # those before are done
+            return encoded
+
+        found = over_windows(encode, model, manifest, config, crops=crops)
+        bar.update(len(manifest) - bar.n)
+    if not np.isfinite(found.values).all():
+        raise ThesisError(
+            f"{run or 'The encoder'} gives features that are not finite, so its training has "
+            "failed: name another run."
+        )
+    stream = Stream(
+        values=found.values,
+        run=run,
+        weights=weights_hash(model),
+        settings=config.hash(),
+        crops=crops,
+        preprocessing=preprocessing(config, crops),
+    )
+    used = set(found.videos.tolist())
+    name, dirty = commit()
+    return FeatureIndex(
+        dataset=manifest.name,
+        fingerprint=manifest.fingerprint,
+        videos=tuple(
+            replace(v, path=os.path.abspath(manifest.file(v)))
+            for v in (manifest.videos[i] for i in found.videos)
+        ),
+        classes=manifest.classes,
+        streams=(stream,),
+        skipped=tuple(v.path for i, v in enumerate(manifest.videos) if i not in used),
+        commit=name + ("-dirty" if dirty else ""),
+    )
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """sha256 of all weights and their names, 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
