@@ -30,7 +30,6 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.retrieval import nearest
 from thesislib.evaluation.scores import unit
 from thesislib.files import reading, replacing, sweep, write_json
-from thesislib.provenance import commit
 
 FEATURES, NOTE = "features.safetensors", "index.json"
 FORMAT = 2  # 1 had no checksum

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from thesislib.checkpoint import commit
 from thesislib.clip_config import ClipConfig
 from thesislib.data.manifest import Manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.features import over_windows, preprocessing
 from thesislib.evaluation.index import FeatureIndex, Stream
+from thesislib.provenance import commit
 
 
 def build_index(
