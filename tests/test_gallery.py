@@ -282,7 +282,7 @@ def test_runs_are_found_and_named(home: Home, tmp_path: Path) -> None:
         ("unfinished", "has not finished"),
         ("dpc_finetune", "is no pre-training run.*name ORIGINAL, whose weights it used"),
         ("dpc_5pred3", "is no pre-training run.*starts with dpc- or memdpc-"),
-        ("config", "config.json is damaged"),
+        ("config", "config.json is not valid JSON"),
         ("setting", "There is no setting of DPCConfig 'epoch'"),
         ("checkpoint", "checkpoint.safetensors is damaged"),
     ],

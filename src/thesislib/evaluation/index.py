@@ -181,8 +181,8 @@ class FeatureIndex:
         """
         folder = Path(folder).expanduser()
         note = self.note()
-        tensors = {_tensor(i): np.ascontiguousarray(s.values) for i, s in enumerate(self.streams)}
-        tensors["labels"] = self.labels
+        values = {_tensor(i): np.ascontiguousarray(s.values) for i, s in enumerate(self.streams)}
+        tensors: dict[str, Any] = {**values, "labels": self.labels}
         text = json.dumps(note)
         check_target(folder)
         sweep(folder)
