@@ -399,13 +399,9 @@ def test_prompts_of_a_run(home: Home, encoder: ImageText) -> None:
     ("words", "message"),
     [
         ([], "Which classes? Give --classes FILE"),
-        (["--classes", "LIST", "--rate", "0"], "rate=0: give a number above 0"),
-        (["--classes", "LIST", "--hop", "-1"], "hop=-1: give a number above 0"),
-        (["--classes", "LIST", "--temperature", "0"], "temperature=0"),
         (["--classes", "LIST", "--template", "a video"], "no place for a name: write {}"),
         (["--classes", "LIST", "--out", "."], "is a folder: name a file for the page"),
         (["--classes", "LIST", "--layers", "2"], "--layers are learnt on examples"),
-        (["--classes", "LIST", "--shots", "SHOTS", "--layers", "9"], "layers=9: give 0 to 4"),
         (["--classes", "LIST", "--shots", "SHOTS", "--prompts", "x"], "give one of them"),
         (["--classes", "LIST", "--prompts", "x", "--template", "{}"], "needs no template"),
         (["--classes", "LIST", "--shots", "nowhere"], "no folder of examples"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,77 @@ def test_a_full_disk_behind_the_output(
     assert cli.main(["doctor", "x"]) == 1
     said = f"The result cannot be written ({os.strerror(errno.ENOSPC)}): free some space."
     assert capsys.readouterr().err == f"thesislib: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["flow", "x", "--jobs", "-1"], "argument --jobs: must be at least 1, not -1"),
+        (["flow", "x", "--jobs", "two"], "argument --jobs: 'two' is no whole number"),
+        (["flow", "x", "--bound", "inf"], "argument --bound: must be a finite number, not inf"),
+        (["retrieve", "x", "--k", "0"], "argument --k: must be at least 1"),
+        (["retrieve", "x", "--queries", "-1"], "argument --queries: must be at least 0"),
+        (["retrieve", "x", "--above", "1.5"], "argument --above: must be at most 1"),
+        (["retrieve", "x", "--out", ""], "argument --out: The path is empty"),
+        (["prepare", "synthetic", "--clips", "0"], "argument --clips: must be at least 1"),
+        (["prepare", "folder", "x", "--val", "-0.1"], "argument --val: must be at least 0"),
+        (["prepare", "folder", "x", "--root", "~nobody-here"], "argument --root: The path ~nobody"),
+        (["classify", "x", "--rate", "nan"], "argument --rate: must be a finite number, not nan"),
+        (["classify", "x", "--window", "-1"], "argument --window: must be above 0, not -1"),
+        (["classify", "x", "--layers", "9"], "argument --layers: must be at most 4"),
+        (["train", "dpc", "--seed", "-1"], "argument --seed: must be at least 0"),
+        (["train", "dpc", "--seed", "1" * 5000], "argument --seed: "),
+        (["train", "dcp"], "argument method: invalid choice"),
+        (["show"], "the following arguments are required: dataset"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_code_2(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert said in told and told.startswith(f"thesislib {words[0]}: ")
+    assert told.count("\n") == 1 and len(told) < 400
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGTERM, 143, "ended"), (signal.SIGINT, 130, "stopped")]
+)
+def test_a_signal_lets_the_command_clean_up_and_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    code: int,
+    word: str,
+) -> None:
+    cleaned = []
+
+    def work(args: object) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            cleaned.append(number)
+            raise
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(commands, "doctor", work)
+    assert cli.main(["doctor", "x"]) == code and cleaned == [number]
+    assert word in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before, "as it was found"
+
+
+def test_a_forked_worker_dies_of_the_signal_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(args: object) -> dict[str, int]:
+        if (child := os.fork()) == 0:
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(1)  # not reached
+        return {"ended by": os.WTERMSIG(os.waitpid(child, 0)[1])}
+
+    monkeypatch.setattr(commands, "doctor", work)
+    assert cli.main(["doctor", "x", "--json"]) == 0
+    told = capsys.readouterr()
+    assert told.out == f'{{\n "ended by": {int(signal.SIGTERM)}\n}}\n' and told.err == ""

@@ -433,7 +433,6 @@ def test_wrong_calls_get_one_sentence(
         ),
         (["retrieve", "nowhere"], "There is no index in nowhere"),
         (["retrieve", str(index), "gone.mp4"], "gone.mp4: no such file"),
-        (["retrieve", str(index), "--k", "0"], "at least one neighbour"),
         (["retrieve", str(index), "--out", "page"], "page is a folder"),
     ):
         capsys.readouterr()

@@ -1,39 +1,35 @@
 """The ``thesislib`` command: the calls of the notebooks, from a terminal.
 
 Results go to standard output, progress to standard error. Exit codes: 0, 1 for a named problem,
-2 for a wrong call. What the commands do is in :mod:`thesislib.commands`.
+2 for a wrong call, 130 and 143 for a stop. What the commands do is in :mod:`thesislib.commands`.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from thesislib import __version__, book, commands, recipes
+from thesislib import __version__, arguments, book, commands, recipes, terminal
 from thesislib.clip_config import FLOW_ALGORITHMS
 from thesislib.config import MEASURED, PROFILES
-from thesislib.errors import ThesisError, of_the_system
 
 # The options of the recipes; which recipe takes which is known there.
-PREPARE: tuple[tuple[str, type, str], ...] = (
-    ("clips", int, "number of videos"),
-    ("size", int, "pixels"),
-    ("split", int, "number of the official split; default: 1"),
-    ("annotations", Path, "folder of the official lists; default: anywhere in PATH"),
-    ("val", float, "share of the training groups for validation; default: 0.1"),
-    ("test", float, "share of the groups for testing; default: 0.2"),
+PREPARE: tuple[tuple[str, Callable[[str], Any], str], ...] = (
+    ("clips", arguments.count, "number of videos"),
+    ("size", arguments.pixels, "pixels"),
+    ("split", arguments.count, "number of the official split; default: 1"),
+    ("annotations", arguments.path, "folder of the official lists; default: anywhere in PATH"),
+    ("val", arguments.share, "share of the training groups for validation; default: 0.1"),
+    ("test", arguments.share, "share of the groups for testing; default: 0.2"),
     ("copy", bool, "copy the videos into the data set"),
     ("full_check", bool, "decode every frame, not the headers alone"),
     ("lists_only", bool, "write what the lists say, look for no video"),
-    ("seed", int, "of everything drawn"),
-    ("jobs", int, "processes or threads; default: one a core"),
+    ("seed", arguments.seed, "of everything drawn"),
+    ("jobs", arguments.jobs, "processes or threads; default: one a core"),
     ("force", bool, "replace what is there under this name"),
 )
 
@@ -41,42 +37,19 @@ PREPARE: tuple[tuple[str, type, str], ...] = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     args = parser().parse_args(argv)
-    try:
+
+    def work() -> str | None:
         result = args.run(args)
-        if result is not None and commands.first_process():
-            _write(json.dumps(result, indent=1, default=str) if args.json else _text(result))
-    except ThesisError as error:
-        return _stopped(1, str(error))
-    except (OSError, MemoryError) as error:
-        return _stopped(1, str(of_the_system(error)))
-    except KeyboardInterrupt:
-        return _stopped(130, "stopped; the same command goes on from here.")
-    return 0
+        if result is None or not commands.first_process():
+            return None
+        return json.dumps(result, indent=1, default=str) if args.json else _text(result)
 
-
-def _stopped(code: int, text: str) -> int:
-    with contextlib.suppress(OSError):  # nobody may be left to read it
-        print(f"thesislib: {text}", file=sys.stderr)
-    return code
-
-
-def _write(text: str) -> None:
-    """To standard output, in whatever encoding it has."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        print(text)
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left in the buffer has no taker, and Python would try again at its end.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        if not isinstance(error, BrokenPipeError):  # else head or less has seen enough
-            raise of_the_system(error, "The result", "written") from None
+    return terminal.run(work)
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="thesislib", description=__doc__.split("\n")[0])
+    top = arguments.Parser(prog="thesislib", description=__doc__.split("\n")[0])
     top.add_argument("--version", action="version", version=f"thesislib {__version__}")
     group = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -90,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     prepare.add_argument("name", help=", ".join(recipes.RECIPES))
     prepare.add_argument("path", nargs="?", help="your videos: a folder; or a csv of path,label")
     prepare.add_argument("--name", dest="as_name", help="name of the new data set")
-    prepare.add_argument("--root", type=Path, help="folder of the data sets")
+    prepare.add_argument("--root", type=arguments.path, help="folder of the data sets")
     for option, kind, text in PREPARE:
         kinds = {"action": "store_true"} if kind is bool else {"type": kind}
         who = recipes.takers(option)
@@ -99,8 +72,8 @@ def parser() -> argparse.ArgumentParser:
 
     show = add("show", commands.show, "write a contact sheet of a data set")
     show.add_argument("dataset")
-    show.add_argument("--out", type=Path, help="picture file; default: <dataset>.png")
-    show.add_argument("--per-class", type=int, default=1)
+    show.add_argument("--out", type=arguments.path, help="picture file; default: <dataset>.png")
+    show.add_argument("--per-class", type=arguments.count, default=1)
     show.add_argument(
         "--augmented",
         metavar="METHOD[:PRESET]",
@@ -119,8 +92,10 @@ def parser() -> argparse.ArgumentParser:
         choices=FLOW_ALGORITHMS,
         help="tvl1, as in the thesis; the others are faster, and departures from it",
     )
-    flow.add_argument("--bound", type=float, default=20.0, help="pixels at which motion is clipped")
-    flow.add_argument("--jobs", type=int, help="videos at a time; default: one a core")
+    flow.add_argument(
+        "--bound", type=arguments.positive, default=20.0, help="pixels at which motion is clipped"
+    )
+    flow.add_argument("--jobs", type=arguments.jobs, help="videos at a time; default: one a core")
     flow.add_argument("--force", action="store_true", help="replace what is there")
 
     info = add("info", commands.info, "parameters, operations, shapes and settings of a method")
@@ -143,14 +118,16 @@ def parser() -> argparse.ArgumentParser:
         help="judge what `thesislib import` made: its row, its settings, no training",
     )
     evaluate.add_argument("--on", metavar="DATASET", help="judge on another data set")
-    evaluate.add_argument("--stages", type=int, default=0, help="intermediate checkpoints")
+    evaluate.add_argument(
+        "--stages", type=arguments.natural, default=0, help="intermediate checkpoints"
+    )
     evaluate.add_argument("--more", action="append", default=[], help="nonlinear, efficiency")
 
     baselines = add(
         "baselines", commands.baselines, "what colour, pixels and chance reach on a data set"
     )
     baselines.add_argument("dataset")
-    baselines.add_argument("--seed", type=int, default=0)
+    baselines.add_argument("--seed", type=arguments.seed, default=0)
     baselines.add_argument("--supervised", action="store_true", help="train the two networks too")
 
     features = add(
@@ -166,35 +143,43 @@ def parser() -> argparse.ArgumentParser:
         help="pre-training run on whatever videos, twice for two streams; or imagenet, an image "
         "network that needs no training; default: the newest run on these videos",
     )
-    features.add_argument("--out", type=Path, help="folder; default: <data set>_index")
+    features.add_argument("--out", type=arguments.path, help="folder; default: <data set>_index")
     features.add_argument("--crops", type=int, default=1, choices=(1, 5, 10))
     features.add_argument("--csv", action="store_true", help="also write features.csv there")
 
     retrieve = add(
         "retrieve", commands.retrieve, "show the nearest videos in an index as a web page"
     )
-    retrieve.add_argument("index", type=Path, help="folder that `features` wrote")
+    retrieve.add_argument("index", type=arguments.path, help="folder that `features` wrote")
     retrieve.add_argument("query", nargs="*", help="videos or folders; default: those of the index")
-    retrieve.add_argument("--k", type=int, default=5, help="neighbours of each query")
-    retrieve.add_argument("--out", type=Path, default=Path("gallery.html"), help="the page")
+    retrieve.add_argument("--k", type=arguments.count, default=5, help="neighbours of each query")
     retrieve.add_argument(
-        "--queries", type=int, default=40, metavar="N", help="at most so many queries; 0: all"
+        "--out", type=arguments.path, default=Path("gallery.html"), help="the page"
+    )
+    retrieve.add_argument(
+        "--queries",
+        type=arguments.natural,
+        default=40,
+        metavar="N",
+        help="at most so many queries; 0: all",
     )
     retrieve.add_argument(
         "--above",
-        type=float,
+        type=arguments.cosine,
         metavar="COSINE",
         help="only neighbours this near, and queries that have one: copies stand near 1",
     )
     retrieve.add_argument(
         "--duplicates",
-        type=float,
+        type=arguments.cosine,
         nargs="?",
         const=0.95,
         metavar="COSINE",
         help="the same, and the pairs are listed, the nearest first; 0.95 if no number is given",
     )
-    retrieve.add_argument("--csv", type=Path, metavar="FILE", help="also write a line a neighbour")
+    retrieve.add_argument(
+        "--csv", type=arguments.path, metavar="FILE", help="also write a line a neighbour"
+    )
     retrieve.add_argument(
         "--dataset", help="whose videos the page shows; default: that of the index's name, here"
     )
@@ -204,7 +189,9 @@ def parser() -> argparse.ArgumentParser:
     )
     classify.add_argument("videos", nargs="+", metavar="VIDEO", help="videos, or folders of them")
     classify.add_argument("--classes", metavar="FILE", help="names of classes, one a line")
-    classify.add_argument("--out", type=Path, metavar="PAGE", help="also write a page: page.html")
+    classify.add_argument(
+        "--out", type=arguments.path, metavar="PAGE", help="also write a page: page.html"
+    )
     classify.add_argument(
         "--model", default="", help="image-text model of open_clip, or its folder; default: small"
     )
@@ -224,17 +211,25 @@ def parser() -> argparse.ArgumentParser:
     )
     classify.add_argument(
         "--layers",
-        type=int,
+        type=arguments.layers,
         default=0,
         help="with --shots: layers over time; 2 for names that mean nothing to the model",
     )
     classify.add_argument("--prompts", default="", metavar="RUN", help="prompts of a finished run")
-    classify.add_argument("--rate", type=float, default=4.0, help="frames a second; default: 4")
-    classify.add_argument("--window", type=float, metavar="SECONDS", help="of a window; default: 2")
-    classify.add_argument("--hop", type=float, default=1.0, metavar="SECONDS", help="default: 1")
-    classify.add_argument("--temperature", type=float, help="default: the model's own")
-    classify.add_argument("--seed", type=int, default=0, help="of learning on examples")
-    classify.add_argument("--jobs", type=int, help="videos at a time; default: one a core")
+    classify.add_argument(
+        "--rate", type=arguments.positive, default=4.0, help="frames a second; default: 4"
+    )
+    classify.add_argument(
+        "--window", type=arguments.positive, metavar="SECONDS", help="of a window; default: 2"
+    )
+    classify.add_argument(
+        "--hop", type=arguments.positive, default=1.0, metavar="SECONDS", help="default: 1"
+    )
+    classify.add_argument("--temperature", type=arguments.positive, help="default: the model's own")
+    classify.add_argument("--seed", type=arguments.seed, default=0, help="of learning on examples")
+    classify.add_argument(
+        "--jobs", type=arguments.jobs, help="videos at a time; default: one a core"
+    )
 
     weights = add(
         "weights",
@@ -243,15 +238,21 @@ def parser() -> argparse.ArgumentParser:
     )
     weights.add_argument("what", nargs="?", default="list", choices=("list", "make"))
     weights.add_argument("name", nargs="?", help="make: image-text")
-    weights.add_argument("--out", type=Path, help="folder of the new model; default: in the runs")
-    weights.add_argument("--jobs", type=int, help="processes that film; default: one a core")
+    weights.add_argument(
+        "--out", type=arguments.path, help="folder of the new model; default: in the runs"
+    )
+    weights.add_argument(
+        "--jobs", type=arguments.jobs, help="processes that film; default: one a core"
+    )
     _settings(weights)
 
     import_ = add(
         "import", commands.import_weights, "make a run of a checkpoint that the authors published"
     )
     import_.add_argument("method", choices=book.methods())
-    import_.add_argument("file", type=Path, metavar="FILE", help="as downloaded; never executed")
+    import_.add_argument(
+        "file", type=arguments.path, metavar="FILE", help="as downloaded; never executed"
+    )
     import_.add_argument("--row", help="whose network it is; `thesislib weights` says")
     import_.add_argument(
         "--preset",
@@ -266,7 +267,7 @@ def parser() -> argparse.ArgumentParser:
     reproduce.add_argument("chapters", nargs="+", help="02, or 02_dpc")
     reproduce.add_argument("--profile", default="small", choices=PROFILES)
     reproduce.add_argument("--dataset", help="default: the chapter's own")
-    reproduce.add_argument("--seed", type=int, default=0)
+    reproduce.add_argument("--seed", type=arguments.seed, default=0)
     reproduce.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE")
 
     report = add("report", commands.report, "ledger, tables and claims")
@@ -288,7 +289,7 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--row", help="row of the chapter's tables; default: the headline")
     command.add_argument("--profile", choices=PROFILES, help="default: small")
     command.add_argument("--dataset", help="default: that of the profile")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=arguments.seed, default=0)
     _settings(command)
 
 

@@ -316,7 +316,6 @@ def test_the_doctor_and_the_command(
     assert "flow of three: 100%" in capsys.readouterr().err, "a bar on a screen"
     assert cli.main(["flow", "three"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
-    assert cli.main(["flow", "three", "--jobs", "0"]) == 1
 
     flow_file(manifest, manifest.videos[1]).unlink()
     flow_file(manifest, manifest.videos[0]).write_bytes(b"")
