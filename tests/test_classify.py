@@ -67,7 +67,7 @@ class Home:
                     write_video(root / "shots" / label / f"{i}.mp4", 15 + i, tone=tone)
 
     @staticmethod
-    def bars(number: int, tone: int) -> np.ndarray:
+    def bars(number: int, tone: int, size: tuple[int, int] | None) -> np.ndarray:
         """Bars that lie or stand, and move."""
         bars = (np.arange(48)[:, None] if tone else np.arange(64)[None]) + number
         grey = np.broadcast_to((bars // 8 % 2 * 200).astype(np.uint8), (48, 64))

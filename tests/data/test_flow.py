@@ -155,7 +155,7 @@ def test_the_third_channel_and_the_order() -> None:
         ),
         (lambda: FlowConfig("tvl"), "did you mean 'tvl1'"),
         (lambda: FlowConfig(bound=0), "bound must be above 0, not 0"),
-        (lambda: Augment(flow_third=300), "0 to 255"),
+        (lambda: Augment(flow_third=300), "at most 255"),
         (lambda: Augment(flow_channels="yx0"), "order of flow channels"),
         (lambda: ClipConfig(modality="flows"), "did you mean 'flow'"),
     ],
