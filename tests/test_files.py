@@ -249,3 +249,13 @@ def test_a_folder_that_cannot_be_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ThesisError, match=r"folder cannot be written \(Is a directory\)"):
         write_text(tmp_path / "folder", "x")
     assert names(tmp_path) == ["file", "folder"] and names(tmp_path / "folder") == []
+
+
+def test_a_long_name_is_cut_and_told_from_others(tmp_path: Path) -> None:
+    assert files.derived("a.mp4", ".npz") == "a.mp4.npz"
+    names = {files.derived("\u5916" * 80 + end, ".flow.npz") for end in ("a.mp4", "b.mp4")}
+    assert len(names) == 2 and all(len(name.encode()) <= files.LONGEST for name in names)
+    assert all(name.endswith(".flow.npz") for name in names)
+    longest = tmp_path / ("x" * 255)
+    files.write_text(longest, "text")
+    assert longest.read_text() == "text" and len(list(tmp_path.iterdir())) == 1

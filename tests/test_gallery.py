@@ -364,8 +364,9 @@ def test_near_copies_alone(home: Home, capsys: pytest.CaptureFixture[str]) -> No
     ], "each pair once"
     assert main([*words, "--duplicates", "--above", "0.5"]) == 1
     assert "give one of them" in capsys.readouterr().err
-    assert main([*words, "--above", "2"]) == 1
-    assert "2.0 is no cosine: give -1 to 1." in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--above", "2"])
+    assert "--above: must be at most 1, not 2" in capsys.readouterr().err
 
 
 def test_a_bar_counts_the_videos(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

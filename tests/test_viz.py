@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 
 import av
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -263,6 +264,42 @@ def test_contact_sheet_of_a_data_set_names_the_file_it_cannot_read(tmp_path: Pat
     assert image.shape[1] == 720
     # The grey of both films is there: 2 rows of 6 frames.
     assert (np.abs(image.astype(int) - 90).max(-1) < 6).sum() > 20_000
+
+
+def test_names_with_dollars_are_no_formulas() -> None:
+    names = ["$5_$10", "$x^{2}$y", "half $5"]
+    picture = viz.contact_sheet([noise(2, 16, 16)] * 3, names)
+    drawn = {text.get_text(): text for text in picture.findobj(mpl.text.Text)}
+    assert not any(drawn[name].get_parse_math() for name in names)
+    picture.png()
+
+
+class Eight:
+    """A reader of eight small frames."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def frames(self, numbers: np.ndarray) -> np.ndarray:
+        return noise(len(numbers), 16, 16)
+
+
+def test_a_large_sheet_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [Video(f"{i}.mp4", f"c{i // 3}", "train", "g", 8, 8.0, 16, 16) for i in range(300)]
+    seen: list[str] = []
+
+    def sheet(videos: object, titles: list[str], *_: object) -> viz.Picture:
+        seen.extend(titles)
+        return draw([noise(2, 16, 16)], ["x"])
+
+    draw = viz.video.contact_sheet
+    monkeypatch.setattr(viz.video, "contact_sheet", sheet)
+    monkeypatch.setattr(viz.video, "open_video", lambda path: Eight())
+    viz.write_contact_sheet(Manifest("big", tmp_path, tuple(rows)), tmp_path / "s.png", per_class=3)
+    assert len(seen) == viz.video.MOST and len(set(seen)) >= 90, "from nearly all classes"
+    assert f"shows {viz.video.MOST} of 300" in capsys.readouterr().err
 
 
 def test_contact_sheet_without_classes_shows_twelve(

@@ -23,6 +23,7 @@ from thesislib.errors import ThesisError, of_the_system
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # in the place of commas
+LONGEST = 230  # bytes of a name, of the 255 that disks allow: a partial file's is longer
 SUFFIX = ".part"  # of a file that is not whole yet; its name begins with a dot
 
 
@@ -38,7 +39,7 @@ def replacing(path: str | Path, remedy: str = "free some space.") -> Iterator[Pa
             which the block has read, passes through.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")
+    partial = path.with_name(derived(f".{path.name}", f".{os.getpid()}{SUFFIX}"))
     ours = {str(partial), str(path), *map(str, path.parents)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +67,20 @@ def make_folder(path: str | Path) -> Path:
     except OSError as error:
         raise of_the_system(error, path, "made") from error
     return Path(path)
+
+
+def derived(name: str, suffix: str) -> str:
+    """The name of a file that is made from another: ``a.mp4`` and ``.npz`` give ``a.mp4.npz``.
+
+    A name that would be too long for a disk while it is being written (see :func:`replacing`) is
+    cut, and a hash of the whole of it tells it from others that begin alike.
+    """
+    if len(os.fsencode(name + suffix)) <= LONGEST:
+        return name + suffix
+    mark = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}{suffix}"
+    while len(os.fsencode(name + mark)) > LONGEST:
+        name = name[:-1]
+    return name + mark
 
 
 def sweep(folder: Path) -> None:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import studio
+from thesislib.chapters import run
+from thesislib.chapters.row import Job
+from thesislib.clip_config import ClipConfig, FlowConfig
+from thesislib.data.dataset import ClipDataset
 from thesislib.data.doctor import doctor
+from thesislib.data.flow import compute_flow
 from thesislib.data.folder import prepare_folder
+from thesislib.data.loader import make_loader
 from thesislib.data.manifest import read_manifest
 from thesislib.data.public import prepare_kinetics400
 from thesislib.data.reader import open_video
 from thesislib.data.scan import find_candidates
 from thesislib.errors import ThesisError
+from thesislib.places import runs_root
 
 
 @pytest.fixture
@@ -131,3 +141,78 @@ def test_what_the_decoder_reads_is_read(case: Path, tmp_path: Path) -> None:
     assert made.info["other_files"] == {".webp": 1, "without suffix": 1}
     for video in made.videos:
         assert len(open_video(made.file(video)).frames([0, 1])) == 2
+
+
+@pytest.mark.parametrize("case", ["partly_labelled"], indirect=True)
+def test_partly_labelled_is_refused_before_the_training(
+    case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.use_folders(monkeypatch, tmp_path)
+    prepare_folder(case, "partly", full_check=False, progress=False)
+    with pytest.raises(ThesisError, match=r"4 of the 12 videos of 'partly' have no label"):
+        run.run(Job("dpc/5pred3", dataset="partly", log=None))
+    assert not list(runs_root().glob("dpc-*/metrics.jsonl"))
+
+
+FRAMES = {
+    "trim_editlist": [52, 52, 52, 52, 75],
+    "vp8_altref": [100, 100],
+    "avi_dropped": [56, 56, 57],
+    "damaged_ts": None,
+    "size_change": None,
+    "long_name": None,
+}
+
+
+@pytest.mark.parametrize("case", [*FRAMES], indirect=True)
+def test_frames_that_are_to_be_seen(case: Path, tmp_path: Path) -> None:
+    made = prepare_folder(case, "seen", root=tmp_path, progress=False)
+    assert made.info["skipped"] == []
+    expected = FRAMES[case.name]
+    assert expected is None or [video.n_frames for video in made.videos] == expected
+    for video in made.videos:
+        last = open_video(made.file(video)).frames([0, video.n_frames - 1])
+        assert last.shape == (2, video.height, video.width, 3)
+
+
+@pytest.mark.parametrize("case", ["rotation"], indirect=True)
+def test_turned_videos_are_upright(case: Path, tmp_path: Path) -> None:
+    made = prepare_folder(case, "turned", root=tmp_path, progress=False)
+    for video in made.videos:
+        quarter = Path(video.path).name.startswith("phone")
+        assert (video.width, video.height) == ((64, 128) if quarter else (128, 64)), video.path
+        frame = open_video(made.file(video)).frames([0])[0]
+        assert frame.shape[:2] == (video.height, video.width)
+
+
+@pytest.mark.parametrize("case", ["icon_flow", "tiny_flow"], indirect=True)
+def test_a_tiny_video_stops_no_flow(case: Path, tmp_path: Path) -> None:
+    made = prepare_folder(case, "small", root=tmp_path, progress=False)
+    told = compute_flow(made, FlowConfig("dis", 20.0), jobs=1, progress=False)
+    assert told["computed"] == 4 and len(told["skipped"]) == len(made) - 4
+    assert compute_flow(made, FlowConfig("dis", 20.0), jobs=1, progress=False)["present"] == 4
+
+
+@pytest.mark.parametrize("case", ["long_name"], indirect=True)
+def test_a_long_name_has_flow_and_is_read(case: Path, tmp_path: Path) -> None:
+    made = prepare_folder(case, "long", root=tmp_path, progress=False, copy=True)
+    told = compute_flow(made, FlowConfig("dis", 20.0), jobs=1, progress=False)
+    assert told["computed"] == 6 and not told["skipped"]
+
+
+@pytest.mark.parametrize("case", ["trimmed_listed"], indirect=True)
+def test_clips_as_scripts_cut_them_are_all_used(case: Path, tmp_path: Path) -> None:
+    options = {"annotations": case, "full_check": True, "progress": False}
+    made = prepare_kinetics400(case / "videos", root=tmp_path, **options)
+    assert made.info["skipped"] == [] and len(made) == 5
+    assert {video.n_frames for video in made.videos} == {52, 75}  # 75: the one that is whole
+
+
+@pytest.mark.parametrize("case", ["val_last_batch"], indirect=True)
+def test_validation_sees_every_video(case: Path, tmp_path: Path) -> None:
+    made = prepare_folder(case / "list.csv", "val", root=tmp_path, progress=False)
+    assert Counter(v.split for v in made.videos) == {"train": 20, "val": 20, "test": 4}
+    held = made.select("val")
+    data = ClipDataset(held, ClipConfig(num_seq=2, seq_len=2, stride=1, size=16), train=False)
+    loader = make_loader(data, 16, shuffle=False)
+    assert sum(len(batch["index"]) for batch in loader) == 20

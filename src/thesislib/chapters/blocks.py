@@ -62,7 +62,9 @@ def clip_picture(manifest: Manifest, config: Any) -> viz.Picture:
     past = config.num_seq - config.pred_step
     parts = ["seen"] * past + ["to predict"] * config.pred_step
     titles = [f"$x_{n}$, {part}" for n, part in enumerate(parts, 1)]
-    return viz.contact_sheet(blocks, titles, [[int(i) for i in row] for row in index])
+    return viz.contact_sheet(
+        blocks, titles, [[int(i) for i in row] for row in index], formulas=True
+    )
 
 
 def curves_picture(result: Mapping[str, Any], job: Job) -> viz.Picture:

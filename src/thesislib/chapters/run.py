@@ -17,6 +17,7 @@ from thesislib import book, published
 from thesislib.chapters.row import Job, Row
 from thesislib.checkpoint import RunFolder
 from thesislib.config import AUTHORS, RunConfig
+from thesislib.data.manifest import read_manifest
 from thesislib.errors import ThesisError, choose
 from thesislib.evaluation.scores import Lacking, Scores
 from thesislib.places import runs_root
@@ -175,6 +176,8 @@ def _found(run_: RunFolder, job: Job) -> dict[str, Any]:
 def _judged(run_: RunFolder, job: Job) -> dict[str, Any]:
     """Trains, judges, and writes the result."""
     row, begun = find(job.row), time.time()
+    if row.tuning is not None:
+        _all_or_none(judged_on(job))
     trained = train(job)
     after = time.time()
     scores, lacking = Scores(), []
@@ -226,3 +229,14 @@ def _judged(run_: RunFolder, job: Job) -> dict[str, Any]:
     }
     run_.finish(result)
     return result
+
+
+def _all_or_none(dataset: str) -> None:
+    """Refuses, before hours are spent, videos of which classifying would lose some."""
+    manifest = read_manifest(dataset)
+    bare = [video.path for video in manifest.videos if not video.label]
+    if bare and len(bare) < len(manifest):
+        raise ThesisError(
+            f"{len(bare)} of the {len(manifest)} videos of {manifest.name!r} have no label "
+            f"({bare[0]} for one): label them or leave them out; `thesislib train` needs no labels."
+        )

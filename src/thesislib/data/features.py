@@ -32,7 +32,7 @@ from safetensors.numpy import save_file
 
 from thesislib.data.manifest import Video
 from thesislib.errors import ThesisError, VideoError, choose
-from thesislib.files import replacing, write_json
+from thesislib.files import derived, replacing, write_json
 
 FORMAT = "thesislib features 1"
 NOTE_FILE = "features.json"
@@ -82,7 +82,7 @@ def feature_file(folder: Path, video: str) -> Path:
     """Where the features of a video lie, also of one outside the data set's folder."""
     parts = [p for p in PurePosixPath(Path(video).as_posix()).parts if p != "/"]
     inside = [p.replace(":", "_") if p != ".." else "__" for p in parts]
-    return folder.joinpath(*inside[:-1], inside[-1] + SUFFIX)
+    return folder.joinpath(*inside[:-1], derived(inside[-1], SUFFIX))
 
 
 def write_features(

@@ -25,6 +25,7 @@ from thesislib.clip_config import FlowConfig
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import Frames
 from thesislib.errors import ThesisError
+from thesislib.files import derived
 
 FOLDER = "flow"
 NOTE_FILE = "flow.json"
@@ -36,7 +37,7 @@ def flow_file(manifest: Manifest, video: Video) -> Path:
     """Where the flow of a video lies, also for a video outside the data set's folder."""
     parts = [p for p in PurePosixPath(Path(video.path).as_posix()).parts if p != "/"]
     inside = [p.replace(":", "_") if p != ".." else "__" for p in parts]
-    return manifest.root.joinpath(FOLDER, *inside[:-1], inside[-1] + SUFFIX)
+    return manifest.root.joinpath(FOLDER, *inside[:-1], derived(inside[-1], SUFFIX))
 
 
 def member(k: int) -> str:

@@ -163,7 +163,8 @@ def build(config: CoCLRConfig) -> Any:
 
 def forward_one(model: Any) -> Any:
     """One clip through the encoder, to count its operations: views and queue are training's."""
-    return model.encode({"video": torch.empty(1, *input_shape(model.config)[1:])})
+    # As at test time: a single clip has nothing to be normalised against.
+    return model.eval().encode({"video": torch.empty(1, *input_shape(model.config)[1:])})
 
 
 def summary(model: Any) -> dict[str, Any]:

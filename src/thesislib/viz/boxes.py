@@ -63,7 +63,8 @@ def box(
     ax.add_patch(FancyBboxPatch((x - w / 2, y - h / 2), w, h, boxstyle=style, facecolor=pale(tint),
                                 edgecolor=tint, linewidth=1.6, linestyle="--" if dashed else "-",
                                 zorder=2))  # fmt: skip
-    ax.text(x, y, text, ha="center", va="center", fontsize=fontsize, color=INK, linespacing=1.15)
+    ax.text(x, y, text, ha="center", va="center", fontsize=fontsize, color=INK, linespacing=1.15,
+            parse_math=True)  # fmt: skip
 
 
 def arrow(
@@ -103,7 +104,8 @@ def words(
     weight: str = "normal",
 ) -> None:
     """Text without a box."""
-    ax.text(*at, text, ha=ha, va=va, fontsize=fontsize, color=tint, weight=weight, linespacing=1.2)
+    ax.text(*at, text, ha=ha, va=va, fontsize=fontsize, color=tint, weight=weight, linespacing=1.2,
+            parse_math=True)  # fmt: skip
 
 
 def squares(

@@ -95,7 +95,8 @@ def block_diagram(
         for t in range(seq_len):
             ax.add_patch(Rectangle((n + 0.12 + t * 0.76 / seq_len, 0.12), 0.6 / seq_len, 0.34,
                                    facecolor=tint, edgecolor="none"))  # fmt: skip
-        ax.text(n + 0.5, 0.72, f"$x_{{{n + 1}}}$", ha="center", va="center", fontsize=12)
+        ax.text(n + 0.5, 0.72, f"$x_{{{n + 1}}}$", ha="center", va="center", fontsize=12,
+                parse_math=True)  # fmt: skip
         ax.text(n + 0.05, -0.1, f"{round(n * seconds, 2):g}", ha="center", va="top", fontsize=9)
     ax.text(num_seq, -0.1, f"{round(num_seq * seconds, 2):g} s", ha="center", va="top", fontsize=9)
     for start, end, text in ((0, seen, f"seen: {seen} blocks"),

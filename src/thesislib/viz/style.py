@@ -39,6 +39,8 @@ def use_style() -> None:
             "legend.frameon": False,
             "lines.linewidth": 2,
             "image.interpolation": "nearest",
+            # Names of people's videos and classes hold dollar signs; who draws formulas says so.
+            "text.parse_math": False,
         }
     )
 

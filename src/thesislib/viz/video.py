@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from thesislib.data.reader import Frames, open_video
 from thesislib.errors import VideoError
 from thesislib.viz.style import WIDTH, Picture, bare, new_picture
 
+MOST = 96  # rows of a contact sheet: more take minutes to draw, and nobody looks at them
 _RIGHT, _WRONG = "#009E73", "#D55E00"
 # Inches of a grid of neighbours: an encoder's name, a label, the titles, between strips, around.
 _NAME, _LABEL, _HEAD, _GAP, _EDGE = 0.66, 0.21, 0.3, 0.1, 0.04
@@ -83,6 +85,7 @@ def contact_sheet(
     indices: Sequence[Sequence[int]] | None = None,
     columns: int = 2,
     caption: str = "",
+    formulas: bool = False,
 ) -> Picture:
     """Many videos, each a row of frames with their numbers under its title.
 
@@ -92,6 +95,7 @@ def contact_sheet(
         indices: Frame numbers of each video.
         columns: Videos side by side.
         caption: Kept with the picture.
+        formulas: Whether titles hold any, between dollar signs; names of people's videos may not.
     """
     lines = math.ceil(len(videos) / columns)
     wide = (WIDTH / columns) - 0.1
@@ -104,7 +108,7 @@ def contact_sheet(
     for i, (ax, video, title) in enumerate(zip(axes, videos, titles, strict=False)):
         ax.set_axis_on()
         _draw_row(ax, video, None if indices is None else indices[i], size=7)
-        ax.set_title(title, loc="left", fontsize=9, pad=2)
+        ax.set_title(title, loc="left", fontsize=9, pad=2, parse_math=formulas)
     return picture
 
 
@@ -112,6 +116,9 @@ def write_contact_sheet(
     manifest: Manifest, path: str | Path, per_class: int = 1, frames: int = 6, seed: int = 0
 ) -> Path:
     """Writes a contact sheet of a data set: some videos of each class, or twelve without classes.
+
+    Of more than :data:`MOST` videos so many are shown, spread evenly over the classes, and a line
+    on stderr says so.
 
     Args:
         manifest: The data set.
@@ -126,6 +133,9 @@ def write_contact_sheet(
     count = per_class if manifest.classes else max(per_class, 12)
     chosen = manifest.select(per_class=count, seed=seed)
     rows = sorted(chosen.videos, key=lambda v: (v.label, v.path))
+    if len(rows) > MOST:
+        sys.stderr.write(f"{manifest.name}: the sheet shows {MOST} of {len(rows)} videos\n")
+        rows = [rows[i] for i in np.linspace(0, len(rows) - 1, MOST).round().astype(int)]
     videos, titles, indices = [], [], []
     for video in rows:
         name = video.label.replace("_", " ") or Path(video.path).stem
