@@ -95,7 +95,7 @@ def test_presets_follow_thesis_and_released_code() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"memory_slots": 1}, "memory_slots=1 leaves nothing"),
+        ({"memory_slots": 1}, "memory_slots must be at least 2"),
         ({"loss_reduction": "average"}, "There is no loss reduction 'average'"),
         ({"pred_step": 8}, "pred_step=8 must leave"),
         ({"network": "resnet19"}, "did you mean 'resnet18'"),
