@@ -92,26 +92,26 @@ def contrastive_accuracy(scores: Tensor, kinds: Tensor) -> dict[str, Tensor]:
     """
     own = scores.diagonal()[:, None]
     better = (scores >= own) & (kinds != POSITIVE)
-    rank = better.sum(1)
-    result = {f"top{k}": share(rank < k, scores) for k in (1, 3, 5)}
+    rank, lost = better.sum(1), scores.isnan().any()
+    result = {f"top{k}": share(rank < k, lost) for k in (1, 3, 5)}
     for name, code in (("temporal", TEMPORAL), ("spatial", SPATIAL), ("easy", EASY)):
         mine = kinds == code
         if mine.is_meta or mine.any():  # without content, as `thesislib info` counts, who knows
-            result[f"top1_{name}"] = share(~(better & mine).any(1), scores)
+            result[f"top1_{name}"] = share(~(better & mine).any(1), lost)
     return result
 
 
-def share(right: Tensor, scores: Tensor) -> Tensor:
-    """How often something is right by scores: a scalar in ``[0, 1]``, ``nan`` if they hold one.
+def share(right: Tensor, lost: Tensor) -> Tensor:
+    """How often something is right by scores: a scalar in ``[0, 1]``, ``nan`` if they are lost.
 
     No comparison with ``nan`` holds, so a network that has diverged would look as if nothing beat
     its answers.
 
     Args:
         right: bool, any shape.
-        scores: What was compared.
+        lost: bool scalar: whether ``nan`` is among what was compared.
     """
-    return torch.where(scores.isnan().any(), torch.nan, right.float().mean())
+    return torch.where(lost, torch.nan, right.float().mean())
 
 
 def similarity(one: Tensor, other: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ def top1(logits: Tensor, right: Tensor) -> Tensor:
     Returns:
         A scalar in ``[0, 1]``; ``nan`` of logits that hold one.
     """
-    return share(logits.argmax(1) == right, logits)
+    return share(logits.argmax(1) == right, logits.isnan().any())
 
 
 def candidates(label: Tensor, classes: int, most: int) -> tuple[Tensor, Tensor]:
@@ -281,7 +281,7 @@ def queue_measures(
     """
     known = found & (labels >= 0) & (label >= 0)[:, None]
     measures = {
-        "top1": share(mask.gather(1, logits.argmax(1, keepdim=True)), logits),
+        "top1": share(mask.gather(1, logits.argmax(1, keepdim=True)), logits.isnan().any()),
         "positives": mask.sum(1).float().mean(),
         "negatives": (~mask & logits.isfinite()).sum(1).float().mean(),
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -48,6 +49,18 @@ def check_loss(loss: float, what: str) -> None:
         raise ThesisError(f"The loss became {loss} {what}: {REMEDY}")
 
 
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """``module`` in evaluation mode, without gradients, and as it was at the end."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)
+
+
 def evaluate(module: nn.Module, loader: DataLoader[Any]) -> dict[str, float]:
     """Mean logs of ``module`` over the batches of ``loader`` in evaluation mode.
 
@@ -56,15 +69,10 @@ def evaluate(module: nn.Module, loader: DataLoader[Any]) -> dict[str, float]:
     """
     device = next(module.parameters()).device
     mean = Mean()
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            for batch in loader:
-                batch = send_to_device(batch, device)
-                loss, logs = module(batch)
-                check_loss(float(loss), "on the validation set")
-                mean.add(logs, items_in(batch))
-    finally:
-        module.train(training)
+    with evaluating(module):
+        for batch in loader:
+            batch = send_to_device(batch, device)
+            loss, logs = module(batch)
+            check_loss(float(loss), "on the validation set")
+            mean.add(logs, items_in(batch))
     return mean.result()

@@ -126,8 +126,8 @@ def _found(model: Any, run: RunFolder, log: Log) -> Trained:
     info = run.load_into(model)
     if not run.metrics() and PartialState().is_main_process:
         run.write_metrics(info.get("rows", []))
-    if log and run.lost:
-        log(run.lost)
+    if log and (lost := run.lost):
+        log(lost)
     return Trained(placed(model), run, run.result())
 
 

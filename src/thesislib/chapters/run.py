@@ -168,8 +168,8 @@ def _found(run_: RunFolder, job: Job) -> dict[str, Any]:
             f"The numbers of {run_.name} are of other weights than {source.name} has now: delete "
             f"the folder {run_.path} and repeat the command."
         )
-    if job.log and run_.lost:
-        job.log(run_.lost)
+    if job.log and (lost := run_.lost):
+        job.log(lost)
     return result
 
 

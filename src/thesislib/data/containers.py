@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -67,7 +67,8 @@ def probe(path: str | Path, full: bool = False) -> VideoInfo:
     with video_stream(path) as (container, stream):
         width, height = stream.codec_context.width, stream.codec_context.height
         table = FrameTable.of(path, container, stream)
-    shape = _first_shape(path)
+    with video_stream(path) as opened:
+        shape = _first_shape(path, *opened)
     found, lost = _decoded(path, table) if full else (table.count, 0)
     promised = max(table.declared, table.count)
     if found == 0:
@@ -167,9 +168,9 @@ def _index(path: Path, stream: Any) -> Sequence[Any]:
     return getattr(stream, "index_entries", ()) if signature(path) == "mp4" else ()
 
 
-def _first_shape(path: Path) -> Shape | None:
+def _first_shape(path: Path, container: Any, stream: Any) -> Shape | None:
     """How the first frame looks; ``None`` if none decodes."""
-    with video_stream(path) as (container, stream), contextlib.suppress(VideoError), named(path):
+    with contextlib.suppress(VideoError), named(path):
         for frame in decoded(container, stream):
             return Shape.of(frame)
     return None
@@ -183,13 +184,12 @@ def _decoded(path: Path, table: FrameTable) -> tuple[int, int]:
     end a truncation.
     """
     found, corrupt, times = 0, 0, set()
-    with video_stream(path) as (container, stream), contextlib.suppress(VideoError), named(path):
-        for frame in decoded(container, stream):
-            if frame.is_corrupt:
-                corrupt += 1
-            else:
-                found += 1
-                times.add(frame.pts)
+    for frame in _frames(path):
+        if frame.is_corrupt:
+            corrupt += 1
+        else:
+            found += 1
+            times.add(frame.pts)
     if table.stamps is None or None in times:
         return found, table.count - found
     run = longest = 0
@@ -201,11 +201,13 @@ def _decoded(path: Path, table: FrameTable) -> tuple[int, int]:
 
 def decoded_count(path: Path) -> int:
     """Frames that really decode, from the first to the last."""
-    count = 0
+    return sum(not frame.is_corrupt for frame in _frames(path))
+
+
+def _frames(path: Path) -> Iterator[Any]:
+    """The frames from the first on; what does not decode ends them."""
     with video_stream(path) as (container, stream), contextlib.suppress(VideoError), named(path):
-        for frame in decoded(container, stream):
-            count += not frame.is_corrupt
-    return count
+        yield from decoded(container, stream)
 
 
 @dataclass(frozen=True)
@@ -237,13 +239,13 @@ def facts(path: Path) -> Facts:
 
 @lru_cache(maxsize=4096)
 def _facts(path: Path, size: int, changed: int) -> Facts:
-    with video_stream(path) as (_, stream):
+    with video_stream(path) as (container, stream):
         codec = stream.codec_context.codec.canonical_name
         entries = _index(path, stream)
         trimmed = any(entry.is_discard for entry in entries)
         trimmed |= 0 < len(entries) != (stream.frames or len(entries))
         frames = len(entries)
-    shape = _first_shape(path)
+        shape = _first_shape(path, container, stream)
     if shape is None:
         raise VideoError(path, "its first frame does not decode")
     return Facts(shape, not (trimmed or shape.turned or codec == "vp8"), frames)

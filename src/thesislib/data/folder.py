@@ -27,7 +27,7 @@ from thesislib.data.scan import Candidate, find_candidates
 from thesislib.data.splits import draw_splits, group_of
 from thesislib.errors import ThesisError
 from thesislib.files import replacing
-from thesislib.places import data_root, user_path
+from thesislib.places import data_root, inside, user_path
 
 NOTES_FILE = "checked.jsonl"
 SHOWN = 30  # skipped files named on the screen; all are named in dataset.json
@@ -182,11 +182,8 @@ def _splits(
 
 def claim(name: str, root: str | Path | None, info: dict[str, Any], force: bool) -> Path:
     """Folder of the new data set; refuses a name that another source has taken."""
-    if not name or name != Path(name).name or name.startswith("."):
-        raise ThesisError(
-            f"{name!r} cannot be the name of a data set: use letters, digits, - and _."
-        )
-    target = (Path(root).expanduser() if root is not None else data_root()).resolve() / name
+    folder = Path(root).expanduser() if root is not None else data_root()
+    target = inside(folder.resolve(), name, "a data set")
     taken = (target / MANIFEST_FILE).is_file() or (target / INFO_FILE).is_file()
     if taken and not force:
         before = read_info(target) if (target / MANIFEST_FILE).is_file() else {}

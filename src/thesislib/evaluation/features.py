@@ -19,6 +19,7 @@ from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest
 from thesislib.data.transforms import CROP_SHARE, IMAGENET_MEAN, IMAGENET_STD
 from thesislib.evaluation.scores import PerVideo
+from thesislib.means import evaluating
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,10 @@ def in_batches(
         dataset, 2 * config.batch_size, shuffle=False, num_workers=config.num_workers, seed=0
     )
     device = next(module.parameters()).device
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            for batch in loader:
-                batch = send_to_device(batch, device)
-                yield batch, function(batch).double().cpu().numpy()
-    finally:
-        module.train(training)
+    with evaluating(module):
+        for batch in loader:
+            batch = send_to_device(batch, device)
+            yield batch, function(batch).double().cpu().numpy()
 
 
 def extract(

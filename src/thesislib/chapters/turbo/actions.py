@@ -155,9 +155,7 @@ def trained(job: Job, first: str = "") -> Trained:
     """
     found, config = given(job)
     if first and not config.source:
-        start_run = run.train(before(first, job)).run
-        assert start_run is not None
-        config = replace(config, source=start_run.name)
+        config = replace(config, source=_run_of(first, job))
     build, data = partial(Turbo, config), partial(found.training, config)
     start = starts.begin(config.source) if config.source else None
     return train(NAME, build, data, config, found.fingerprint, start=start, log=job.log)
@@ -173,10 +171,15 @@ def untrained(job: Job) -> Trained:
 def taken(job: Job, first: str) -> Trained:
     """The weights of another row as they are, to be read by a probe."""
     found = untrained(job)
-    before_it = run.train(before(first, job)).run
-    assert before_it is not None
-    starts.begin(before_it.name)(found.model)
+    starts.begin(_run_of(first, job))(found.model)
     return found
+
+
+def _run_of(first: str, job: Job) -> str:
+    """The name of the run of a row that another starts from, trained or found."""
+    begun = run.train(before(first, job)).run
+    assert begun is not None
+    return begun.name
 
 
 # -- reading -------------------------------------------------------------------------------
