@@ -369,27 +369,45 @@ def test_near_copies_alone(home: Home, capsys: pytest.CaptureFixture[str]) -> No
     assert "--above: must be at most 1, not 2" in capsys.readouterr().err
 
 
-def test_a_bar_counts_the_videos(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_counts_the_windows(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
 
     class Bar:
         def __init__(self, **said: Any) -> None:
-            assert said["total"] == 6 and said["disable"] is None, "where there is a terminal"
-            self.n = 0
+            assert said["desc"] == "encoding" and said["disable"] is None, "on a terminal"
+            self.total, self.n = said["total"], 0
 
         def __enter__(self) -> Bar:
             return self
 
         def __exit__(self, *error: object) -> None:
-            counted.append(self.n)
+            assert self.n == self.total
 
         def update(self, more: int) -> None:
             self.n += more
             counted.append(self.n)
 
-    monkeypatch.setattr("thesislib.evaluation.indexing.tqdm", Bar)
+    monkeypatch.setattr("thesislib.evaluation.features.tqdm", Bar)
+    monkeypatch.setattr("thesislib.evaluation.indexing.AT_ONCE", 2)
     assert main(["features", "holiday", "--run", home.rgb, "--out", "barred"]) == 0
-    assert counted == sorted(counted) and counted[-1] == 6 and counted[0] < 6
+    assert len(counted) > 3 and counted == sorted(counted), "what is left can be guessed"
+
+
+def test_a_folder_that_was_checked_frame_by_frame_stays_the_same_data_set(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cut"
+    for name, tone in (("v.mp4", 0), ("w.mp4", 1)):
+        write_video(folder / name, 40, tone=tone, options={"movflags": "faststart"})
+    words = ["features", str(folder), "--run", home.rgb, "--out", str(tmp_path / "index")]
+    assert main(words) == 0
+    assert read_manifest("cut").info["options"]["full_check"] is False, "encoding decodes them"
+    prepare_folder(folder, "cut", progress=False)
+    whole = read_manifest("cut")
+    assert main(words) == 0
+    again = read_manifest("cut")
+    assert again.info["options"]["full_check"] is True
+    assert again.fingerprint == whole.fingerprint
 
 
 def test_without_training_an_image_network_encodes(

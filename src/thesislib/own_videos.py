@@ -13,7 +13,8 @@ from typing import Any
 from thesislib import recipes
 from thesislib.data.checking import printable
 from thesislib.data.flow_files import check_flow
-from thesislib.data.manifest import MANIFEST_FILE, Manifest, read_manifest
+from thesislib.data.folder import prepare_folder
+from thesislib.data.manifest import MANIFEST_FILE, Manifest, read_info, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.imagenet import ImageNetEncoder
 from thesislib.evaluation.index import FeatureIndex, check_target, join
@@ -131,4 +132,8 @@ def data_set(source: str, log: Say = to_stderr) -> Manifest:
         )
     name = recipes.name_of(path)
     log(f"{source} is a folder of videos: it becomes the data set {name!r}")
-    return read_manifest(recipes.prepare("folder", path=path, name=name)["name"])
+    # Encoding decodes them all and names what is damaged: to decode them before would take as long
+    # again. A set that was checked frame by frame stays so, or it would be another one.
+    before = read_info(data_root() / name).get("options", {})
+    prepare_folder(path, name, full_check=bool(before.get("full_check")))
+    return read_manifest(name)

@@ -19,6 +19,7 @@ from thesislib.data import clips
 from thesislib.data.composition import Composition
 from thesislib.data.loader import Key
 from thesislib.data.manifest import Manifest
+from thesislib.data.passage import Passage
 from thesislib.data.reader import Frames
 from thesislib.data.transforms import CROPS, Transform
 from thesislib.data.video_dataset import Item, VideoDataset
@@ -192,10 +193,11 @@ class WindowDataset(VideoDataset):
         super().__init__(manifest, config, config.modality, augmented=False, backend=backend)
         self.crops = crops
         self._last: dict[bool, tuple[tuple[int, int], Frames]] = {}
+        self._passage = Passage()
         if hop_frames is None:
             blocks = None if hop is None else hop * config.seq_len * config.stride
             hop_frames = config.hop if blocks is None else blocks
-        self.windows: list[tuple[int, int, int]] = []  # place in the manifest, window, start
+        self._starts: dict[int, clips.Indices] = {}  # of all windows, by place in the manifest
         for number in self.videos:
             length = manifest.videos[number].n_frames
             starts = clips.window_starts(length, config.span, hop_frames)
@@ -205,7 +207,12 @@ class WindowDataset(VideoDataset):
             elif max_windows and len(starts) > max_windows:
                 chosen = np.linspace(0, len(starts) - 1, max_windows).round().astype(int)
                 starts = starts[chosen]
-            self.windows += [(number, w, int(start)) for w, start in enumerate(starts)]
+            self._starts[number] = starts
+        self.windows = [  # place in the manifest, window, start
+            (number, window, start)
+            for number, starts in self._starts.items()
+            for window, start in enumerate(starts.tolist())
+        ]
 
     def __len__(self) -> int:
         return len(self.windows) * self.crops
@@ -237,8 +244,24 @@ class WindowDataset(VideoDataset):
         """As for any clip; the crops of a window follow one another and are decoded once."""
         key = number, int(indices[0])
         if flow not in self._last or self._last[flow][0] != key:
-            self._last[flow] = key, super()._read(number, indices, flow)
+            frames = None if flow else self._in_passing(number, key[1])
+            if frames is None:
+                frames = super()._read(number, indices, flow)
+            self._last[flow] = key, frames
         return self._last[flow][1]
+
+    def _in_passing(self, number: int, start: int) -> Frames | None:
+        """A window read on from the one before, see :class:`thesislib.data.passage.Passage`."""
+        starts, video = self._starts[number], self.manifest.videos[number]
+        apart = int(np.diff(starts).max(initial=0))  # 0: a single window
+        if self.config.cache or self.backend != "auto" or not 0 < apart <= self.config.span:
+            return None
+
+        def plan() -> clips.Indices:
+            return clips.pad_indices(starts[:, None] + self.indices(0), video.n_frames)
+
+        window = int(np.searchsorted(starts, start))
+        return self._passage.window(self.manifest.file(video), window, len(starts), plan)
 
 
 def training_clips(manifest: Manifest, config: ClipConfig) -> ClipDataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +128,21 @@ def packets(container: Any, stream: Any) -> Iterator[Any]:
         return
 
 
-def decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """The stream's frames from here on; hidden ones are left out."""
+def decoded(
+    container: Any, stream: Any, needed: Callable[[int], bool] | None = None
+) -> Iterator[Any]:
+    """The stream's frames from here on; hidden ones are left out.
+
+    Args:
+        container: Open.
+        stream: One of its video streams.
+        needed: Whether the frame of a presentation time is asked for: of the others only those are
+            decoded to which others refer. Default: all.
+    """
     for packet in packets(container, stream):
+        if needed is not None:
+            spare = packet.pts is not None and not needed(packet.pts)
+            stream.codec_context.skip_frame = "NONREF" if spare else "DEFAULT"
         # An empty one is a picture that stays (Theora); to a decoder it would mean the end.
         if packet.size or packet.dts is None:
             yield from packet.decode()

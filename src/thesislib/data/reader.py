@@ -17,7 +17,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -266,16 +266,48 @@ class PyAVReader(_Owned):
             found[i] = self._pictures(last)
         return np.stack([found[i] for i in wanted.tolist()])
 
-    def _decode_from(self, first: int) -> Iterator[tuple[int, Any]]:
-        """Frames with their numbers, starting at or before ``first``."""
+    def onward(self, numbers: Sequence[int], threads: int = 1) -> Iterator[tuple[int, Frames]]:
+        """Frames in one pass, of however long a video; of the others few are decoded.
+
+        Args:
+            numbers: Of the frames, rising.
+            threads: Of the decoder.
+
+        Yields:
+            The number and the frame, (H, W, 3) uint8 RGB.
+
+        Raises:
+            VideoError: A frame does not decode.
+        """
+        self._check(numbers, self._length if self._length >= 0 else self._table.count)
+        context = self._stream.codec_context
+        context.thread_count, context.thread_type = threads, "AUTO"
+        due = 0
+        with named(self.path):
+            for number, frame in self._decode_from(numbers[0], numbers):
+                if number == numbers[due]:
+                    yield number, self._pictures(frame)
+                    due += 1
+                if due == len(numbers):
+                    return
+                if number > numbers[due]:
+                    break
+        raise VideoError(self.path, f"frame {numbers[due]} does not decode")
+
+    def _decode_from(
+        self, first: int, only: Collection[int] | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """Frames with their numbers, starting at or before ``first``; all, or all of ``only``."""
         pts = self._table.pts
         if pts is None:
             self._rewind()
             yield from enumerate(decoded(self._container, self._stream))
             return
-        stream = self._stream
+        stream, needed = self._stream, None
+        if only is not None:
+            needed = set(pts[list(only)].tolist()).__contains__
         self._container.seek(int(pts[first]), stream=stream, backward=True)
-        for frame in decoded(self._container, stream):
+        for frame in decoded(self._container, stream, needed):
             if frame.pts is None:
                 continue
             number = int(np.searchsorted(pts, frame.pts))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,14 +14,17 @@ from accelerate.utils import send_to_device
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from thesislib.clip_config import ClipConfig
 from thesislib.data.dataset import WindowDataset
-from thesislib.data.loader import make_loader
+from thesislib.data.loader import items_in, make_loader
 from thesislib.data.manifest import Manifest
 from thesislib.data.transforms import CROP_SHARE, IMAGENET_MEAN, IMAGENET_STD
 from thesislib.evaluation.scores import PerVideo
 from thesislib.means import evaluating
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,10 @@ def over_windows(
     crops: int = 1,
     view: TestView = FULL,
     one_random: bool = False,
+    *,
+    apart: bool = False,
+    at_once: int = 0,
+    progress: str = "",
 ) -> PerVideo:
     """Mean of ``function(batch)`` ``(B, D)`` over the test windows and crops of each video.
 
@@ -77,6 +86,10 @@ def over_windows(
         crops: 1, 5 or 10 views of each window (thesis 3.5.3).
         view: How videos are seen.
         one_random: One window of each video, drawn by the run's seed, in the place of all.
+        apart: A row a window, the mean over its crops, in the place of one a video.
+        at_once: Windows in a batch; 0: twice the batch of training.
+        progress: What a bar on stderr, if that is a terminal, says before the windows done and the
+            time left; "": no bar.
 
     Raises:
         ThesisError: There is no such number of crops, or no video can be used.
@@ -91,25 +104,28 @@ def over_windows(
         hop_frames=view.hop_frames(seen_as),
     )
     seen: set[tuple[int, int, int]] = set()
-    sums: dict[int, NDArray[np.float64]] = {}
-    counts: dict[int, int] = {}
-    labels: dict[int, int] = {}
-    for batch, values in in_batches(function, module, dataset, config):
+    sums: dict[tuple[int, int], NDArray[np.float64]] = {}
+    counts: dict[tuple[int, int], int] = {}
+    labels: dict[tuple[int, int], int] = {}
+    for batch, values in in_batches(function, module, dataset, config, at_once, progress):
         numbers = (batch[name].tolist() for name in ("index", "window", "crop", "label"))
         for video, window, crop, label, value in zip(*numbers, values, strict=True):
             if (video, window, crop) in seen:  # it stands in for a file that cannot be read
                 continue
             seen.add((video, window, crop))
-            sums[video] = sums.get(video, 0.0) + value
-            counts[video] = counts.get(video, 0) + 1
-            labels[video] = label
+            row = video, window if apart else 0
+            sums[row] = sums.get(row, 0.0) + value
+            counts[row] = counts.get(row, 0) + 1
+            labels[row] = label
     order = sorted(sums)
+    starts = {(video, window): start for video, window, start in dataset.windows}
     return PerVideo(
-        values=np.stack([sums[v] / counts[v] for v in order]).astype(np.float32),
-        labels=np.array([labels[v] for v in order], np.int64),
-        videos=np.array(order, np.int64),
+        values=np.stack([sums[row] / counts[row] for row in order]).astype(np.float32),
+        labels=np.array([labels[row] for row in order], np.int64),
+        videos=np.array([video for video, _ in order], np.int64),
         report=dict(dataset.report),
-        names=tuple(manifest.videos[v].path for v in order),
+        names=tuple(manifest.videos[video].path for video, _ in order),
+        starts=np.array([starts[row] for row in order], np.int64) if apart else None,
     )
 
 
@@ -118,16 +134,38 @@ def in_batches(
     module: nn.Module,
     dataset: Dataset[Any],
     config: ClipConfig,
+    at_once: int = 0,
+    progress: str = "",
 ) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
-    """``function(batch)`` of every batch in order, ``module`` in evaluation mode meanwhile."""
-    loader = make_loader(
-        dataset, 2 * config.batch_size, shuffle=False, num_workers=config.num_workers, seed=0
-    )
+    """``function(batch)`` of every batch in order, ``module`` in evaluation mode meanwhile.
+
+    Where no workers read, a thread does, a few batches ahead. ``at_once`` and ``progress`` are
+    those of :func:`over_windows`.
+    """
+    size = at_once or 2 * config.batch_size
+    loader = make_loader(dataset, size, shuffle=False, num_workers=config.num_workers, seed=0)
     device = next(module.parameters()).device
-    with evaluating(module):
-        for batch in loader:
+    batches = iter(loader) if config.num_workers else ahead(iter(loader))
+    off, count = None if progress else True, len(dataset)  # type: ignore[arg-type]
+    with evaluating(module), tqdm(desc=progress, total=count, unit="window", disable=off) as bar:
+        for batch in batches:
             batch = send_to_device(batch, device)
             yield batch, function(batch).double().cpu().numpy()
+            bar.update(items_in(batch))
+
+
+def ahead(items: Iterator[T], most: int = 2) -> Iterator[T]:
+    """The items in their order, made by a thread, up to ``most`` of them before their turn."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, items, end) for _ in range(most))
+        try:
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(pool.submit(next, items, end))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def extract(

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from thesislib.clip_config import ClipConfig
 from thesislib.data.manifest import Manifest
@@ -17,6 +16,8 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.features import over_windows, preprocessing
 from thesislib.evaluation.index import FeatureIndex, Stream
 from thesislib.provenance import commit
+
+AT_ONCE = 16  # windows: more take memory, and no less time
 
 
 def build_index(
@@ -44,16 +45,10 @@ def build_index(
         ThesisError: Not one video can be read, the flow that the model needs is missing, or the
             model gives numbers that are none.
     """
-    off = None if progress else True
-    with tqdm(desc="encoding", total=len(manifest), unit="video", disable=off) as bar:
-
-        def encode(batch: dict[str, Any]) -> torch.Tensor:
-            encoded: torch.Tensor = model.encode(batch)
-            bar.update(int(batch["index"].max()) - bar.n)  # those before are done
-            return encoded
-
-        found = over_windows(encode, model, manifest, config, crops=crops)
-        bar.update(len(manifest) - bar.n)
+    bar = "encoding" if progress else ""
+    found = over_windows(
+        model.encode, model, manifest, config, crops=crops, at_once=AT_ONCE, progress=bar
+    )
     if not np.isfinite(found.values).all():
         raise ThesisError(
             f"{run or 'The encoder'} gives features that are not finite, so its training has "

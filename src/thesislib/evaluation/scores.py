@@ -71,6 +71,8 @@ class PerVideo:
         report: How many videos were used, dropped as too short, padded, unreadable.
         names: Paths of the videos as the manifest has them; they tell which rows of two streams
             belong together.
+        starts: int64 ``(V,)``, first raw frames of windows, where each of these has a row;
+            ``None`` where a row is a video.
     """
 
     values: NDArray[np.float32]
@@ -78,6 +80,7 @@ class PerVideo:
     videos: NDArray[np.int64]
     report: dict[str, Any]
     names: tuple[str, ...] = ()
+    starts: NDArray[np.int64] | None = None
 
     @property
     def skipped(self) -> int:

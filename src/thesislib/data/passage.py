@@ -1,0 +1,96 @@
+"""The windows of a video in one pass over it: opened once, each frame decoded once."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from thesislib.data.clips import Indices
+from thesislib.data.reader import Frames, PyAVReader
+from thesislib.errors import VideoError
+
+THREADS = 4  # of a decoder at most: more wait for each other, and each holds pictures
+
+
+class Passage:
+    """Reads windows on from the one before.
+
+    The first window of a video begins a pass, one that follows on the last goes on with it. Any
+    other, and all that one pass cannot give, is for the caller to read by itself.
+    """
+
+    def __init__(self) -> None:
+        self._at: tuple[object, ...] = ()  # process, thread, video and number of the last window
+        self._going: _Going | None = None
+        self._hopeless: Path | None = None  # a video of which a frame did not decode
+
+    def window(
+        self, path: Path, number: int, count: int, plan: Callable[[], Indices]
+    ) -> Frames | None:
+        """One window; ``None``: it does not follow on the last, or does not decode this way.
+
+        Args:
+            path: The video.
+            number: Of the window.
+            count: Windows of this video.
+            plan: Gives the frame numbers of all of them, (count, L), no row before the one above.
+
+        Returns:
+            (L, H, W, 3) uint8 RGB.
+        """
+        here = os.getpid(), threading.get_ident(), path
+        follows = self._at == (*here, number - 1)
+        self._at = (*here, number)
+        if path == self._hopeless or not (follows or number == 0):
+            self._going = None
+            return None
+        try:
+            if not follows or self._going is None:
+                self._going = _Going(path, plan()[number:])
+            frames = self._going.next()
+        except VideoError:
+            self._going, self._hopeless = None, path
+            return None
+        if number == count - 1:
+            self._going = None
+        return frames
+
+    def __reduce__(self) -> tuple[type[Passage], tuple[()]]:
+        return Passage, ()  # another process begins anew
+
+
+_living: weakref.WeakSet[_Going] = weakref.WeakSet()  # of this process
+_disowned: list[_Going] = []
+
+
+class _Going:
+    """A pass under way: the next windows of a video, each (L,) rising frame numbers."""
+
+    def __init__(self, path: Path, windows: Indices) -> None:
+        self._windows = iter(windows.tolist())
+        threads = min(THREADS, os.cpu_count() or 1)
+        self._frames = PyAVReader(path).onward(np.unique(windows).tolist(), threads)
+        self._held: dict[int, Frames] = {}
+        _living.add(self)
+
+    def next(self) -> Frames:
+        numbers = next(self._windows)
+        self._held = {n: frame for n, frame in self._held.items() if n >= numbers[0]}
+        while numbers[-1] not in self._held:
+            number, frame = next(self._frames)
+            self._held[number] = frame
+        return np.stack([self._held[n] for n in numbers])
+
+
+def _disown() -> None:
+    """Keeps a forked child's copies for good: their end would wait for threads it has not."""
+    _disowned.extend(_living)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown)
