@@ -18,8 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from video_files import write_video
 
 from thesislib.clip_config import ClipConfig
-from thesislib.data import video_dataset
-from thesislib.data import passage
+from thesislib.data import passage, video_dataset
 from thesislib.data.dataset import WindowDataset
 from thesislib.data.folder import prepare_folder
 from thesislib.data.loader import make_loader
