@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -115,14 +115,32 @@ def test_workers_read_the_same_also_where_a_pass_is_under_way(
 ) -> None:
     data = WindowDataset(videos, CONFIG)
     assert data._passage._going is None and data[0]["window"] == 0
-    assert data._passage._going is not None  # its decoder's threads are not the workers'
+    assert data._passage._going is not None
     expected = one_by_one(videos, CONFIG)
     loader = make_loader(data, 2, shuffle=False, num_workers=workers, context="fork")
     found = [video for batch in loader for video in batch["video"]]
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     assert torch.equal(data[1]["video"], expected[1]), "and it goes on"
-    del loader
-    gc.collect()  # its workers end here, and not in the child of another test
+
+
+def test_a_decoder_of_several_threads_gives_the_same(
+    videos: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    plain = passage.PyAVReader.onward
+    monkeypatch.setattr(
+        passage.PyAVReader,
+        "onward",
+        lambda self, numbers, threads: (asked.append(threads), plain(self, numbers, threads))[1],
+    )
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    expected = one_by_one(videos, CONFIG)
+    for long, threads in ((1000, 1), (1, 2)):
+        monkeypatch.setattr(passage, "LONG", long)
+        data = WindowDataset(videos, CONFIG)
+        assert all(torch.equal(data[i]["video"], one) for i, one in enumerate(expected))
+        assert set(asked) == {threads}
+        asked.clear()
 
 
 def test_a_pass_stays_in_its_thread(videos: Manifest) -> None:

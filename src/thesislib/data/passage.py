@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from torch.utils.data import get_worker_info
 
 from thesislib.data.clips import Indices
 from thesislib.data.reader import Frames, PyAVReader
 from thesislib.errors import VideoError
 
-THREADS = 4  # of a decoder at most: more wait for each other, and each holds pictures
+THREADS = 4  # of a decoder at most: each holds pictures
+LONG = 1000  # frames of a pass that is worth threads: they are started anew for each video
 
 
 class Passage:
@@ -64,19 +65,16 @@ class Passage:
         return Passage, ()  # another process begins anew
 
 
-_living: weakref.WeakSet[_Going] = weakref.WeakSet()  # of this process
-_disowned: list[_Going] = []
-
-
 class _Going:
     """A pass under way: the next windows of a video, each (L,) rising frame numbers."""
 
     def __init__(self, path: Path, windows: Indices) -> None:
-        self._windows = iter(windows.tolist())
+        self._windows, numbers = iter(windows.tolist()), np.unique(windows).tolist()
         threads = min(THREADS, os.cpu_count() or 1)
-        self._frames = PyAVReader(path).onward(np.unique(windows).tolist(), threads)
+        if len(numbers) < LONG or get_worker_info() is not None:
+            threads = 1  # the workers are the parallelism
+        self._frames = PyAVReader(path).onward(numbers, threads)
         self._held: dict[int, Frames] = {}
-        _living.add(self)
 
     def next(self) -> Frames:
         numbers = next(self._windows)
@@ -85,12 +83,3 @@ class _Going:
             number, frame = next(self._frames)
             self._held[number] = frame
         return np.stack([self._held[n] for n in numbers])
-
-
-def _disown() -> None:
-    """Keeps a forked child's copies for good: their end would wait for threads it has not."""
-    _disowned.extend(_living)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown)

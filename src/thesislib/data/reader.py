@@ -17,7 +17,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -269,6 +269,8 @@ class PyAVReader(_Owned):
     def onward(self, numbers: Sequence[int], threads: int = 1) -> Iterator[tuple[int, Frames]]:
         """Frames in one pass, of however long a video; of the others few are decoded.
 
+        It closes the file at its end, also where it is left before.
+
         Args:
             numbers: Of the frames, rising.
             threads: Of the decoder.
@@ -282,21 +284,26 @@ class PyAVReader(_Owned):
         self._check(numbers, self._length if self._length >= 0 else self._table.count)
         context = self._stream.codec_context
         context.thread_count, context.thread_type = threads, "AUTO"
-        due = 0
-        with named(self.path):
-            for number, frame in self._decode_from(numbers[0], numbers):
-                if number == numbers[due]:
-                    yield number, self._pictures(frame)
-                    due += 1
-                if due == len(numbers):
-                    return
-                if number > numbers[due]:
-                    break
-        raise VideoError(self.path, f"frame {numbers[due]} does not decode")
+        found = self._decode_from(numbers[0], numbers)
+        try:
+            for due in numbers:
+                number = -1
+                with named(self.path):
+                    while number < due:
+                        number, frame = next(found, (numbers[-1] + 1, None))
+                    if number > due:
+                        raise VideoError(self.path, f"frame {due} does not decode")
+                    picture = self._pictures(frame)
+                yield number, picture
+        finally:
+            # Container and streams hold each other: the decoder's threads would go on until the
+            # collector comes, and hang a child that is forked before.
+            found.close()
+            self._container.close()
 
     def _decode_from(
         self, first: int, only: Collection[int] | None = None
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Generator[tuple[int, Any], None, None]:
         """Frames with their numbers, starting at or before ``first``; all, or all of ``only``."""
         pts = self._table.pts
         if pts is None:
