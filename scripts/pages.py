@@ -55,6 +55,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
             "data.feature_clips",
         ),
     ),
+    "subtitles": ("Subtitles", ("subtitles",)),
     "studio": ("The studio", ("synthetic",)),
     "stories": (
         "The studio: captions, untrimmed and narrated videos",

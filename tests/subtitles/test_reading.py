@@ -80,6 +80,11 @@ def test_numbers_and_blank_lines_in_texts() -> None:
     assert [one.text for one in read(text).cues] == ["7", "one\ntwo", "42"]
 
 
+@pytest.mark.parametrize("said", ["[Script Info]", "Dialogue: 0, 1:00", "WEBVTT", "{", "[1]"])
+def test_a_text_that_looks_like_another_kind(said: str) -> None:
+    assert cues(f"1\n00:01,000 --> 00:02,000\n{said}") == [(1.0, 2.0, said)]
+
+
 def test_an_arrow_is_no_line_of_times() -> None:
     assert cues("1\n00:01,000 --> 00:02,000\nturn --> left\nx -> 5\n") == [
         (1.0, 2.0, "turn --> left\nx -> 5")
@@ -361,6 +366,12 @@ def test_lists_of_objects() -> None:
 def test_marks(encoding: str, how: str) -> None:
     assert cues(SRT.encode(encoding)) == TWO
     assert read(SRT.encode(encoding)).encoding == how
+
+
+def test_a_damaged_sign_loses_no_cue() -> None:
+    data = b"\xef\xbb\xbf" + SRT.encode().replace(b"salt", b"s\xe9lt")
+    assert cues(data)[0][2] == "Add the s\ufffdlt."
+    assert read(data).encoding == "utf-8 by its mark, damaged signs replaced"
 
 
 @pytest.mark.parametrize(

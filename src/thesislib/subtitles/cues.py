@@ -93,7 +93,7 @@ class Subtitles:
         encoding: How its bytes were read: ``"utf-8"``; ``"cp1251, a guess"``.
         cues: Those that have a time.
         found: How many cues the file holds.
-        repairs: Kind of a repair (see :data:`KINDS`) to the numbers of its cues.
+        repairs: Kind of a repair (see ``KINDS``) to the numbers of its cues.
         others: What else was there and is no cue, by name: ``{"NOTE blocks": 2}``.
     """
 

@@ -47,7 +47,9 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, str]:
         return _as(data, name, encoding), encoding
     for mark, marked in _MARKS.items():
         if data.startswith(mark):
-            return _as(data, name, marked), f"{marked.removesuffix('-sig')} by its mark"
+            text = data.decode(marked, "replace")
+            damaged = ", damaged signs replaced" if "\ufffd" in text else ""
+            return text, f"{marked.removesuffix('-sig')} by its mark{damaged}"
     if match := _DECLARED.match(data.lstrip()[:200]):
         declared = match.group(1).decode("ascii")
         try:

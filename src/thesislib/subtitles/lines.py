@@ -64,9 +64,9 @@ class _Lines:
         return above if named and not self.lines[above].startswith("WEBVTT") else times
 
     def _cue(self, span: Span, begin: int, end: int) -> None:
-        if self.vtt:  # a blank line ends the text
+        if self.vtt:  # an empty line ends the text; YouTube's hold lines of one blank
             last = begin
-            while last < end and self.lines[last].strip():
+            while last < end and self.lines[last]:
                 last += 1
             self._others(last, end)
             end = last

@@ -26,7 +26,7 @@ def parse_json(text: str, name: str) -> tuple[str, Parsed]:
         ThesisError: It is no JSON, or another.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, strict=False)  # with ends of lines within texts
     except (ValueError, RecursionError) as error:
         why = str(error)[:80]
         raise ThesisError(f"{name} is not valid JSON ({why}): fetch it again.") from None

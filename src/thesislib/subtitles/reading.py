@@ -67,7 +67,7 @@ def _parsed(text: str, name: str) -> tuple[str, Parsed]:
     begin = text.lstrip()
     if begin.startswith("WEBVTT"):
         return "vtt", parse_vtt(begin)
-    if _ASS.search(text):
+    if (match := _ASS.search(text)) and "-->" not in text[: match.start()]:
         return "ass", parse_ass(text)
     if begin.startswith("<") and not any(spanned(line) for line in begin.split("\n", 3)[:3]):
         return parse_xml(begin, name)

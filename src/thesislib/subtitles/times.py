@@ -12,7 +12,7 @@ _TIME = re.compile(
     rf"\s*({_SIGN})\s*(?:(?:(\d{{1,4}})\s*:\s*)?(\d{{1,3}})\s*:\s*)({_SIGN}\d{{1,2}})"
     r"(?:\s*[.,:]\s*(\d{1,9}))?(?=\s|$)"
 )
-_ARROW = re.compile(r"\s*(?:-{1,3}>|\u2192|\u2013>)\s*")
+_ARROW = re.compile(r"\s*[-\u2013]{1,3}>\s*")
 _LIKE_A_TIME = re.compile(r"\d\s*[:.,]\s*\d")
 
 
