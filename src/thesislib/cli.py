@@ -140,8 +140,9 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="RUN",
-        help="pre-training run on whatever videos, twice for two streams; or imagenet, an image "
-        "network that needs no training; default: the newest run on these videos",
+        help="pre-training run on whatever videos, twice for two streams; or what needs no "
+        "training: small-coclr-rgb, small-coclr-flow, or imagenet, an image network; default: the "
+        "newest run on these videos, else small-coclr-rgb",
     )
     features.add_argument("--out", type=arguments.path, help="folder; default: <data set>_index")
     features.add_argument("--crops", type=int, default=1, choices=(1, 5, 10))
@@ -237,7 +238,9 @@ def parser() -> argparse.ArgumentParser:
         "models that ship with the package (list, make again), and what the authors published",
     )
     weights.add_argument("what", nargs="?", default="list", choices=("list", "make"))
-    weights.add_argument("name", nargs="?", help="make: image-text")
+    weights.add_argument(
+        "name", nargs="?", help="make: image-text, small-coclr-rgb, small-coclr-flow"
+    )
     weights.add_argument(
         "--out", type=arguments.path, help="folder of the new model; default: in the runs"
     )

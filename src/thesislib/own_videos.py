@@ -21,11 +21,13 @@ from thesislib.evaluation.index import FeatureIndex, check_target, join
 from thesislib.evaluation.indexing import build_index
 from thesislib.files import sheet_text, write_text
 from thesislib.places import data_root, runs_root
-from thesislib.runs import load_run, newest_run
+from thesislib.pretrained import coclr as shipped
+from thesislib.runs import finished_runs, load_run
 from thesislib.train import placed
 
 Say = Callable[[str], None]
 IMAGENET = "imagenet"  # stands for a run: the image network of the extra, which needs no training
+SHIPPED = "small-coclr-rgb"  # where nobody says otherwise, and no run has seen the videos
 TABLE = "features.csv"
 
 
@@ -50,8 +52,9 @@ def index_videos(
         source: Name of a prepared data set, or a folder of videos (or a csv), which is then
             prepared as ``thesislib prepare folder`` does it, under the folder's name.
         runs: Names or folders of pre-training runs, one a stream, whatever videos they learnt from;
-            ``imagenet`` for the image network of the extra of that name. Default: the newest run
-            on this data set.
+            ``small-coclr-rgb`` or ``small-coclr-flow`` for a network that ships, ``imagenet`` for
+            the image network of the extra of that name. Default: the newest run on this data set,
+            else ``small-coclr-rgb``.
         out: Folder to write; default ``<data set>_index``.
         crops: 1, 5 or 10 views of each window.
         log: Where the log lines go.
@@ -67,7 +70,7 @@ def index_videos(
     manifest = data_set(source, log)
     target = Path(out or f"{manifest.name}_index").expanduser()
     check_target(target)
-    names = list(runs) or [newest_run(manifest.name).name]
+    names = list(runs) or [_default(manifest.name, log)]
     loaded = [encoder(name) for name in names]
     for _, config, _ in loaded:  # all of them, before hours are spent on the first
         if config.modality != "rgb":
@@ -102,8 +105,24 @@ def encoder(name: str) -> tuple[Any, Any, str]:
     if name == IMAGENET:
         network = ImageNetEncoder()
         return network, network.config, name
+    if name in shipped.FOLDERS:
+        return *shipped.load(name), name
     model, config, run = load_run(name)
     return model, config, run.name if run.path.parent == runs_root().resolve() else str(run.path)
+
+
+def _default(dataset: str, log: Say) -> str:
+    """The newest run on a data set, else the network that ships; says which."""
+    own = finished_runs(dataset)
+    name = own[0].name if own else SHIPPED
+    if own:
+        log(f"{name} is the newest run on {dataset}; --run names another")
+    else:
+        log(
+            f"no run has learnt from {dataset}: {name} encodes, which ships and knows simulated "
+            "people alone (`thesislib train coclr` learns from your videos; --run names another)"
+        )
+    return name
 
 
 def as_table(index: FeatureIndex) -> str:

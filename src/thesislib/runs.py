@@ -108,23 +108,6 @@ def finished_runs(dataset: str | None = None) -> list[RunFolder]:
     return [run for _, _, run in sorted(found, reverse=True, key=lambda item: item[:2])]
 
 
-def newest_run(dataset: str) -> RunFolder:
-    """The newest finished pre-training run on a data set.
-
-    Raises:
-        ThesisError: There is none; the command that makes one is named.
-    """
-    if runs := finished_runs(dataset):
-        return runs[0]
-    others = finished_runs()
-    hint = f", or name a run on other videos by --run: {_listed(others)}" if others else ""
-    raise ThesisError(
-        f"There is no finished pre-training run on {dataset!r}: run `thesislib train "
-        f"{book.methods()[0]} --dataset {dataset}` first, or take --run imagenet, which needs no "
-        f"training{hint}."
-    )
-
-
 def _pre_trained(name: str | Path) -> RunFolder:
     """A finished pre-training run."""
     run = _find(name)

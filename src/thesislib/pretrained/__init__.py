@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from thesislib.errors import choose
+from thesislib.pretrained import coclr
 from thesislib.train import Log
 
 HERE = Path(__file__).parent
-MODELS = {"image-text": "image_text"}  # name to folder
+MODELS = {"image-text": HERE / "image_text", **coclr.FOLDERS}  # name to folder
 SCORES_FILE = "scores.json"
 
 
@@ -19,11 +20,11 @@ def shipped() -> dict[str, dict[str, Any]]:
     """The models that are here: folder, size, hash and scores of each, as their recipe wrote it."""
     found = {}
     for name, folder in MODELS.items():
-        path = HERE / folder / SCORES_FILE
+        path = folder / SCORES_FILE
         if path.is_file():
             note = json.loads(path.read_text(encoding="utf-8"))
             facts = {key: note[key] for key in ("parameters", "bytes", "weights_hash")}
-            found[name] = {"folder": str(path.parent), **facts, **note["scores"]}
+            found[name] = {"folder": str(folder), **facts, **note["scores"]}
     return found
 
 
@@ -47,7 +48,10 @@ def make(
     Raises:
         ThesisError: No such model, or a setting that does not fit.
     """
-    choose("model that ships", name, MODELS)
+    if choose("model that ships", name, MODELS) in coclr.FOLDERS:
+        from thesislib.pretrained.coclr import recipe as of_coclr
+
+        return of_coclr.make(name, out, settings, log=log)
     from thesislib.pretrained.image_text import recipe
 
     return recipe.make(out, settings, jobs=jobs, log=log)
