@@ -31,7 +31,7 @@ from thesislib.train import Log
 WEIGHTS_FILE, SCORES_FILE, CARD_FILE = "model.safetensors", "scores.json", "README.md"
 ROWS = {"small-coclr-rgb": "coclr/coclr-rgb", "small-coclr-flow": "coclr/coclr-flow"}
 TOLD = ("probe_top1", "retrieval_r1", "finetune_top1")  # of the ledger's row
-UNUSED = {"objective": "infonce", "init": "", "sampler": ""}
+UNUSED: dict[str, Any] = {"objective": "infonce", "init": "", "sampler": ""}
 
 
 def make(
