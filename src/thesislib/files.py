@@ -13,10 +13,11 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 
 from thesislib.errors import ThesisError, of_the_system
@@ -188,12 +189,19 @@ def read_json(path: str | Path, remedy: str, kind: type | tuple[type, ...] = dic
     """
     text = read_text(path, remedy)
     try:
-        value = json.loads(text)
+        value = _loads(text)
     except (ValueError, RecursionError) as error:
         why = str(error)[:80]
         raise ThesisError(f"{path} is not valid JSON ({why}): {remedy}") from None
     if not isinstance(value, kind):
         raise ThesisError(f"{path} holds no {_named(kind)}: {remedy}")
+    return value
+
+
+def _loads(text: str) -> Any:
+    value = json.loads(text)
+    if "\\u" in text:  # may name half a letter, which no file can be given
+        json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
@@ -214,7 +222,7 @@ def read_json_lines(path: str | Path, remedy: str) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = _loads(line)
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
@@ -316,6 +324,15 @@ def _cell(value: Any) -> Any:
     except ValueError:
         return f"'{value}"
     return value
+
+
+def checksum(note: str, tensors: Mapping[str, Any]) -> str:
+    """Of a note and of arrays with their names, kinds, shapes and numbers, 64 hex digits."""
+    digest = hashlib.sha256(note.encode())
+    for name, values in sorted(tensors.items()):
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -87,8 +87,10 @@ def read_entry(path: Path) -> Entry:
         entry = Entry(**known)
         if not all(isinstance(raw[k], str) for k in ("row", "method", "profile", "dataset")):
             raise TypeError("its names are no text")
+        if not all(isinstance(one, str) for one in entry.hits.values()):
+            raise TypeError("its hits are no text")
         bad = [k for k, v in entry.metrics.items() if not math.isfinite(v)]
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ThesisError(
             f"{path} is not a result of a run ({error}): run the row again."
         ) from None

@@ -11,16 +11,17 @@ whether more is better. So does a metric that stands in no table.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from thesislib import book
 from thesislib.config import FULL_SCALE
 from thesislib.errors import ThesisError, choose
+from thesislib.files import read_json
 
 NO_VALUE = "–"  # in our tables
 _NUMBER = r"(\d[\d,]*(?:\.\d+)?)([KM]?)([*†§]*)"
@@ -238,8 +239,8 @@ class _Chapter(NamedTuple):
 
 @cache
 def _chapter(package: str) -> _Chapter:
-    file = resources.files(package).joinpath("published.json")
-    raw = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file = Path(str(resources.files(package).joinpath("published.json")))
+    raw = read_json(file, "install the package again.") if file.is_file() else {}
     figures = [
         Figure(
             **figure

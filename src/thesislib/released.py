@@ -6,13 +6,13 @@ A chapter lists them in its ``released.json``, as their authors tell of them. No
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from pathlib import Path
 
 from thesislib import book
+from thesislib.files import read_json
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,8 @@ def weights(method: str) -> tuple[Weights, ...]:
     Raises:
         ThesisError: There is no such method.
     """
-    file = resources.files(book.chapter(method).package).joinpath("released.json")
-    listed: list[dict[str, Any]] = []
-    if file.is_file():
-        listed = json.loads(file.read_text(encoding="utf-8"))
+    file = Path(str(resources.files(book.chapter(method).package).joinpath("released.json")))
+    listed = read_json(file, "install the package again.", list) if file.is_file() else []
     return tuple(Weights(**one) for one in listed)
 
 

@@ -52,7 +52,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(starts, "SHARED", tuple(TINY))  # beginnings as short as the rest
         shutil.copytree(root / "data" / "synthetic", root / "data" / "steps")
         info = json.loads((root / "data" / "steps" / INFO_FILE).read_text())
-        (root / "data" / "steps" / INFO_FILE).write_text(json.dumps(info | {"name": "steps"}))
+        (root / "data" / "steps" / INFO_FILE).write_text(
+            json.dumps(info | {"name": "steps", "sha256": ""})
+        )
         manifest = read_manifest("steps")
         seconds = 10 / manifest.videos[0].fps
         write_segments(

@@ -43,7 +43,7 @@ BAD = (
     ),
     ("thumos14", "Diving_test.txt", b"video_test_0000004 3\n", "is not <video> <start> <end>"),
     ("thumos14", "x.txt", b"1", "There is no list of THUMOS14"),
-    ("activitynet", "a.json", b'{"database": {"v', "not whole JSON"),
+    ("activitynet", "a.json", b'{"database": {"v', "is not valid JSON"),
     ("activitynet", "a.json", b'{"database": {"v": {"subset": "training"}}}', '"annotations" of v'),
     (
         "activitynet", "a.json",
@@ -54,7 +54,7 @@ BAD = (
     ("msrvtt", "b.txt", b"x", "There is no list of MSRVTT"),
     ("lsmdc", "LSMDC16_annos_val.csv", b"clip,1,2,3,4,He runs.", "separated by tabs"),
     ("lsmdc", "x.csv", b"x", "There is no LSMDC16_annos_"),
-    ("smit", "train.csv", b"name,words\na,b\n", "no column video, caption"),
+    ("smit", "train.csv", b"name,words\na,b\n", "lacks the column video, caption"),
     ("smit", "train.json", b"[1]", "does not hold videos with captions"),
     ("smit", "all.json", b"{}", "There is no list of SMIT"),
     ("didemo", "val_data.json", b'{"a": 1}', 'moments with "video" and "description"'),

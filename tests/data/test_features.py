@@ -27,6 +27,7 @@ from thesislib.data.features import (
     FeatureStore,
     feature_file,
     fingerprint,
+    is_whole,
     look,
     read_note,
     write_features,
@@ -212,7 +213,7 @@ def test_a_folder_without_features_or_of_others_is_one_sentence(tmp_path: Path) 
     with pytest.raises(ThesisError, match="is not there: extract"):
         FeatureStore(tmp_path)
     (tmp_path / NOTE_FILE).write_text("{")
-    with pytest.raises(ThesisError, match="cannot be read by this version"):
+    with pytest.raises(ThesisError, match="is not valid JSON"):
         FeatureStore(tmp_path)
 
 
@@ -221,9 +222,15 @@ def test_a_damaged_or_foreign_file_is_one_sentence(videos: Manifest) -> None:
     path = feature_file(folder, "a/v0.mp4")
     store = FeatureStore(folder)
     whole = path.read_bytes()
-    path.write_bytes(whole[:100])
-    with pytest.raises(ThesisError, match="is damaged"):
-        store.read("a/v0.mp4")
+    changed = bytearray(whole)
+    changed[-1] ^= 1  # of the last time
+    for content in (whole[:100], bytes(changed)):
+        path.write_bytes(content)
+        with pytest.raises(ThesisError, match="is damaged"):
+            store.read("a/v0.mp4")
+        assert not is_whole(path)
+    path.write_bytes(whole)
+    assert is_whole(path) and len(store.read("a/v0.mp4", 0, 2)[0]) == 2
     path.unlink()
     with pytest.raises(ThesisError, match="There are no features"):
         store.read("a/v0.mp4")

@@ -250,7 +250,7 @@ def test_what_does_not_fit_gets_one_sentence(manifest: Manifest) -> None:
     wrong = whole.replace(whole[200:210], bytes(10))  # a field that does not unpack
     for content in (b"", b"not ours", whole[: len(whole) // 2], wrong):
         flow_file(manifest, video).write_bytes(content)
-        with pytest.raises(ThesisError, match="is damaged: delete it"):
+        with pytest.raises(ThesisError, match=r"is damaged .*: delete it"):
             read_flow(manifest, video, range(44))
     flow_file(manifest, video).unlink()
     with pytest.raises(ThesisError, match=r"1 of 3 videos .* no flow .*v0.mp4.*--algorithm dis`"):
@@ -263,7 +263,7 @@ def test_what_does_not_fit_gets_one_sentence(manifest: Manifest) -> None:
     with pytest.raises(ThesisError, match="another version of its videos"):
         check_flow(other, DIS)
     (manifest.root / "flow" / "flow.json").write_text("{")
-    with pytest.raises(ThesisError, match=r"flow.json cannot be read .*--force"):
+    with pytest.raises(ThesisError, match=r"flow.json is not valid JSON.*--force"):
         check_flow(manifest, DIS)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -90,3 +91,23 @@ def test_a_write_that_dies_leaves_the_old_file(
     write_manifest(Manifest("a", roots / "a", rows(9)))
     assert len(read_manifest(roots / "a")) == 9
     assert sorted(os.listdir(roots / "a")) == ["dataset.json", "manifest.csv"]
+
+
+def test_a_dataset_json_that_has_changed_is_refused(roots: Path) -> None:
+    made = Manifest("mine", roots / "data" / "mine", rows(), {"class_texts": {"x": "to wave"}})
+    file = write_manifest(made).parent / "dataset.json"
+    file.write_text(file.read_text().replace("to wave", "to rave"))
+    with pytest.raises(ThesisError, match=r'its checksum is another.* delete the line "sha256"'):
+        read_manifest("mine")
+    told = json.loads(file.read_text())
+    del told["sha256"]  # as the sentence says; data sets of before have none
+    file.write_text(json.dumps(told))
+    assert read_manifest("mine").info["class_texts"] == {"x": "to rave"}
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "1e999", "-1", "nan", "\u0663" * 12])
+def test_numbers_that_no_video_has_are_refused(roots: Path, value: str) -> None:
+    file = write_manifest(Manifest("mine", roots / "data" / "mine", rows()))
+    file.write_text(file.read_text().replace(",29.97,64,", f",29.97,{value},", 1))
+    with pytest.raises(ThesisError, match="line 2"):
+        read_manifest("mine")

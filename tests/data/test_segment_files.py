@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from thesislib.data.captions import CAPTIONS_FILE, read_captions, write_captions
+from thesislib.data.failures import FAILURES_FILE, read_failures, write_failures
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.segments import (
     SEGMENTS_FILE,
@@ -17,6 +18,7 @@ from thesislib.data.segments import (
     read_segments,
     write_segments,
 )
+from thesislib.data.side_files import checksum_key
 from thesislib.errors import ThesisError
 
 
@@ -66,7 +68,7 @@ def test_what_is_no_segment_is_named(row: object, manifest: Manifest) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no valid JSON|not valid JSON"), ("[]", "not of format 1"),
+        ("{", "no valid JSON|not valid JSON"), ("[]", "holds no JSON object"),
         ('{"format": 2, "videos": {}}', "not of format 1"), ('{"format": 1}', "no table"),
         ('{"format": 1, "videos": {"train/0.mp4": 3}}', "no list"),
     ],
@@ -101,9 +103,9 @@ def test_captions_several_a_video(manifest: Manifest) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"path,text\na,b\n", "needs the columns"), (b"path,caption\ntrain/0.mp4,\n", "line 2"),
+        (b"path,text\na,b\n", "lacks the column"), (b"path,caption\ntrain/0.mp4,\n", "line 2"),
         (b"path,caption\n,b\n", "line 2"), ("path,caption\na,\u00fc\n".encode("latin-1"), "UTF-8"),
-        (b"", "needs the columns"),
+        (b"", "lacks the column"),
     ],
 )  # fmt: skip
 def test_other_captions_are_refused(data: bytes, message: str, manifest: Manifest) -> None:
@@ -111,4 +113,27 @@ def test_other_captions_are_refused(data: bytes, message: str, manifest: Manifes
         read_captions(manifest)
     (manifest.root / CAPTIONS_FILE).write_bytes(data)
     with pytest.raises(ThesisError, match=message):
+        read_captions(manifest)
+
+
+def test_what_was_written_beside_a_manifest_is_what_is_read(manifest: Manifest) -> None:
+    """Segments and failures have a checksum too; without one, as before, they are read."""
+    path = manifest.videos[0].path
+    write_segments(manifest, {path: [(1.0, 2.0, "kick")]})
+    write_failures(manifest, {path: 8})
+    for name, read in ((SEGMENTS_FILE, read_segments), (FAILURES_FILE, read_failures)):
+        file = manifest.root / name
+        assert read(manifest)[path]
+        whole = file.read_text()
+        file.write_text(whole.replace(".", ". ", 1))
+        with pytest.raises(ThesisError, match="is not the file that was prepared"):
+            read(manifest)
+        del manifest.info[checksum_key(name)]
+        file.write_text(whole)
+        assert read(manifest)[path]
+
+
+def test_a_caption_with_a_comma_is_not_cut(manifest: Manifest) -> None:
+    (manifest.root / CAPTIONS_FILE).write_text(f"path,caption\n{manifest.videos[0].path},a, b\n")
+    with pytest.raises(ThesisError, match=r"line 2, has more cells .* quote a caption"):
         read_captions(manifest)

@@ -13,7 +13,6 @@ frames (a clip of 8 x 5 at stride 1) become small H.264 files without sound.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import subprocess
 import sys
@@ -34,7 +33,7 @@ from thesislib.data.containers import probe
 from thesislib.data.manifest import Manifest, Video, write_manifest
 from thesislib.data.pictures import converter
 from thesislib.errors import ThesisError, VideoError
-from thesislib.files import replacing, sha256, write_json
+from thesislib.files import read_json, replacing, sha256, write_json
 from thesislib.places import data_root, inside
 
 NAME = "big_buck_bunny"
@@ -206,8 +205,8 @@ def _shots(film: Path, notes: Path, progress: bool) -> list[tuple[int, int]]:
     """Shots as (first frame, frame after the last), kept in a file."""
     settings = [FILM_SHA256, CREDITS_AT, THRESHOLD, CONTRAST, NEIGHBOURS, FLOOR]
     if notes.is_file():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            content = json.loads(notes.read_text())
+        with contextlib.suppress(ThesisError, ValueError, KeyError, TypeError):
+            content = read_json(notes, "")
             if content["settings"] == settings:
                 return [(int(a), int(b)) for a, b in content["shots"]]
     distances = histogram_distances(film, CREDITS_AT, progress)

@@ -7,16 +7,15 @@ file under ``captions_sha256``; then another file is refused.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 
 from thesislib.data.manifest import Manifest
 from thesislib.data.side_files import read_side_file, write_side_file
 from thesislib.errors import ThesisError
-from thesislib.files import csv_text
+from thesislib.files import csv_text, read_table
 
 CAPTIONS_FILE = "captions.csv"
+REMEDY = "write it with the columns path,caption, and quote a caption that holds a comma."
 
 
 def write_captions(manifest: Manifest, captions: Iterable[tuple[str, str]]) -> None:
@@ -43,14 +42,11 @@ def read_captions(manifest: Manifest) -> dict[str, tuple[str, ...]]:
             "path,caption, or take the data set of `thesislib prepare synthetic_captions`."
         )
     text = read_side_file(manifest, CAPTIONS_FILE)
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"path", "caption"} <= set(reader.fieldnames or ()):
-        raise ThesisError(f"{path} needs the columns path and caption.")
     found: dict[str, list[str]] = {video.path: [] for video in manifest.videos}
-    for row in reader:
-        caption = (row["caption"] or "").strip()
+    for line, row in read_table(path, ("path", "caption"), REMEDY, text=text):
+        caption = row["caption"].strip()
         if not row["path"] or not caption:
-            raise ThesisError(f"{path}, line {reader.line_num}: needs a path and a caption.")
+            raise ThesisError(f"{path}, line {line}, lacks a path or a caption: {REMEDY}")
         if row["path"] in found:  # else of another split
             found[row["path"]].append(caption)
     if not any(found.values()):

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from thesislib.data.containers import VideoInfo, probe
 from thesislib.errors import VideoError
-from thesislib.files import write_text
+from thesislib.files import reading, write_text
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -143,11 +144,16 @@ def _read_notes(notes: Path | None) -> dict[Stamp, Finding]:
     known: dict[Stamp, Finding] = {}
     if notes is None or not notes.is_file():
         return known
-    for line in notes.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
+    with reading(notes, "delete it, then run the same command again."):
+        lines = notes.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
+        # What a kill left is half a line.
+        with suppress(ValueError, TypeError, RecursionError):
             name, size, mtime, full, content = json.loads(line)
             finding = content if isinstance(content, str) else VideoInfo(**content)
-        except (ValueError, TypeError):
-            continue  # half a line, left by a kill
-        known[(name, size, mtime, full)] = finding
+            if not isinstance(content, str) and not {int, float}.issuperset(
+                map(type, content.values())
+            ):
+                continue
+            known[(name, size, mtime, full)] = finding
     return known

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from thesislib.errors import ThesisError
+from thesislib.files import read_text
 
 TABLES = (".csv", ".tsv", ".json", ".html", ".htm", ".xlsx", ".ods", ".pdf", ".docx")
 MARKUP = ("<!doctype", "<html", "<?xml", "<head", "<body")
 WANTED = "give a text file with one name a line"
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
@@ -37,17 +36,9 @@ def read_class_list(path: str | Path) -> ClassList:
         raise ThesisError(f"{path} is a folder: {WANTED}.")
     if path.suffix.lower() in TABLES:
         raise ThesisError(f"{path} is no list of names but {path.suffix[1:].lower()}: {WANTED}.")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ThesisError(f"There is no list of classes {path}: {WANTED}.") from None
-    except OSError as error:
-        raise ThesisError(f"{path} cannot be read ({error.strerror}): {WANTED}.") from None
-    try:
-        text = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
-    except UnicodeDecodeError:
-        what = f"{path} is not text in UTF-8"
-        raise ThesisError(f"{what}: save it as UTF-8, with one name a line.") from None
+    if not path.exists():
+        raise ThesisError(f"There is no list of classes {path}: {WANTED}.")
+    text = read_text(path, f"{WANTED}.")
     if any(c < " " and not c.isspace() for c in text):
         raise ThesisError(f"{path} is not a text file: {WANTED}.")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -10,24 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from thesislib.data.manifest import Manifest
+from thesislib.data.side_files import read_side_file, write_side_file
 from thesislib.errors import ThesisError
-from thesislib.files import csv_text, read_table, write_text
+from thesislib.files import csv_text, read_table
 
 FAILURES_FILE = "failures.csv"
 
 
 def write_failures(manifest: Manifest, frames: Mapping[str, int]) -> None:
-    """Writes the failing frame of each video, as seconds, into the data set's folder.
+    """Writes the failing frame of each video, as seconds, and the checksum into ``manifest.info``.
 
     Args:
-        manifest: The data set.
+        manifest: The data set; write it afterwards.
         frames: Path of a video to the number of the frame at which it goes wrong.
     """
     rows = []
     for video in manifest.videos:
         known = video.path in frames
         rows.append((video.path, f"{frames[video.path] / video.fps:.6g}" if known else ""))
-    write_text(manifest.root / FAILURES_FILE, csv_text(("path", "seconds"), rows))
+    write_side_file(manifest, FAILURES_FILE, csv_text(("path", "seconds"), rows))
 
 
 def read_failures(manifest: Manifest) -> dict[str, int]:
@@ -46,7 +47,8 @@ def read_failures(manifest: Manifest) -> dict[str, int]:
     videos = {video.path: video for video in manifest.videos}
     found: dict[str, int] = {}
     remedy = "write it with the columns path,seconds."
-    for line, row in read_table(path, ("path", "seconds"), remedy):
+    text = read_side_file(manifest, FAILURES_FILE)
+    for line, row in read_table(path, ("path", "seconds"), remedy, text=text):
         video = videos.get(row["path"])
         if video is None or not row["seconds"]:  # of another split, or nobody knows
             continue

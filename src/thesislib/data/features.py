@@ -6,7 +6,8 @@ One safetensors file a video, at the video's own path below the folder of the fe
 ``features``    (N, D) float16 or float32, one row a frame that was looked at
 ``times``       (N,) float64, seconds from the first frame of the video to that of the row
 metadata        ``format``; ``settings``, JSON: model, weights and their hash, preprocessing, width,
-                rate, dtype; ``video``, the path in its data set; ``source``, its fingerprint
+                rate, dtype; ``video``, the path in its data set; ``source``, its fingerprint;
+                ``sha256`` of all of this and of the two arrays (files of before have none)
 ==============  ===============================================================================
 
 ``features.json`` in the folder holds the same settings, the data set and the videos that could not
@@ -19,20 +20,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from thesislib.data.manifest import Video
 from thesislib.errors import ThesisError, VideoError, choose
-from thesislib.files import derived, replacing, write_json
+from thesislib.files import checksum, derived, read_json, reading, replacing, write_json
 
 FORMAT = "thesislib features 1"
 NOTE_FILE = "features.json"
@@ -40,6 +41,8 @@ SUFFIX = ".features.safetensors"
 DTYPES = ("float16", "float32")
 ENDS = 1 << 16  # bytes at either end of a video that its fingerprint looks at
 AGAIN = "free some space, then run the same command again."
+NEW = "extract the features of these videos again with --force."
+DAMAGED = "delete it and extract it again."
 
 Rows = NDArray[np.floating[Any]]
 Times = NDArray[np.float64]
@@ -115,13 +118,14 @@ def write_features(
     meta = {"format": FORMAT, "settings": canonical(settings), "video": video, "source": source}
     tensors = {"features": kept, "times": np.ascontiguousarray(times, np.float64)}
     with replacing(path, AGAIN) as partial:
-        save_file(tensors, partial, metadata=meta)
+        save_file(tensors, partial, metadata={**meta, "sha256": checksum(canonical(meta), tensors)})
 
 
 def is_whole(path: Path) -> bool:
-    """Whether there is a file of features that can be read to its end."""
-    with suppress(ThesisError):
-        return look(path).length > 0
+    """Whether there is a file of features whose numbers are those that were written."""
+    with suppress(ThesisError), _opened(path) as file:
+        _check_numbers(file)
+        return _header(path, file).length > 0
     return False
 
 
@@ -131,13 +135,25 @@ def look(path: Path) -> FeatureFile:
     Raises:
         ThesisError: No such file, a damaged one, or one of another format.
     """
-    try:
-        with safe_open(path, framework="np") as file:
-            return _header(path, file)
-    except FileNotFoundError:
-        raise ThesisError(f"There are no features {path}: extract them first.") from None
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from None
+    with _opened(path) as file:
+        return _header(path, file)
+
+
+@contextmanager
+def _opened(path: Path, otherwise: str = "extract them first") -> Iterator[Any]:
+    """The file; within, whatever is wrong with it is one sentence."""
+    if not path.is_file():
+        raise ThesisError(f"There are no features {path}: {otherwise}.")
+    with reading(path, DAMAGED), safe_open(path, framework="np") as file:
+        yield file
+
+
+def _check_numbers(file: Any) -> None:
+    meta = file.metadata() or {}
+    if told := meta.pop("sha256", ""):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if checksum(canonical(meta), tensors) != told:
+            raise ValueError("it has changed since it was written")
 
 
 def _header(path: Path, file: Any) -> FeatureFile:
@@ -146,12 +162,6 @@ def _header(path: Path, file: Any) -> FeatureFile:
         raise ThesisError(f"{path} is no file of features of this version: extract it again.")
     length, width = file.get_slice("features").get_shape()
     return FeatureFile(meta["settings"], meta["video"], meta["source"], length, width)
-
-
-def _damaged(path: Path, error: Exception) -> ThesisError:
-    return ThesisError(
-        f"{path} is damaged ({type(error).__name__}): delete it and extract it again."
-    )
 
 
 class FeatureStore:
@@ -178,6 +188,7 @@ class FeatureStore:
         check_settings(self.folder, self.settings, wanted or {})
         self._canonical = canonical(self.settings)
         self._lengths: dict[str, int] = {}
+        self._sound: set[str] = set()  # whose numbers were found to be those that were written
 
     @property
     def width(self) -> int:
@@ -207,7 +218,7 @@ class FeatureStore:
     def read(
         self, video: Video | str, first: int = 0, last: int | None = None
     ) -> tuple[Rows, Times]:
-        """Rows of a video, only these being read from the disk.
+        """Rows of a video, only these being read from the disk; the first time, all are checked.
 
         Args:
             video: A row of the manifest, or its path there.
@@ -220,23 +231,21 @@ class FeatureStore:
         Raises:
             ThesisError: No such features, a damaged file, or one of other settings.
         """
-        path = self.file(video)
-        try:
-            with safe_open(path, framework="np") as file:
-                if (file.metadata() or {}).get("settings") != self._canonical:
-                    header = _header(path, file)
-                    check_settings(path, self.settings, json.loads(header.settings))
-                    raise ThesisError(f"{path} has other settings than its folder: extract again.")
-                length = file.get_slice("features").get_shape()[0]
-                end = length if last is None else min(last, length)
-                features = file.get_slice("features")[first:end]
-                return features, file.get_slice("times")[first:end]
-        except FileNotFoundError:
-            reason = self.skipped.get(video if isinstance(video, str) else video.path)
-            why = f"it could not be read: {reason}" if reason else "extract them"
-            raise ThesisError(f"There are no features {path}: {why}.") from None
-        except (SafetensorError, OSError) as error:
-            raise _damaged(path, error) from None
+        key = video if isinstance(video, str) else video.path
+        reason = self.skipped.get(key)
+        why = f"it could not be read: {reason}" if reason else "extract them"
+        with _opened(path := self.file(key), why) as file:
+            if (file.metadata() or {}).get("settings") != self._canonical:
+                header = _header(path, file)
+                check_settings(path, self.settings, json.loads(header.settings))
+                raise ThesisError(f"{path} has other settings than its folder: extract again.")
+            if key not in self._sound:
+                _check_numbers(file)
+                self._sound.add(key)
+            length = file.get_slice("features").get_shape()[0]
+            end = length if last is None else min(last, length)
+            features = file.get_slice("features")[first:end]
+            return features, file.get_slice("times")[first:end]
 
 
 def read_note(folder: Path) -> dict[str, Any]:
@@ -246,12 +255,17 @@ def read_note(folder: Path) -> dict[str, Any]:
         ThesisError: There is none, or it cannot be read.
     """
     path = folder / NOTE_FILE
-    note: Any = None
-    with suppress(OSError, ValueError):
-        note = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(note, dict) or note.get("format") != FORMAT:
-        what = "cannot be read by this version" if path.is_file() else "is not there"
-        raise ThesisError(f"{path} {what}: extract the features of these videos (again).")
+    if not path.is_file():
+        raise ThesisError(f"{path} is not there: extract the features of these videos.")
+    note: dict[str, Any] = read_json(path, NEW)
+    settings, skipped = note.get("settings"), note.get("skipped", {})
+    if (
+        note.get("format") != FORMAT
+        or not isinstance(settings, dict)
+        or not isinstance(settings.get("width"), int)
+        or not isinstance(skipped, dict)
+    ):
+        raise ThesisError(f"{path} cannot be read by this version: {NEW}")
     return note
 
 

@@ -10,9 +10,8 @@ about the speed of the frames themselves, and nothing is lost. The authors' JPEG
 from __future__ import annotations
 
 import dataclasses
-import json
+import io
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -25,7 +24,7 @@ from thesislib.clip_config import FlowConfig
 from thesislib.data.manifest import Manifest, Video
 from thesislib.data.reader import Frames
 from thesislib.errors import ThesisError
-from thesislib.files import derived
+from thesislib.files import derived, read_json, reading
 
 FOLDER = "flow"
 NOTE_FILE = "flow.json"
@@ -47,7 +46,7 @@ def member(k: int) -> str:
 
 def is_whole(path: Path, video: Video) -> bool:
     """Whether there is a file with as many fields as the video needs."""
-    with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+    with suppress(ThesisError), reading(path, ""), zipfile.ZipFile(path) as archive:
         return len(archive.namelist()) == video.n_frames - 1
     return False
 
@@ -86,14 +85,11 @@ def read_note(manifest: Manifest, wanted: Mapping[str, Any] | None = None) -> di
             f"{manifest.name!r} has no optical flow: run `{remedy(manifest, wanted or {})}` first"
             f"{faster}."
         )
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        note = None
-    if not isinstance(note, dict) or note.get("format") != FORMAT:
-        raise ThesisError(
-            f"{path} cannot be read by this version: run `thesislib flow {manifest.name} --force`."
-        )
+    again = f"run `thesislib flow {manifest.name} --force`."
+    note: dict[str, Any] = read_json(path, again)
+    said = (note.get("settings"), note.get("skipped"))
+    if note.get("format") != FORMAT or not all(isinstance(one, dict) for one in said):
+        raise ThesisError(f"{path} cannot be read by this version: {again}")
     return note
 
 
@@ -110,7 +106,7 @@ def check_note(manifest: Manifest, config: FlowConfig) -> dict[str, Any]:
             f"The flow of {manifest.name!r} was made with {there}, but {here} is wanted: ask for "
             f"what is there, or replace it by `{remedy(manifest, wanted)} --force`."
         )
-    if note["fingerprint"] != fingerprint(manifest):
+    if note.get("fingerprint") != fingerprint(manifest):
         raise ThesisError(
             f"The flow of {manifest.name!r} was made from another version of its videos: replace "
             f"it by `{remedy(manifest)} --force`."
@@ -166,14 +162,15 @@ def flow_report(manifest: Manifest) -> dict[str, Any]:
             )
         state = {
             "settings": note["settings"],
-            "departure": note["departure"],
+            "departure": note.get("departure", ""),
             "videos": len(present),
             "missing": len(missing),
             "wrong_length": wrong,
             "skipped": note["skipped"],
             "problems": problems,
         }
-        check_note(manifest, FlowConfig(**note["settings"]))
+        with reading(manifest.root / FOLDER / NOTE_FILE, f"run `{remedy(manifest)} --force`."):
+            check_note(manifest, FlowConfig(**note["settings"]))
     except ThesisError as error:
         return {"videos": 0, "problems": [str(error)]}
     return state
@@ -183,6 +180,9 @@ def read_flow(
     manifest: Manifest, video: Video, indices: Sequence[int] | NDArray[np.int64]
 ) -> Frames:
     """Fields by number, in the order given, repeats allowed.
+
+    Each has a checksum in the archive, which is held against it: it is read to its end first, since
+    a damaged head could name fewer numbers than there are.
 
     Args:
         manifest: The data set.
@@ -197,17 +197,24 @@ def read_flow(
     """
     path = flow_file(manifest, video)
     unique, inverse = np.unique(np.asarray(indices), return_inverse=True)
-    try:
-        # numpy leaves a file open that it opened itself and could not read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            count = len(archive.files)
-            if count == video.n_frames - 1:
-                return np.stack([archive[member(int(k))] for k in unique])[inverse]
-    except FileNotFoundError:
-        raise ThesisError(f"{path} is missing: run `{remedy(manifest)}`.") from None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-        raise ThesisError(f"{path} is damaged: delete it and run `{remedy(manifest)}`.") from None
+    if not path.is_file():
+        raise ThesisError(f"{path} is missing: run `{remedy(manifest)}`.")
+    with (
+        reading(path, f"delete it and run `{remedy(manifest)}`."),
+        zipfile.ZipFile(path) as archive,
+    ):
+        count = len(archive.namelist())
+        if count == video.n_frames - 1:
+            return np.stack([_field(archive, int(k)) for k in unique])[inverse]
     raise ThesisError(
         f"{path} has {count} fields, but its video has {video.n_frames} frames and needs "
         f"{video.n_frames - 1}: run `{remedy(manifest)}`, it computes this one anew."
     )
+
+
+def _field(archive: zipfile.ZipFile, k: int) -> NDArray[np.uint8]:
+    data = io.BytesIO(archive.read(member(k) + ".npy"))
+    field: NDArray[np.uint8] = np.lib.format.read_array(data, allow_pickle=False)
+    if field.dtype != np.uint8 or field.ndim != 3:
+        raise ValueError(f"field {k} is {field.dtype} {field.shape}")
+    return field

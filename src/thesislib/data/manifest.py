@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
 import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,6 +35,7 @@ SPLITS = ("train", "val", "test")
 MANIFEST_FILE = "manifest.csv"
 INFO_FILE = "dataset.json"
 LOCK_FILE = ".lock"
+LARGEST = 1 << 31  # above every length and size of a video
 AGAIN = "prepare the data set again with --force."
 
 
@@ -221,6 +223,7 @@ def write_manifest(manifest: Manifest, contents: Mapping[str, Content] | None = 
             raise ThesisError(f"{video.path} is listed twice in the data set {manifest.name!r}.")
         seen.add(video.path)
     info = {**manifest.info, "name": manifest.name, "fingerprint": manifest.fingerprint}
+    info["sha256"] = _sha256(info)
     write_json(manifest.root / INFO_FILE, info, sort_keys=True)
     if contents is not None:  # after the info, that a kill between them cannot hide an edition
         write_contents(manifest.root, contents)
@@ -269,10 +272,20 @@ def read_info(folder: Path) -> dict[str, Any]:
     """What ``dataset.json`` says; empty where there is none.
 
     Raises:
-        ThesisError: It is damaged.
+        ThesisError: It is damaged, or not as it was prepared.
     """
-    path = folder / INFO_FILE
-    return read_json(path, AGAIN) if path.is_file() else {}
+    info: dict[str, Any] = read_json(path, AGAIN) if (path := folder / INFO_FILE).is_file() else {}
+    if (told := info.pop("sha256", "")) and told != _sha256(info):
+        raise ThesisError(
+            f"{path} is not as it was prepared (its checksum is another): {AGAIN[:-1]}; or, if you "
+            'edited it yourself, delete the line "sha256" in it.'
+        )
+    return info
+
+
+def _sha256(info: Mapping[str, Any]) -> str:  # the fingerprint is held against the rows
+    told = json.dumps({**info, "fingerprint": ""}, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _check(manifest: Manifest, contents: bool) -> None:
@@ -334,4 +347,4 @@ def _parse_row(path: Path, line: int, row: Mapping[str, str]) -> Video:
 
 def _is_size(video: Video, name: str) -> bool:
     """0 stands for unknown: of a video that lists alone describe."""
-    return math.isfinite(value := getattr(video, name)) and value >= 0
+    return bool(0 <= getattr(video, name) < LARGEST)

@@ -16,8 +16,6 @@ users of the original files make most.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -25,7 +23,7 @@ from typing import NamedTuple
 from thesislib.data.manifest import Manifest
 from thesislib.data.side_files import checksum_key, read_side_file, write_side_file
 from thesislib.errors import ThesisError
-from thesislib.files import csv_text
+from thesislib.files import csv_text, read_table
 
 NARRATIONS_FILE = "narrations.csv"
 ALIGNMENTS_FILE = "alignments.csv"
@@ -150,7 +148,7 @@ def read_alignments(manifest: Manifest) -> dict[str, tuple[Alignment, ...]]:
             raise ThesisError(f"{where}: {row['path']} has no sentence in {NARRATIONS_FILE}.")
         if row["path"] not in found:
             continue
-        number = int(row["number"]) if row["number"].isdecimal() else -1
+        number = int(row["number"][:9]) if row["number"].isdecimal() else -1
         if not 0 <= number < counts[row["path"]] or number in found[row["path"]]:
             raise ThesisError(
                 f"{where}: {row['number']!r} is no sentence, or one for the 2nd time."
@@ -226,11 +224,5 @@ def _read(
     manifest: Manifest, name: str, columns: Sequence[str]
 ) -> Iterable[tuple[int, dict[str, str]]]:
     """Line numbers and rows of a file that is whole and the one that was prepared."""
-    path = manifest.root / name
-    reader = csv.DictReader(io.StringIO(read_side_file(manifest, name), newline=""))
-    if missing := set(columns) - set(reader.fieldnames or ()):
-        raise ThesisError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
-    for row in reader:
-        if any(row[column] is None for column in columns):
-            raise ThesisError(f"{path}, line {reader.line_num}, is cut off: write it again.")
-        yield reader.line_num, {column: row[column].strip() for column in columns}
+    text, remedy = read_side_file(manifest, name), f"write it with the columns {','.join(columns)}."
+    return read_table(manifest.root / name, columns, remedy, text=text, strip=True)

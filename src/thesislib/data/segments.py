@@ -16,12 +16,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from thesislib.data.manifest import Manifest
+from thesislib.data.side_files import AGAIN, check_side_file, write_side_file
 from thesislib.errors import ThesisError
-from thesislib.files import write_text
+from thesislib.files import read_json
 
 SEGMENTS_FILE = "segments.json"
 FORMAT = 1
 AMBIGUOUS = "ambiguous"
+LONGEST = 1e9  # seconds
 
 
 class Segment(NamedTuple):
@@ -37,10 +39,10 @@ def write_segments(
     segments: Mapping[str, Sequence[tuple[float, float, str]]],
     ambiguous: Mapping[str, Sequence[tuple[float, float, str]]] | None = None,
 ) -> None:
-    """Writes what happens in the videos into the data set's folder, a video a line.
+    """Writes what happens in the videos, a video a line, and its checksum into ``manifest.info``.
 
     Args:
-        manifest: The data set.
+        manifest: The data set; write it afterwards.
         segments: Path of a video to what happens in it; a video that is left out has no segment.
         ambiguous: The same of what is marked so.
 
@@ -67,10 +69,8 @@ def write_segments(
             _checked(row, video.path)
         lines.append(f"{_json(video.path)}: {_json(rows)}")
     body = ",\n".join(lines)
-    write_text(
-        manifest.root / SEGMENTS_FILE,
-        f'{{"format": {FORMAT}, "videos": {{\n{body}\n}}}}\n',
-    )
+    text = f'{{"format": {FORMAT}, "videos": {{\n{body}\n}}}}\n'
+    write_side_file(manifest, SEGMENTS_FILE, text)
 
 
 def read_segments(manifest: Manifest, ambiguous: bool = False) -> dict[str, tuple[Segment, ...]]:
@@ -90,22 +90,20 @@ def read_segments(manifest: Manifest, ambiguous: bool = False) -> dict[str, tupl
             f"{manifest.name!r} does not say what happens when: there is no {path}. Prepare it "
             "again, or take the data set of `thesislib prepare synthetic_untrimmed`."
         )
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ThesisError(f"{path} is not valid JSON: prepare the data set again.") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    check_side_file(manifest, SEGMENTS_FILE)
+    found = read_json(path, AGAIN)
+    if found.get("format") != FORMAT:
         raise ThesisError(
             f"{path} is not of format {FORMAT}: prepare the data set again with this version."
         )
     videos = found.get("videos")
     if not isinstance(videos, dict):
-        raise ThesisError(f'{path} has no table "videos": prepare the data set again.')
+        raise ThesisError(f'{path} has no table "videos": {AGAIN}')
     out: dict[str, tuple[Segment, ...]] = {}
     for video in manifest.videos:
         rows = videos.get(video.path, [])
         if not isinstance(rows, list):
-            raise ThesisError(f"{path}: the segments of {video.path} are no list.")
+            raise ThesisError(f"{path}: the segments of {video.path} are no list: {AGAIN}")
         marked = [(_checked(row, video.path), len(row) == 4) for row in rows]
         out[video.path] = tuple(sorted(one for one, mark in marked if mark == ambiguous))
     if not ambiguous and not any(out.values()):
@@ -123,10 +121,10 @@ def _checked(row: Any, video: str) -> Segment:
     if good:
         start, end, label = row[:3]
         good = all(
-            isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x)
+            isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < math.inf
             for x in (start, end)
         )
-        good = good and 0 <= start <= end and isinstance(label, str)
+        good = good and 0 <= start <= end <= LONGEST and isinstance(label, str)
         good = good and bool(label or len(row) == 4)
     if not good:
         raise ThesisError(

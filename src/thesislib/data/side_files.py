@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from thesislib.data.manifest import Manifest
+from thesislib.data.manifest import INFO_FILE, Manifest
 from thesislib.errors import ThesisError
-from thesislib.files import write_text
+from thesislib.files import read_text, reading, sha256, write_text
+
+AGAIN = "prepare the data set again."
 
 
 def checksum_key(name: str) -> str:
@@ -21,21 +23,27 @@ def write_side_file(manifest: Manifest, name: str, text: str) -> None:
     write_text(manifest.root / name, text)
 
 
+def check_side_file(manifest: Manifest, name: str) -> None:
+    """Refuses a file of the data set's folder that is not the one that was written.
+
+    Raises:
+        ThesisError: It is another, or cannot be read.
+    """
+    path = manifest.root / name
+    with reading(path, AGAIN):
+        there = sha256(path)
+    if there != manifest.info.get(checksum_key(name), there):
+        raise ThesisError(
+            f"{path} is not the file that was prepared (its checksum differs from the one in "
+            f"{INFO_FILE}): {AGAIN}"
+        )
+
+
 def read_side_file(manifest: Manifest, name: str) -> str:
     """The text of a file of the data set's folder; it must be there.
 
     Raises:
-        ThesisError: It is not the one that was written, or not UTF-8.
+        ThesisError: It is not the one that was written, or not text.
     """
-    path = manifest.root / name
-    data = path.read_bytes()
-    wanted = manifest.info.get(checksum_key(name))
-    if wanted and hashlib.sha256(data).hexdigest() != wanted:
-        raise ThesisError(
-            f"{path} is not the file that was prepared (its checksum differs from the one in "
-            "dataset.json): prepare the data set again."
-        )
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ThesisError(f"{path} is not UTF-8: save it as UTF-8.") from None
+    check_side_file(manifest, name)
+    return read_text(manifest.root / name, AGAIN)

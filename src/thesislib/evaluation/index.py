@@ -12,7 +12,6 @@ Two encoders, one that saw frames and one that saw optical flow, make one index 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +28,7 @@ from thesislib.data.manifest import Video
 from thesislib.errors import ThesisError
 from thesislib.evaluation.retrieval import nearest
 from thesislib.evaluation.scores import unit
-from thesislib.files import reading, replacing, sweep, write_json
+from thesislib.files import checksum, reading, replacing, sweep, write_json
 
 FEATURES, NOTE = "features.safetensors", "index.json"
 FORMAT = 2  # 1 had no checksum
@@ -187,7 +186,7 @@ class FeatureIndex:
         check_target(folder)
         sweep(folder)
         with replacing(folder / FEATURES) as partial:
-            save_file(tensors, partial, {"note": text, "sha256": _checksum(text, tensors)})
+            save_file(tensors, partial, {"note": text, "sha256": checksum(text, tensors)})
         write_json(folder / NOTE, note)
         return folder
 
@@ -208,7 +207,7 @@ class FeatureIndex:
                 has = f"{folder} has the format {note['format']}, this version reads {FORMAT}"
                 raise ThesisError(f"{has}: {AGAIN}")
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            if _checksum(said["note"], tensors) != said["sha256"]:
+            if checksum(said["note"], tensors) != said["sha256"]:
                 raise ValueError("its checksum is another")
             return cls._of(note, tensors)
 
@@ -268,15 +267,6 @@ def join(indices: Sequence[FeatureIndex]) -> FeatureIndex:
         streams=tuple(stream for part in parts for stream in part.streams),
         skipped=tuple(skipped),
     )
-
-
-def _checksum(note: str, tensors: Mapping[str, NDArray[Any]]) -> str:
-    """sha256 of the note and of the bytes of all tensors with their names, 64 hex digits."""
-    digest = hashlib.sha256(note.encode())
-    for name, values in sorted(tensors.items()):
-        digest.update(f"{name} {values.dtype} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
 
 
 def _tensor(stream: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from thesislib.errors import ThesisError, choose
-from thesislib.files import write_text
+from thesislib.files import read_text, write_text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -112,17 +112,11 @@ class Segments:
             ThesisError: There is no such file, or a line is no segment.
         """
         path, rows = Path(path), []
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise ThesisError(
-                f"{path} cannot be read ({error}): name a file of segments."
-            ) from None
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in enumerate(read_text(path, "name a file of segments.").split("\n"), 1):
             try:
                 if line.strip():
                     rows.append(_row(json.loads(line)))
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            except Exception as error:  # a line of another kind has many
                 raise ThesisError(
                     f"{path}, line {number}, is no segment ({type(error).__name__}: {error}): it "
                     "needs video, start and end."

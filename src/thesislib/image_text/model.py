@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from thesislib.checkpoint import load_weights
 from thesislib.errors import ThesisError, choose
+from thesislib.files import read_json, reading
 from thesislib.image_text.offline import offline
 from thesislib.image_text.preprocess import Preprocess
 from thesislib.image_text.tokens import make_tokenizer
@@ -36,6 +36,8 @@ SMALL_FOLDER = Path(__file__).parents[1] / "pretrained" / "image_text"
 CONFIG_FILE = "open_clip_config.json"
 RANDOM = "random"
 HUB = "hf-hub:"
+TOWERS = ("vision_cfg", "text_cfg")
+NEEDED = "it needs embed_dim, vision_cfg and text_cfg, as open_clip writes them."
 
 
 @dataclass(frozen=True)
@@ -152,20 +154,17 @@ def load_image_text(
     source = _find(name, str(weights), download)
     model = _build(source.config, str(name))
     if source.state is not None:
-        load_weights(model, fitted(model, source.state), source.file)
+        with reading(source.file, "take the weights of this architecture, or fetch them again."):
+            state = fitted(model, source.state)
+        load_weights(model, state, source.file)
     model.float().eval().requires_grad_(False).to(device)
-    pictures = {**source.pictures, "size": model.visual.image_size}
     text = source.config["text_cfg"]
-    return ImageText(
-        str(name),
-        source.label,
-        weights_hash(model),
-        model,
-        make_tokenizer(text, _plain(str(name)), source.folder),
-        Preprocess.of(pictures, channels),
-        int(source.config["embed_dim"]),
-        int(text.get("context_length", 77)),
-    )
+    with reading(f"The configuration of {name}", NEEDED):
+        pictures = Preprocess.of({**source.pictures, "size": model.visual.image_size}, channels)
+        width, window = int(source.config["embed_dim"]), int(text.get("context_length", 77))
+    tokenizer = make_tokenizer(text, _plain(str(name)), source.folder)
+    hash_ = weights_hash(model)
+    return ImageText(str(name), source.label, hash_, model, tokenizer, pictures, width, window)
 
 
 def _find(name: str | Path, weights: str, download: bool) -> _Source:
@@ -242,19 +241,14 @@ def _with_file(
 
 def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The architecture and the preprocessing in a file of open_clip's, or an architecture alone."""
-    try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
-        config = whole.get("model_cfg", whole)
-        if not {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys():
-            raise ValueError("no architecture of an image-text model")
-        return config, whole.get("preprocess_cfg", {})
-    except FileNotFoundError:
-        raise ThesisError(f"There is no {path}: name a model by its folder or its file.") from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise ThesisError(
-            f"{path} cannot be read ({error}): it needs embed_dim, vision_cfg and text_cfg, as "
-            "open_clip writes them."
-        ) from None
+    if not path.is_file():
+        raise ThesisError(f"There is no {path}: name a model by its folder or its file.")
+    whole = read_json(path, NEEDED)
+    config, pictures = whole.get("model_cfg", whole), whole.get("preprocess_cfg", {})
+    towers = [config.get(name) for name in TOWERS] if isinstance(config, dict) else [None]
+    if not all(isinstance(one, dict) for one in [*towers, pictures]) or "embed_dim" not in config:
+        raise ThesisError(f"{path} is no architecture of an image-text model: {NEEDED}")
+    return config, pictures
 
 
 def _build(config: dict[str, Any], name: str) -> Any:

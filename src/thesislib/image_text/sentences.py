@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from thesislib.errors import ThesisError
+from thesislib.files import read_json
 from thesislib.image_text.model import SMALL, load_image_text
 from thesislib.image_text.offline import offline
 from thesislib.image_text.weights import weights_hash
@@ -103,11 +103,9 @@ class TransformerSentences:
 
 def _mean_of_tokens(folder: Path) -> bool:
     """What a folder of sentence-transformers says of the pooling; else CLS."""
-    try:
-        note = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
-        return bool(note.get("pooling_mode_mean_tokens"))
-    except (OSError, ValueError):
-        return False
+    path = folder / "1_Pooling" / "config.json"
+    note = read_json(path, "fetch the model again.") if path.is_file() else {}
+    return bool(note.get("pooling_mode_mean_tokens"))
 
 
 def minilm_folder() -> Path:

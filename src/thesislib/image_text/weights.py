@@ -10,13 +10,12 @@ from typing import Any
 
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from thesislib.authors import read_checkpoint
 from thesislib.errors import ThesisError, choose
-from thesislib.files import sha256
+from thesislib.files import reading, sha256
 from thesislib.image_text.offline import offline
 
 SAFE_NAME, PLAIN_NAME = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
@@ -116,10 +115,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ThesisError(f"There is no file of weights {path}: give the path of one.")
     if path.suffix == ".safetensors":
-        try:
+        with reading(path, "fetch it again."):
             return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise ThesisError(f"{path} is damaged ({error}): fetch it again.") from None
     if path.suffix not in SUFFIXES:
         raise ThesisError(
             f"{path} has no ending that is known here: give one of {', '.join(SUFFIXES)}."
@@ -130,7 +127,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 f"{path} is a TorchScript archive, a program rather than weights, and not one that "
                 "open_clip's table knows: give the weights as safetensors."
             )
-        state = torch.jit.load(str(path), map_location="cpu").state_dict()
+        with reading(path, "fetch it again."):
+            state = torch.jit.load(str(path), map_location="cpu").state_dict()
         return {k: v for k, v in state.items() if k not in SETTINGS}
     state = read_checkpoint(path)
     prefix = "module." if all(name.startswith("module.") for name in state) else ""
@@ -141,7 +139,7 @@ def _is_program(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except Exception:  # a damaged archive has many; whoever reads it next names it
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -29,7 +30,7 @@ from thesislib.data.manifest import (
     write_manifest,
 )
 from thesislib.errors import ThesisError, choose
-from thesislib.files import write_json
+from thesislib.files import read_json, write_json
 from thesislib.places import data_root, inside
 from thesislib.synthetic.actions import ACTIONS
 from thesislib.synthetic.crew import shared_out
@@ -223,10 +224,9 @@ def claim(folder: Path, recipe: Recipe, force: bool) -> None:
     mine = recipe.to_dict()
     theirs: object = None
     if note.is_file():
-        try:
-            theirs = json.loads(note.read_text(encoding="utf-8"))
-        except ValueError:
-            theirs = "unreadable"
+        theirs = "unreadable"
+        with contextlib.suppress(ThesisError):
+            theirs = read_json(note, "", object)
     elif (folder / MANIFEST_FILE).exists():
         theirs = "another kind of data set"
     if theirs is not None and theirs != json.loads(json.dumps(mine)):

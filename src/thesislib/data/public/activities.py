@@ -14,7 +14,14 @@ from typing import Any
 from thesislib.data.folder import Candidate
 from thesislib.data.manifest import Manifest
 from thesislib.data.public.joining import Listed, PublicSet, Span, prepare_listed
-from thesislib.data.public.lists import find_lists, number, read_json, read_lines, unexpected
+from thesislib.data.public.lists import (
+    find_lists,
+    number,
+    read_json,
+    read_lines,
+    unexpected,
+    within,
+)
 from thesislib.errors import ThesisError
 
 BREAKFAST_NAME = re.compile(r"(?P<person>P\d\d)_[a-z]+\d\d_(?P=person)_(?P<activity>[a-z]+)$")
@@ -80,7 +87,8 @@ def breakfast_lists(lists: Path, split: int = 1) -> Listed:
     for name, file in sorted(chosen.items()):
         said = BREAKFAST_NAME.match(name)
         assert said is not None
-        spans = _breakfast_spans(file)
+        with within(file):
+            spans = _breakfast_spans(file)
         part = int(said["person"][1:]) - FIRST_PERSON
         tests = name in tested if tested is not None else part // PERSONS == split - 1
         # ".avi" only so that a name keeps its stem.
@@ -149,7 +157,8 @@ def coin_lists(lists: Path, split: int = 1) -> Listed:
         content = read_json(file)
         database = content.get("database") if isinstance(content, dict) else None
         if isinstance(database, dict) and any(_is_coin(one) for one in database.values()):
-            return _coin(file, database)
+            with within(file):
+                return _coin(file, database)
     raise ThesisError(f"There is no list of COIN in {lists}: put COIN.json there.")
 
 

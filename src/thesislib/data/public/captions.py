@@ -20,9 +20,11 @@ from thesislib.data.public.lists import (
     read_lines,
     read_table,
     unexpected,
+    within,
 )
 from thesislib.errors import ThesisError
 
+MOMENT = ("video", "description")
 MSRVTT_TEST = ("video_id", "sentence")
 MSRVTT_PART = {"train": "train", "validate": "val", "test": "test"}
 LSMDC_CLIP = re.compile(
@@ -106,7 +108,10 @@ def msrvtt_lists(lists: Path, split: int = 1) -> Listed:
     content = read_json(data) if data else {}
     captions: dict[str, list[str]] = {}
     for one in content.get("sentences", ()):
-        if not isinstance(one, dict) or not {"video_id", "caption"} <= one.keys():
+        words = (
+            [one.get(name) for name in ("video_id", "caption")] if isinstance(one, dict) else [0]
+        )
+        if not all(isinstance(word, str) for word in words):
             raise unexpected(data or lists, '"sentences" with "video_id" and "caption"')
         captions.setdefault(one["video_id"], []).append(one["caption"])
     tables = {file: header(file) for file in find_lists(lists, "*.csv")}
@@ -125,7 +130,9 @@ def msrvtt_lists(lists: Path, split: int = 1) -> Listed:
         part = dict.fromkeys(training, "train") | dict.fromkeys(tested, "test")
         captions |= tested
     else:
-        part = {one["video_id"]: _msrvtt_part(one, data) for one in content.get("videos", ())}
+        with within(data or lists):
+            videos = content.get("videos", ())
+            part = {one["video_id"]: _msrvtt_part(one, data) for one in videos}
     rows = [Candidate(Path(f"{v}.mp4"), v, "", part[v], v) for v in sorted(part, key=_in_order)]
     return Listed(
         rows,
@@ -145,7 +152,7 @@ def _sentences(content: Any) -> bool:
 
 
 def _msrvtt_part(video: Mapping[str, Any], file: Path | None) -> str:
-    if video.get("split") not in MSRVTT_PART or "video_id" not in video:
+    if video.get("split") not in MSRVTT_PART or not isinstance(video.get("video_id"), str):
         raise unexpected(file or Path(), '"videos" with "video_id" and "split"')
     return MSRVTT_PART[video["split"]]
 
@@ -221,7 +228,8 @@ def smit_lists(lists: Path, split: int = 1) -> Listed:
             continue
         read.append(file.name)
         for video, said in _pairs(file):
-            name = PurePosixPath(video.replace("\\", "/")).with_suffix("").as_posix()
+            with within(file):
+                name = PurePosixPath(video.replace("\\", "/")).with_suffix("").as_posix()
             rows.setdefault(name, Candidate(Path(video), name, "", part, name))
             if rows[name].split != part:
                 raise ThesisError(f"{file}: {video} is in the list of {rows[name].split} as well.")
@@ -279,7 +287,8 @@ def didemo_lists(lists: Path, split: int = 1) -> Listed:
 def _moments(file: Path) -> list[dict[str, Any]]:
     content = read_json(file)
     right = isinstance(content, list) and all(
-        isinstance(one, dict) and {"video", "description"} <= one.keys() for one in content
+        isinstance(one, dict) and all(isinstance(one.get(key), str) for key in MOMENT)
+        for one in content
     )
     if not right:
         raise unexpected(file, 'moments with "video" and "description"')

@@ -23,6 +23,7 @@ from thesislib.data.public.lists import (
     read_lines,
     read_table,
     unexpected,
+    within,
 )
 from thesislib.data.scan import Candidate
 from thesislib.errors import ThesisError
@@ -168,7 +169,8 @@ def _thumos_json(lists: Path) -> Found:
     for file in find_lists(lists, "*.json"):
         database = _database(file, read_json(file))
         if database and all(THUMOS_NAME.match(video) for video in database):
-            return [file], {v: _segments(file, v, said) for v, said in database.items()}, {}
+            with within(file):
+                return [file], {v: _segments(file, v, said) for v, said in database.items()}, {}
     return [], {}, {}
 
 
@@ -197,6 +199,11 @@ def activitynet_lists(lists: Path, split: int = 1) -> Listed:
 
 
 def _activitynet(file: Path, database: Mapping[str, Any], subset: Mapping[str, str]) -> Listed:
+    with within(file):
+        return _activitynet_of(file, database, subset)
+
+
+def _activitynet_of(file: Path, database: Mapping[str, Any], subset: Mapping[str, str]) -> Listed:
     rows = []
     segments = {}
     lengths = {}
@@ -270,6 +277,8 @@ def _segment(times: Iterable[object], label: str, file: Path, video: str) -> Spa
     start, end = (number(time, file, video) for time in times)
     if end < start or start < 0:
         raise ThesisError(f"{file}, {video}: {start:g} to {end:g} s is no span of time.")
+    if not isinstance(label, str) or not label:
+        raise unexpected(file, f"a label, in words, of every action of {video}")
     return Span(start, end, label, label == AMBIGUOUS)
 
 

@@ -188,7 +188,7 @@ def prepare_listed(
         **listed.notes,
     }
     candidates = _with_validation(listed.rows, found, val, seed)
-    names = {found[row.name].as_posix(): row.name for row in candidates}
+    names = {row.name if lists_only else found[row.name].as_posix(): row.name for row in candidates}
 
     def beside(manifest: Manifest) -> None:
         _write_beside(listed, manifest, names)

@@ -7,12 +7,14 @@ under a list's name, a cut file and a wrong header are each one sentence.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
-import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from thesislib import files
 from thesislib.errors import ThesisError
 
 # First bytes of what people save in place of a list, and what it is.
@@ -24,6 +26,8 @@ NOT_LISTS = {
     b"\x1f\x8b": "a gzip archive",
     b"\x89hdf": "an HDF5 file",
 }
+AGAIN = "fetch it again."
+THEIRS = "is it the publisher's file?"
 
 
 def find_lists(folder: Path, *patterns: str) -> list[Path]:
@@ -56,24 +60,20 @@ def read_text(file: Path) -> str:
     Raises:
         ThesisError: It cannot be read, is empty, or is no text.
     """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise ThesisError(f"{file} cannot be read ({error.strerror}): see its rights.") from error
-    start = data.removeprefix(codecs.BOM_UTF8)[:400].lstrip().lower()
+    with files.reading(file, AGAIN), file.open("rb") as opened:
+        start = opened.read(400).removeprefix(codecs.BOM_UTF8).lstrip().lower()
     for mark, what in NOT_LISTS.items():
         if start.startswith(mark):
             raise ThesisError(f"{file} is {what}, not a list: fetch the list itself again.")
-    if not data.strip():
-        raise ThesisError(f"{file} is empty: fetch it again.")
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", errors="replace")
-    if b"\0" in data:
-        raise ThesisError(f"{file} is not a text file: fetch the list again.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    text = files.read_text(file, AGAIN, otherwise="latin-1")
+    if not text.strip():
+        raise ThesisError(f"{file} is empty: {AGAIN}")
+    return text
+
+
+def within(file: Path) -> AbstractContextManager[None]:
+    """Around what takes a list apart: whatever a list of another shape does to it is a sentence."""
+    return files.reading(file, THEIRS)
 
 
 def read_lines(file: Path) -> list[str]:
@@ -87,10 +87,12 @@ def read_lines(file: Path) -> list[str]:
 
 
 def header(file: Path) -> list[str]:
-    """The names in the first line of a csv, or its cells if it has no header."""
+    """The names in the first line of a csv, or its cells if it has no header; [] if it is none."""
     first, *_ = read_text(file).lstrip().split("\n", 1)
     reader = csv.reader([first.strip()], skipinitialspace=True)
-    return [name.strip() for name in next(reader, [])]
+    with contextlib.suppress(csv.Error):
+        return [name.strip() for name in next(reader, [])]
+    return []
 
 
 def read_table(file: Path, columns: Iterable[str]) -> list[dict[str, str]]:
@@ -103,22 +105,11 @@ def read_table(file: Path, columns: Iterable[str]) -> list[dict[str, str]]:
     Raises:
         ThesisError: A column is missing, a line is cut off, or as for :func:`read_text`.
     """
-    reader = csv.DictReader(read_text(file).splitlines(), skipinitialspace=True)
-    names = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = names
-    if missing := [column for column in columns if column not in names]:
-        raise ThesisError(
-            f"{file} has no column {', '.join(missing)}: its first line is {','.join(names)[:80]}; "
-            "is it the publisher's file?"
-        )
-    rows = []
-    for row in reader:
-        if any(row[column] is None for column in columns):
-            raise ThesisError(f"{file}, line {reader.line_num}, is cut off: fetch it again.")
-        rows.append({key: (row[key] or "").strip() for key in names})
-    if not rows:
-        raise ThesisError(f"{file} holds a header and no row: fetch it again.")
-    return rows
+    text = read_text(file).lstrip()
+    table = files.read_table(file, tuple(columns), AGAIN, text=text, strip=True)
+    if not table:
+        raise ThesisError(f"{file} holds a header and no row: {AGAIN}")
+    return [row for _, row in table]
 
 
 def read_json(file: Path) -> Any:
@@ -127,13 +118,8 @@ def read_json(file: Path) -> Any:
     Raises:
         ThesisError: It is not JSON, often because it is cut off; or as for :func:`read_text`.
     """
-    text = read_text(file)
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ThesisError(
-            f"{file} is not whole JSON ({str(error)[:80]}): it may be cut off, fetch it again."
-        ) from None
+    read_text(file)  # what is no list says so
+    return files.read_json(file, "it may be cut off, fetch it again.", object)
 
 
 def number(text: object, file: Path, where: object) -> float:
@@ -149,7 +135,7 @@ def number(text: object, file: Path, where: object) -> float:
     """
     try:
         value = float(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = float("nan")
     if value != value or abs(value) == float("inf"):
         raise ThesisError(f"{file}, {where}: {text!r} is not a number of seconds or frames.")

@@ -21,6 +21,7 @@ from thesislib.data.public.lists import (
     read_json,
     read_table,
     unexpected,
+    within,
 )
 from thesislib.errors import ThesisError
 
@@ -77,10 +78,11 @@ def htm_align_lists(lists: Path, split: int = 1) -> Listed:
     for file in find_lists(lists, "*.json"):
         content = read_json(file)
         if _htm_align(content):
-            said = {
-                video: [_htm_sentence(file, video, one) for one in some]
-                for video, some in sorted(content.items())
-            }
+            with within(file):
+                said = {
+                    video: [_htm_sentence(file, video, one) for one in some]
+                    for video, some in sorted(content.items())
+                }
             rows = [Candidate(Path(f"{v}.mp4"), v, "", "test", v) for v in said]
             return Listed(rows, said=said, notes={"lists": [file.name]})
     raise ThesisError(f"There is no list of HTM-Align in {lists}: put htm_align.json there.")
@@ -125,7 +127,8 @@ def youcook2_lists(lists: Path, split: int = 1) -> Listed:
         content = read_json(file)
         database = content.get("database") if isinstance(content, dict) else None
         if isinstance(database, dict) and any(_is_youcook(one) for one in database.values()):
-            return _youcook_json(file, database)
+            with within(file):
+                return _youcook_json(file, database)
     for file in find_lists(lists, "*.csv"):
         if set(YOUCOOK_COLUMNS) <= set(header(file)):
             return _youcook_csv(file)
