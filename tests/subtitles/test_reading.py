@@ -86,9 +86,8 @@ def test_a_text_that_looks_like_another_kind(said: str) -> None:
 
 
 def test_an_arrow_is_no_line_of_times() -> None:
-    assert cues("1\n00:01,000 --> 00:02,000\nturn --> left\nx -> 5\n") == [
-        (1.0, 2.0, "turn --> left\nx -> 5")
-    ]
+    said = "turn --> left\nx -> 5\nratio 3:1 --> 2:1"
+    assert cues(f"1\n00:01,000 --> 00:02,000\n{said}") == [(1.0, 2.0, said)]
 
 
 def test_markup_that_is_none() -> None:

@@ -31,6 +31,7 @@ TEXTS = [
     "{brace} back\\slash \\N \\h \\{",
     "Ünïcödé 日本語 😀",
     "[Script Info]",
+    "a {\\p1} that is text",
 ]
 
 

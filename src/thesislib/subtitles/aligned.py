@@ -7,16 +7,17 @@ hold both, and files that a player does show are written on request alone.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thesislib.errors import ThesisError
-from thesislib.files import derived, write_json, write_text
+from thesislib.errors import ThesisError, choose
+from thesislib.files import derived, write_text
 from thesislib.subtitles.cues import Cue
 from thesislib.subtitles.siblings import ALIGNED
-from thesislib.subtitles.writing import metadata_vtt, untouched, write_subtitles
+from thesislib.subtitles.writing import WRITERS, metadata_vtt, untouched
 
 MEANING = (
     "heard: when a cue is spoken, as its subtitles say. seen: when what it says is to be seen, as "
@@ -76,6 +77,36 @@ def as_row(one: Aligned) -> dict[str, Any]:
     }
 
 
+def aligned_text(
+    ending: str, cues: Sequence[Aligned], about: Mapping[str, Any] | None = None
+) -> str:
+    """An alignment as a file of one kind holds it.
+
+    - ``.json``: every cue, in the order given; ``about`` (video, subtitles, model, ...) on top.
+    - ``.vtt``: kind metadata: at the time when a cue is seen, its row of the JSON. Cues that are
+      not seen come at the time when they are heard; their row says so.
+    - ``.srt``, ``.ass``: for players: the cues that are seen, at the time when they are.
+
+    Args:
+        ending: One of these.
+        cues: One for each cue of the subtitles.
+        about: What else the JSON says.
+
+    Raises:
+        ThesisError: See :func:`as_row`; or another ending.
+    """
+    rows = [as_row(one) for one in cues]
+    if ending == ".json":
+        value = {"meaning": MEANING, **(about or {}), "cues": rows}
+        return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    if ending == ".vtt":
+        spans = (row["seen"] or row["heard"] for row in rows)
+        payloads = ((s["start"], s["end"], row) for s, row in zip(spans, rows, strict=True))
+        return metadata_vtt(payloads, f"kind: metadata. {MEANING}")
+    kind = choose("kind of alignment", ending.removeprefix("."), ("json", *WRITERS))
+    return WRITERS[kind]([one for one in cues if one.alignable])
+
+
 def write_aligned(
     path: str | Path,
     cues: Sequence[Aligned],
@@ -83,12 +114,7 @@ def write_aligned(
     *,
     never: Iterable[str | Path] = (),
 ) -> None:
-    """Writes an alignment in the kind that the path ends with.
-
-    - ``.json``: every cue, in the order given; ``about`` (video, subtitles, model, ...) on top.
-    - ``.vtt``: kind metadata: at the time when a cue is seen, its row of the JSON. Cues that are
-      not seen come at the time when they are heard; their row says so.
-    - ``.srt``, ``.ass``: for players: the cues that are seen, at the time when they are.
+    """Writes an alignment in the kind that the path ends with; see :func:`aligned_text`.
 
     Args:
         path: Where to; see :func:`aligned_path`.
@@ -97,17 +123,9 @@ def write_aligned(
         never: Files that must not be replaced: the video, its subtitles.
 
     Raises:
-        ThesisError: See :func:`as_row`; the path ends otherwise, is one of ``never``, or cannot be
-            written.
+        ThesisError: Likewise; the path is one of ``never``, or cannot be written.
     """
     path = Path(path)
-    rows = [as_row(one) for one in cues]
-    untouched(path, inputs := list(never))
-    if path.suffix == ".json":
-        write_json(path, {"meaning": MEANING, **(about or {}), "cues": rows})
-    elif path.suffix == ".vtt":
-        spans = (row["seen"] or row["heard"] for row in rows)
-        payloads = ((s["start"], s["end"], row) for s, row in zip(spans, rows, strict=True))
-        write_text(path, metadata_vtt(payloads, f"kind: metadata. {MEANING}"))
-    else:
-        write_subtitles(path, [one for one in cues if one.alignable], never=inputs)
+    text = aligned_text(path.suffix.lower(), cues, about)
+    untouched(path, never)
+    write_text(path, text)

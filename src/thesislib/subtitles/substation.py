@@ -6,12 +6,15 @@ whatever their ``Format`` line says, and gives up at the first time that it cann
 
 from __future__ import annotations
 
+import re
+
 import pysubs2
 
 from thesislib.subtitles.cues import UNKNOWN, Found, Parsed, plain
 from thesislib.subtitles.times import clock
 
 _USUAL = "layer, start, end, style, name, marginl, marginr, marginv, effect, text"
+_DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")  # {\p1}m 0 0 l 100 0: a shape, no text
 _OPEN, _CLOSE = "\ue000", "\ue001"  # stand for braces that are text while pysubs2 reads the codes
 
 
@@ -41,7 +44,7 @@ def _names(line: str) -> list[str]:
 def _dialogue(parsed: Parsed, cells: dict[str, str]) -> None:
     raw = cells.get("text", "").strip()
     event = pysubs2.SSAEvent(text=raw.replace("\\{", _OPEN).replace("\\}", _CLOSE))
-    if event.is_drawing:
+    if _DRAWING.search(event.text):
         parsed.another("drawings")
         return
     (start, odd), (end, odd_end) = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
@@ -9,11 +10,11 @@ from thesislib.subtitles.cues import LONGEST, UNKNOWN
 
 _SIGN = "[-\u2212]?"
 _TIME = re.compile(
-    rf"\s*({_SIGN})\s*(?:(?:(\d{{1,4}})\s*:\s*)?(\d{{1,3}})\s*:\s*)({_SIGN}\d{{1,2}})"
+    rf"({_SIGN})\s*(?:(?:(\d{{1,4}})\s*:\s*)?(\d{{1,3}})\s*:\s*)({_SIGN}\d{{1,2}})"
     r"(?:\s*[.,:]\s*(\d{1,9}))?(?=\s|$)"
 )
-_ARROW = re.compile(r"\s*[-\u2013]{1,3}>\s*")
-_LIKE_A_TIME = re.compile(r"\d\s*[:.,]\s*\d")
+_ARROW = re.compile("[-\u2013]{1,3}>")
+_DAMAGED = re.compile(r"\S*[:.,]\S*")  # one word, as a time is
 
 
 class Span(NamedTuple):
@@ -38,7 +39,7 @@ def clock(text: str, digits: tuple[int, ...] = (3,)) -> tuple[float, bool]:
         Seconds (NaN where there is no time, or one beyond a thousand hours), and whether its
         fraction has another number of digits, or its minutes or seconds are 60 and more.
     """
-    match = _TIME.match(text)
+    match = _TIME.match(text.strip())
     if match is None:
         return UNKNOWN, False
     sign, hours, minutes, seconds, fraction = match.groups()
@@ -60,8 +61,6 @@ def spanned(line: str) -> Span | None:
         return None
     before, after = line[: arrow.start()], line[arrow.end() :]
     (start, odd), (end, odd_end) = clock(before), clock(after)
-    if start != start and end != end:
-        strict = "-->" in arrow.group()
-        if not (strict and _LIKE_A_TIME.search(before + " " + after)):
-            return None  # an arrow in a text
+    if math.isnan(start) and not ("-->" in arrow.group() and _DAMAGED.fullmatch(before.strip())):
+        return None  # an arrow in a text
     return Span(start, end, odd or odd_end)

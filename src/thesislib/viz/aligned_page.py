@@ -1,0 +1,157 @@
+"""What an alignment says of a video's subtitles, as one web page: frames beside sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from thesislib.data.reader import open_video
+from thesislib.errors import VideoError
+from thesislib.subtitles.aligned import Aligned
+from thesislib.viz.timeline_page import Picture, between, clock
+from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
+
+PICTURES = 300  # at most: some 1.5 MB
+MEANING = (
+    "Heard is when a sentence is spoken, as the subtitles say; seen is when what it says is to be "
+    "seen, as a network finds it. Played as subtitles, the times of seen would be wrong."
+)
+
+
+def pictures_of(
+    path: str | Path, cues: Sequence[Aligned], most: int = PICTURES
+) -> dict[int, Picture]:
+    """For cues that are seen, the frame in the middle of that time.
+
+    Args:
+        path: The video.
+        cues: What was found of it.
+        most: Pictures; of more cues some are chosen, evenly.
+
+    Returns:
+        Number of a cue to its picture. Empty where the video cannot be read (it has been, so this
+        is no news to tell).
+    """
+    seen = [one for one in cues if one.alignable]
+    if len(seen) > most:
+        seen = [seen[i] for i in np.linspace(0, len(seen) - 1, most).round().astype(int)]
+    seen.sort(key=lambda one: one.start + one.end)
+    if not seen:
+        return {}
+    try:
+        reader = open_video(path)
+        times = reader.timestamps()
+        middles = np.array([(one.start + one.end) / 2 for one in seen])
+        numbers = np.clip(np.searchsorted(times, middles, side="right") - 1, 0, len(times) - 1)
+        return {
+            one.cue.number: Picture.of(float(times[number]), reader.frames([number])[0])
+            for one, number in zip(seen, numbers, strict=True)
+        }
+    except VideoError:
+        return {}
+
+
+def aligned_page(
+    video: str | Path,
+    seconds: float,
+    cues: Sequence[Aligned],
+    *,
+    notes: Sequence[str] = (),
+    warning: str = "",
+    pictures: Mapping[int, Picture] | None = None,
+) -> str:
+    """The page: a line from heard to seen for each sentence, then the sentences with their frames.
+
+    Every text that comes from outside is escaped, and the page forbids scripts to itself.
+
+    Args:
+        video: Its path.
+        seconds: Its length.
+        cues: What was found, one for each cue, in the order of the subtitles.
+        notes: Paragraphs on top, plain text: the model, what was mended in the subtitles.
+        warning: What must not be overlooked; or "".
+        pictures: Of :func:`pictures_of`.
+    """
+    path = Path(video).absolute()
+    title = f"When {path.name} shows what is said"
+    alignable = sum(one.alignable for one in cues)
+    first = f"{len(cues):,} sentences, {alignable:,} of them seen. {MEANING}"
+    head = "".join(f"<p>{text(note)}</p>" for note in (first, *notes))
+    if warning:
+        head = f"<p class=warning role=note>{text(warning)}</p>{head}"
+    rows = "\n".join(_row(one, seconds, (pictures or {}).get(one.cue.number)) for one in cues)
+    return (
+        HEAD.format(title=text(title))
+        + f"<style>{COLOURS}{STYLE}</style>\n</head>\n<body>\n<header>"
+        + f'<h1>When <a href="{link(str(path))}">{breaking(path.name)}</a> shows what is said</h1>'
+        + f"{head}</header>\n<main>{_lines(cues, seconds)}\n<ol>\n{rows}\n</ol></main>\n"
+        + "</body>\n</html>\n"
+    )
+
+
+def _row(one: Aligned, seconds: float, picture: Picture | None) -> str:
+    heard = f"heard {between(one.cue.start, one.cue.end, seconds)}"
+    seen = f"seen {between(one.start, one.end, seconds)}" if one.alignable else "not seen"
+    score = f", score {one.score:.2f}" if np.isfinite(one.score) else ""
+    frame = "<div class=none></div>"
+    if picture is not None:
+        frame = (
+            f'<img src="data:image/webp;base64,{inline(picture.webp)}" loading=lazy '
+            f'alt="{text(f"frame at {clock(picture.seconds, seconds)}")}">'
+        )
+    said = "<br>".join(map(text, one.text.split("\n"))) or "(no text)"
+    kind = "seen" if one.alignable else "unseen"
+    return (
+        f'<li id="c{one.cue.number}" class={kind}>{frame}<div><p>{said}</p>'
+        f"<p class=quiet><strong>{seen}</strong>{score}; {heard}</p></div></li>"
+    )
+
+
+def _lines(cues: Sequence[Aligned], seconds: float) -> str:
+    """Above when sentences are heard, below when they are seen, a line from each to the same."""
+    scale = 1000 / max(seconds, 1e-9)
+    marks = []
+    for one in cues:
+        a = min((one.cue.start + one.cue.end) / 2 * scale, 1000)
+        kind = "line" if one.alignable else "tick"
+        b = min((one.start + one.end) / 2 * scale, 1000) if one.alignable else a
+        marks.append(f'<path class={kind} d="M{a:.1f} 0L{b:.1f} {100 if one.alignable else 12}"/>')
+    ticks = "".join(f"<span>{clock(seconds * k / 4, seconds)}</span>" for k in range(5))
+    words = "When each sentence is heard, above, and when it is seen, below; the list has the times"
+    return (
+        f"<figure><figcaption>heard</figcaption>"
+        f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="{words}">'
+        f"{''.join(marks)}</svg><figcaption>seen</figcaption>"
+        f"<div class=ticks aria-hidden=true>{ticks}</div></figure>"
+    )
+
+
+STYLE = """
+:root { --fill: #0072b2; --warn: #fff4d6; }
+@media (prefers-color-scheme: dark) { :root { --fill: #56b4e9; --warn: #3a3116; } }
+body { margin: 0 auto; max-width: 64rem; padding: 1rem; background: var(--ground);
+ color: var(--ink); font: 16px/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; margin: .5rem 0; }
+header p { margin: .4rem 0; max-width: 46rem; color: var(--quiet); }
+header .warning { background: var(--warn); color: var(--ink); padding: .6rem .8rem;
+ border-left: 4px solid var(--wrong); }
+a { color: inherit; } a:focus-visible { outline: 3px solid var(--fill); outline-offset: 2px; }
+.quiet { color: var(--quiet); }
+figure { margin: 1rem 0; } figcaption { font-size: .8rem; color: var(--quiet); }
+svg { display: block; width: 100%; height: 6rem; background: var(--tile); border-radius: 4px; }
+path { stroke-width: 1.5px; vector-effect: non-scaling-stroke; }
+.line { stroke: var(--fill); } .tick { stroke: var(--quiet); }
+.ticks { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet);
+ font-variant-numeric: tabular-nums; margin: .2rem 0 .5rem; }
+ol { list-style: none; padding: 0; margin: 0; }
+li { display: grid; grid-template-columns: 10rem 1fr; gap: 1rem; padding: .6rem 0;
+ border-top: 1px solid var(--line); align-items: start; }
+li p { margin: 0 0 .2rem; } li .quiet { font-size: .85rem; font-variant-numeric: tabular-nums; }
+li img { width: 100%; aspect-ratio: 4 / 3; object-fit: contain; background: var(--tile);
+ border-radius: 4px; display: block; }
+.seen strong { color: var(--right); } .unseen strong { font-weight: 400; }
+.unseen p:first-child { color: var(--quiet); }
+@media (max-width: 40rem) { li { grid-template-columns: 6rem 1fr; } }
+"""
