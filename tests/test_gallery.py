@@ -37,7 +37,7 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex
 from thesislib.lookup import own_files, retrieve
 from thesislib.runs import finished_runs, load_run
-from thesislib.viz.gallery import Match, Thumbnail, gallery_page, thumbnails
+from thesislib.viz.gallery import Match, Shot, Thumbnail, gallery_page, thumbnails
 
 EVIL = "<script>alert(1)&\"'.mp4"
 TINY = {**SMALL, "epochs": 1}
@@ -143,8 +143,8 @@ def test_names_from_outside_do_no_harm(home: Home, index: Path) -> None:
     label = '"><img src=x onerror=alert(1)>'
     video = Video("/x/\udcff.mp4", label, "test", "g", 30, 30.0, 64, 48)
     other = Video("/y/b.mp4", label, "test", "g", 30, 30.0, 64, 48)
-    pictures = thumbnails([video, other])
-    bad = Page(gallery_page(label, [label], [(video, [Match(other, 0.5)])], pictures))
+    pictures = thumbnails([Shot(video), Shot(other)])
+    bad = Page(gallery_page(label, [label], [(Shot(video), [Match(Shot(other), 0.5)])], pictures))
     assert {tag for tag, _ in bad.tags}.isdisjoint({"img", "script"})
     assert "no such file" in bad.words and "same recording" in bad.words and label in bad.words
 
@@ -209,13 +209,15 @@ def test_two_pages_are_the_same_to_the_bit(home: Home, index: Path, tmp_path: Pa
 
 
 def test_pictures_come_in_the_order_of_the_videos(monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow_first(video: Video) -> Thumbnail:
-        time.sleep(0.05 * (video.path == "0"))
-        return Thumbnail(reason=video.path)
+    def slow_first(shots: list[Shot]) -> list[Thumbnail]:
+        time.sleep(0.05 * (shots[0].video.path == "0"))
+        return [Thumbnail(reason=shot.video.path) for shot in shots]
 
-    monkeypatch.setattr("thesislib.viz.gallery.thumbnail", slow_first)
+    monkeypatch.setattr("thesislib.viz.gallery.pictures_of", slow_first)
     videos = [Video(str(i), "", "test", "", 30, 30.0, 64, 48) for i in (0, 1, 2, 1, 3)]
-    assert list(thumbnails(videos, jobs=2)) == ["0", "1", "2", "3"]
+    found = thumbnails(map(Shot, videos), jobs=2)
+    assert [shot.video.path for shot in found] == ["0", "1", "2", "3"]
+    assert all(shot.video.path == picture.reason for shot, picture in found.items())
 
 
 def test_a_run_that_is_gone_or_changed_is_not_used(
@@ -365,6 +367,48 @@ def test_near_copies_alone(home: Home, capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit, match="2"):
         main([*words, "--above", "2"])
     assert "--above: must be at most 1, not 2" in capsys.readouterr().err
+
+
+def test_moments_are_looked_up_and_shown_where_they_are(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["features", "holiday", "--run", home.rgb, "--moments", "--csv", "--out", "when"]
+    assert main(words) == 0
+    made = FeatureIndex.load("when")
+    assert made.moments is not None and len(made) > 12
+    spans = [(float(line["start"]), float(line["end"])) for line in rows(Path("when/features.csv"))]
+    assert np.allclose(spans, made.moments)
+    capsys.readouterr()
+    words = ["retrieve", "when", "--k", "2", "--out", "m.html", "--csv", "m.csv", "--json"]
+    assert main(words) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["queries"] == said["videos"] == len(made)
+    for one in said["results"]:
+        assert one["end"] - one["start"] == pytest.approx(12 / 30, abs=0.01)
+        for near in one["neighbours"]:
+            apart = near["start"] >= one["end"] - 1e-3 or near["end"] <= one["start"] + 1e-3
+            assert near["path"] != one["path"] or apart
+    page = Page(Path("m.html").read_text(encoding="utf-8"))
+    first = said["results"][0]
+    links = {a["href"] for tag, a in page.tags if tag == "a"}
+    assert f"{Path(first['path']).as_uri()}#t={first['start']:.2f}" in links
+    assert "0.4 to 0.8 s" in page.words and "No two of a row overlap." in page.words
+    assert "Nearest moments in holiday" in page.words
+    line = rows(Path("m.csv"))[0]
+    assert float(line["its_end"]) == first["neighbours"][0]["end"]
+    # The pictures are those of the moment: v0 grows lighter.
+    video = next(v for v in made.videos if v.path.endswith("v0.mp4"))
+    early, late = (Shot(video, span) for span in ((0.0, 0.1), (0.5, 0.6)))
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(p.still))) for p in thumbnails([late, early]).values()
+    ]
+    assert pictures[0].mean() > pictures[1].mean() + 20
+    # A video from outside is one query, and its answer says where.
+    assert main(["retrieve", "when", str(home.videos / "sea" / "v0.mp4"), "--out", "o.html"]) == 0
+    assert "0:0" not in capsys.readouterr().out
+    assert main(["retrieve", "when", "--duplicates", "0.5", "--out", "o.html"]) == 0
+    told = capsys.readouterr().out.split("duplicates:")[1]
+    assert re.search(r"v0.mp4 0\.\d\d-0\.\d\d s", told)
 
 
 def test_a_bar_counts_the_windows(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

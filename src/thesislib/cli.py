@@ -147,6 +147,9 @@ def parser() -> argparse.ArgumentParser:
     features.add_argument("--out", type=arguments.path, help="folder; default: <data set>_index")
     features.add_argument("--crops", type=int, default=1, choices=(1, 5, 10))
     features.add_argument("--csv", action="store_true", help="also write features.csv there")
+    features.add_argument(
+        "--moments", action="store_true", help="a row for each second or so, not for each video"
+    )
 
     retrieve = add(
         "retrieve", commands.retrieve, "show the nearest videos in an index as a web page"

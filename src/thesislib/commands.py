@@ -196,7 +196,9 @@ def features(args: argparse.Namespace) -> dict[str, Any]:
     """Encodes videos into an index."""
     from thesislib.own_videos import index_videos
 
-    return index_videos(args.source, args.runs, args.out, args.crops, say, table=args.csv)
+    return index_videos(
+        args.source, args.runs, args.out, args.crops, say, table=args.csv, moments=args.moments
+    )
 
 
 def retrieve(args: argparse.Namespace) -> dict[str, Any]:

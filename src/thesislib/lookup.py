@@ -25,8 +25,9 @@ from thesislib.evaluation.indexing import build_index, weights_hash
 from thesislib.files import sheet_text, write_text
 from thesislib.own_videos import IMAGENET, Say, encoder, to_stderr
 from thesislib.train import placed
-from thesislib.viz.gallery import Match, Thumbnail, gallery_page, notes_on, thumbnails
+from thesislib.viz.gallery import Match, Shot, Thumbnail, gallery_page, notes_on, thumbnails
 
+SPAN = ("start", "end")  # seconds of a moment in its video
 QUERIES = 40  # shown where nobody says how many: a page of at most about 4 MB
 
 
@@ -61,7 +62,9 @@ def retrieve(
 
     Returns:
         Plain JSON: page ("" where nothing is near enough), its size, counts, and ``results``: each
-        query's ``path`` and ``neighbours`` (``path``, ``cosine``, ``label``, ``same_group``).
+        query's ``path`` and ``neighbours`` (``path``, ``cosine``, ``label``, ``same_group``). Of
+        an index of moments these also have ``start`` and ``end``, seconds in the video. A query
+        from outside is looked up as a whole: one vector, the mean over its length.
 
     Raises:
         ThesisError: There is no index or run any more, a run has changed, or no query can be read.
@@ -95,33 +98,35 @@ def retrieve(
 
 def _found(
     index: FeatureIndex, asked: FeatureIndex, k: int, above: float | None
-) -> list[tuple[Video, list[Match]]]:
+) -> list[tuple[Shot, list[Match]]]:
     """Each query with its neighbours; without those that are not near enough."""
     known = {video.path: video for video in index.videos}
     # Label and group of a query that the index has are those of the data set.
     asked = replace(asked, videos=tuple(known.get(v.path, v) for v in asked.videos))
-    others = len(index) - any(video.path in known for video in asked.videos)
-    if others < 1:
-        raise ThesisError(f"The index {index.dataset} has one video: there is nothing to compare.")
-    found = index.search(asked, min(k, others))
+    others, what = len(index), "video" if index.moments is None else "moment"
+    if index.moments is None:
+        others -= any(video.path in known for video in asked.videos)
+    found = index.search(asked, min(k, others)) if others else None
+    if found is None or (found.rows < 0).all():
+        raise ThesisError(f"The index {index.dataset} has one {what}: there is nothing to compare.")
     least = -2.0 if above is None else above
     rows = [
         (
-            query,
+            Shot(query, asked.moment(place)),
             [
-                Match(index.videos[r], float(c))
-                for r, c in zip(places, cosine, strict=True)
-                if c >= least
+                Match(Shot(index.videos[r], index.moment(r)), float(c))
+                for r, c in zip(found.rows[place].tolist(), found.cosine[place], strict=True)
+                if r >= 0 and c >= least
             ],
         )
-        for query, places, cosine in zip(asked.videos, found.rows, found.cosine, strict=True)
+        for place, query in enumerate(asked.videos)
     ]
     return [(query, matches) for query, matches in rows if matches]
 
 
 def _page(
     index: FeatureIndex,
-    rows: list[tuple[Video, list[Match]]],
+    rows: list[tuple[Shot, list[Match]]],
     out: Path,
     own: set[str],
     outside: bool,
@@ -129,53 +134,77 @@ def _page(
     log: Say,
 ) -> dict[str, Any]:
     """Writes the page of some queries; says how large it is and what can be counted on it."""
-    videos = [v for query, found in rows for v in (query, *(m.video for m in found))]
-    opened = thumbnails(v for v in videos if v.path in own)
+    shots = [shot for query, found in rows for shot in (query, *(m.shot for m in found))]
+    opened = thumbnails(shot for shot in shots if shot.video.path in own)
     strange = Thumbnail(reason=f"not in the data set {index.dataset} of this machine")
-    pictures = {v.path: opened.get(v.path, strange) for v in videos}
+    pictures = {shot: opened.get(shot, strange) for shot in shots}
     counts = notes_on(rows)
     most = max(len(matches) for _, matches in rows)
     lines = _notes(index, len(rows), most, outside, above, counts)
-    write_text(out, gallery_page(f"Nearest videos in {index.dataset}", lines, rows, pictures))
-    for path, picture in pictures.items():
-        if picture.reason:
-            log(f"no picture of {path}: {picture.reason}")
+    kind = "videos" if index.moments is None else "moments"
+    write_text(out, gallery_page(f"Nearest {kind} in {index.dataset}", lines, rows, pictures))
+    missing = {shot.video.path: one.reason for shot, one in pictures.items() if one.reason}
+    for path, reason in missing.items():
+        log(f"no picture of {path}: {reason}")
     return {"page": str(out), "megabytes": round(out.stat().st_size / 1e6, 2), **counts}
 
 
-def _result(query: Video, matches: list[Match]) -> dict[str, Any]:
+def _result(query: Shot, matches: list[Match]) -> dict[str, Any]:
     """A query and its neighbours as plain JSON."""
     neighbours = [
         {
-            "path": match.video.path,
+            "path": match.shot.video.path,
+            **_seconds(match.shot),
             "cosine": round(match.cosine, 4),
-            "label": match.video.label,
-            "same_group": match.same_group(query),
+            "label": match.shot.video.label,
+            "same_group": match.same_group(query.video),
         }
         for match in matches
     ]
-    return {"path": query.path, "label": query.label, "neighbours": neighbours}
+    video = query.video
+    return {"path": video.path, **_seconds(query), "label": video.label, "neighbours": neighbours}
+
+
+def _seconds(shot: Shot) -> dict[str, float]:
+    """Where a moment lies in its video; nothing of a whole one."""
+    return dict(zip(SPAN, (round(s, 3) for s in shot.span or ()), strict=False))
 
 
 def as_table(results: Sequence[Mapping[str, Any]]) -> str:
     """What :func:`retrieve` found as csv, a line a neighbour."""
-    head = ("query", "label", "rank", "neighbour", "its_label", "cosine", "same_group")
+    timed = any(SPAN[0] in near for one in results for near in one["neighbours"])
+    head: tuple[str, ...] = (
+        "query",
+        "label",
+        "rank",
+        "neighbour",
+        "its_label",
+        "cosine",
+        "same_group",
+    )
+    head += ("start", "end", "its_start", "its_end") if timed else ()
     rows = []
     for one in results:
         for rank, near in enumerate(one["neighbours"], 1):
             words = (printable(one["path"]), one["label"], rank, printable(near["path"]))
-            rows.append((*words, near["label"], near["cosine"], near["same_group"]))
+            when = [side.get(key, "") for side in (one, near) for key in SPAN] if timed else []
+            rows.append((*words, near["label"], near["cosine"], near["same_group"], *when))
     return sheet_text(head, rows)
 
 
 def pairs(results: Sequence[Mapping[str, Any]]) -> list[tuple[float, str, str]]:
     """What :func:`retrieve` found: ``(cosine, path, path)``, nearest first, each pair once."""
     found = {
-        tuple(sorted((one["path"], near["path"]))): near["cosine"]
+        tuple(sorted((_place(one), _place(near)))): near["cosine"]
         for one in results
         for near in one["neighbours"]
     }
     return sorted(((c, a, b) for (a, b), c in found.items()), key=lambda pair: (-pair[0], pair[1:]))
+
+
+def _place(one: Mapping[str, Any]) -> str:
+    """A path, and where in the video."""
+    return one["path"] + (f" {one['start']:.2f}-{one['end']:.2f} s" if SPAN[0] in one else "")
 
 
 def own_files(dataset: str | Path, log: Say = to_stderr) -> set[str]:
@@ -258,7 +287,7 @@ def _evenly(count: int, limit: int, log: Say) -> list[int]:
     """At most ``limit`` of ``count`` places, evenly spread; 0: all."""
     if not limit or limit >= count:
         return list(range(count))
-    log(f"{limit} of {count} videos are queries, evenly chosen; --queries 0 takes all")
+    log(f"{limit} of {count} are queries, evenly chosen; --queries 0 takes all")
     return [int(i) for i in np.linspace(0, count - 1, limit).round()]
 
 
@@ -271,17 +300,19 @@ def _notes(
     counts: dict[str, Any],
 ) -> list[str]:
     """What stands above the rows."""
-    nearest = f"{k} nearest videos" if k > 1 else "nearest video"
+    what = "video" if index.moments is None else "moment"
+    nearest = f"{k} nearest {what}s" if k > 1 else f"nearest {what}"
     if above is not None:
-        first = (
-            f"{queries} videos, and to each those of {len(index)} at a cosine of {above:g} or more."
-        )
+        those = f"those of {len(index)} at a cosine of {above:g} or more"
+        first = f"{queries} {what}s, and to each {those}."
     elif outside:
         first = f"{queries} queries, and to each the {nearest} of {len(index)}."
     elif queries < len(index):
-        first = f"{queries} of {len(index)} videos, evenly chosen, and to each the {nearest}."
+        first = f"{queries} of {len(index)} {what}s, evenly chosen, and to each the {nearest}."
     else:
-        first = f"Each of {len(index)} videos, and the {nearest} among the others."
+        first = f"Each of {len(index)} {what}s, and the {nearest} among the others."
+    if index.moments is not None:
+        first += " No two of a row overlap."
     encoders = " and ".join(_who(stream) for stream in index.streams)
     lines = [
         first,

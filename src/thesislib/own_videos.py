@@ -44,6 +44,7 @@ def index_videos(
     log: Say = to_stderr,
     *,
     table: bool = False,
+    moments: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Encodes every video of a data set, whatever its split, and writes an index.
@@ -58,7 +59,8 @@ def index_videos(
         out: Folder to write; default ``<data set>_index``.
         crops: 1, 5 or 10 views of each window.
         log: Where the log lines go.
-        table: Also write ``features.csv`` there, a line a video.
+        table: Also write ``features.csv`` there, a line a row.
+        moments: A row for each window of time, about a second, in the place of one for a video.
         progress: Show a bar on stderr, if that is a terminal.
 
     Returns:
@@ -78,7 +80,7 @@ def index_videos(
     parts = []
     for model, config, name in loaded:
         log(f"{manifest.name}: encoding {len(manifest)} videos with {Path(name).name}")
-        parts.append(build_index(placed(model), manifest, config, crops, name, progress))
+        parts.append(build_index(placed(model), manifest, config, crops, name, progress, moments))
     index = join(parts)
     folder = index.save(target)
     (folder / TABLE).unlink(missing_ok=True)  # of the index that was here
@@ -89,7 +91,8 @@ def index_videos(
     return {
         "index": str(folder),
         **({"table": str(folder / TABLE)} if table else {}),
-        "videos": len(index),
+        "videos": len(set(index.videos)),
+        **({"moments": len(index)} if moments else {}),
         "skipped": list(index.skipped),
         "runs": [stream.run for stream in index.streams],
         "features": [stream.values.shape[1] for stream in index.streams],
@@ -126,14 +129,15 @@ def _default(dataset: str, log: Say) -> str:
 
 
 def as_table(index: FeatureIndex) -> str:
-    """An index as csv: path, label and the numbers of each video, as the encoders gave them."""
+    """An index as csv: path, label (seconds) and the numbers of each row, as encoders gave them."""
     widths = [stream.values.shape[1] for stream in index.streams]
     names = [f"s{s}_{i}" for s, width in enumerate(widths, 1) for i in range(width)]
     rows = []
     for row, video in enumerate(index.videos):
         values = [f"{x:.9g}" for stream in index.streams for x in stream.values[row]]
-        rows.append((printable(video.path), video.label, *values))
-    return sheet_text(("path", "label", *names), rows)
+        rows.append((printable(video.path), video.label, *(index.moment(row) or ()), *values))
+    when = () if index.moments is None else ("start", "end")
+    return sheet_text(("path", "label", *when, *names), rows)
 
 
 def data_set(source: str, log: Say = to_stderr) -> Manifest:

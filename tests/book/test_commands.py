@@ -48,10 +48,13 @@ COMMANDS: dict[str, list[str]] = {
         *("--algorithm", "dis", "--jobs", "1")
     ],
     "thesislib eval dpc --row 5pred3 --seed 1": [*TINY, *TUNE],
+    "thesislib features PATH --out look": [],
+    "thesislib retrieve look": [],
+    "thesislib features PATH --moments --out when": [],
+    "thesislib retrieve when": [],
     "thesislib prepare folder PATH --name holiday": [],
     "thesislib doctor holiday": [],
     "thesislib show holiday": [],
-    "thesislib features holiday --run imagenet": [],
     "thesislib flow holiday --algorithm dis": ["--jobs", "1"],
     "thesislib train dpc --dataset holiday": TINY,
     "thesislib train dpc --set init=RUN": TINY,
@@ -79,6 +82,7 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib reproduce 02 --seed 1": ["--parameter", "sede=1"],
 }
 SAYS = {
+    "thesislib features PATH --out look": ["small-coclr-rgb encodes, which ships"],
     "thesislib classify PATH --classes names.txt --out page.html": [
         "small, zero-shot",
         "page: page.html",

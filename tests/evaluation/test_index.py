@@ -145,8 +145,8 @@ def test_damaged_and_foreign_indices_get_one_sentence(
     file.write_bytes(whole[:-4])
     with pytest.raises(ThesisError, match="damaged"):
         FeatureIndex.load(tmp_path / "i")
-    file.write_bytes(whole.replace(b'\\"format\\": 2', b'\\"format\\": 7'))
-    with pytest.raises(ThesisError, match="has the format 7, this version reads 2"):
+    file.write_bytes(whole.replace(b'\\"format\\": 3', b'\\"format\\": 7'))
+    with pytest.raises(ThesisError, match="has the format 7, this version reads 2 and 3"):
         FeatureIndex.load(tmp_path / "i")
     rng = np.random.default_rng(0)
     for bit in rng.choice(8 * len(whole), 300, replace=False):  # one flipped bit anywhere

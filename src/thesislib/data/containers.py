@@ -119,6 +119,13 @@ class FrameTable:
     nominal_fps: float
     stamps: NDArray[np.int64] | None = field(default=None, repr=False)
 
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Seconds from the first frame at which each is shown, ``(count,)``."""
+        if self.pts is None:
+            return np.arange(self.count, dtype=np.float64) / (self.nominal_fps or 1.0)
+        return (self.pts - self.pts[0]).astype(np.float64) * self.unit
+
     @classmethod
     def of(cls, path: Path, container: Any, stream: Any) -> FrameTable:
         """Reads all packets of the stream."""

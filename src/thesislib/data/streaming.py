@@ -100,6 +100,15 @@ class Stream:
                 yield number if pts is None else int(np.searchsorted(pts, frame.pts)), frame
 
 
+def frame_times(path: str | Path) -> NDArray[np.float64]:
+    """Seconds from the first frame at which each frame of a video is shown; nothing is decoded.
+
+    Raises:
+        VideoError: The file cannot be used.
+    """
+    return _table(Path(path)).times
+
+
 def _table(path: Path) -> FrameTable:
     check_readable(path)
     with video_stream(path) as (container, stream):

@@ -28,10 +28,13 @@ from thesislib.data.manifest import Video
 from thesislib.errors import ThesisError
 from thesislib.evaluation.retrieval import nearest
 from thesislib.evaluation.scores import unit
+from thesislib.evaluation.spans import Spans
 from thesislib.files import checksum, reading, replacing, sweep, write_json
 
 FEATURES, NOTE = "features.safetensors", "index.json"
-FORMAT = 2  # 1 had no checksum
+FORMAT = 3  # 2 had no moments, and is still read; 1 had no checksum
+READ = (2, FORMAT)
+CHUNK = 256  # queries that are compared with all moments at a time
 AGAIN = "make it again with `thesislib features`."
 
 
@@ -61,7 +64,8 @@ class Neighbours:
     """What a search found.
 
     Attributes:
-        rows: int64 ``(Q, k)``, rows of the index, best first; of equal cosines the first row.
+        rows: int64 ``(Q, k)``, rows of the index, best first; of equal cosines the first row. Where
+            moments overlap there may be fewer than k: -1.
         cosine: float32 ``(Q, k)`` in ``[-1, 1]``; of two streams the mean.
     """
 
@@ -71,7 +75,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class FeatureIndex:
-    """Videos and their features.
+    """Videos, or moments of them, and their features.
 
     Attributes:
         dataset: Name of the data set.
@@ -81,6 +85,8 @@ class FeatureIndex:
         streams: One encoder each.
         skipped: Paths of the videos that have no row, because they could not be read.
         commit: Of the code that made it.
+        moments: float64 ``(V, 2)``, seconds at which each row begins and ends in its video;
+            ``None`` where rows are whole videos.
     """
 
     dataset: str
@@ -90,6 +96,7 @@ class FeatureIndex:
     streams: tuple[Stream, ...]
     skipped: tuple[str, ...] = ()
     commit: str = ""
+    moments: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -100,16 +107,24 @@ class FeatureIndex:
         numbers = {name: i for i, name in enumerate(self.classes)}
         return np.array([numbers.get(v.label, -1) for v in self.videos], np.int64)
 
+    def moment(self, row: int) -> tuple[float, float] | None:
+        """Seconds at which a row begins and ends; ``None``: it is a whole video."""
+        return None if self.moments is None else tuple(self.moments[row].tolist())
+
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> FeatureIndex:
         """Some rows, in this order."""
         return replace(
             self,
             videos=tuple(self.videos[r] for r in rows),
             streams=tuple(replace(s, values=s.values[np.asarray(rows)]) for s in self.streams),
+            moments=None if self.moments is None else self.moments[np.asarray(rows)],
         )
 
     def search(self, queries: FeatureIndex | None = None, k: int = 5) -> Neighbours:
-        """The ``k`` videos of the index that are nearest to each query; never the query itself.
+        """The ``k`` rows of the index that are nearest to each query; never the query itself.
+
+        Of moments no two overlap: neither with the query nor with a nearer one. So each is another
+        scene, and not the same one half a second later.
 
         The mean of the index is taken off both sides. That of the queries themselves, which
         :func:`thesislib.evaluation.retrieval.nearest` takes, would leave nothing of a single one.
@@ -126,6 +141,8 @@ class FeatureIndex:
         made, other = ([s.weights for s in index.streams] for index in (self, queries))
         if made != other:
             raise ThesisError("The queries were not encoded by the encoders of the index.")
+        if self.moments is not None:
+            return self._apart(queries, k)
         places = {v.path: row for row, v in enumerate(self.videos)}
         own = np.array([places.get(v.path, -1) for v in queries.videos])[:, None]
         known = int((own >= 0).any())
@@ -142,6 +159,19 @@ class FeatureIndex:
             rows = rows[keep].reshape(-1, k)
         cosine = np.stack([np.einsum("qd,qd->q", q, g[rows[:, j]]) for j in range(k)], 1)
         return Neighbours(rows, cosine.clip(-1, 1).astype(np.float32))
+
+    def _apart(self, queries: FeatureIndex, k: int) -> Neighbours:
+        """:meth:`search` among moments."""
+        q, g = self._embedding(queries), self._embedding(self)
+        rows, cosine = np.full((len(q), k), -1), np.zeros((len(q), k), np.float32)
+        own = Spans.of(self.videos, self.moments)
+        for first in range(0, len(q), CHUNK):
+            part = nearest(q[first : first + CHUNK], g, len(self), centre=False)
+            for place, order in enumerate(part, first):
+                found = own.apart(order, queries.videos[place].path, queries.moment(place), k)
+                rows[place, : len(found)] = found
+                cosine[place, : len(found)] = g[found] @ q[place]
+        return Neighbours(rows, cosine.clip(-1, 1))
 
     def _embedding(self, index: FeatureIndex) -> NDArray[np.float32]:
         """Unit vectors side by side ``(V, sum of D)``: their cosine is the mean of the streams'."""
@@ -165,7 +195,8 @@ class FeatureIndex:
                 for i, s in enumerate(self.streams)
             ],
             "skipped": list(self.skipped),
-            "videos": [asdict(video) for video in self.videos],
+            "rows": "videos" if self.moments is None else "moments",
+            "videos": [asdict(video) for video in dict.fromkeys(self.videos)],
         }
 
     def save(self, folder: str | Path) -> Path:
@@ -182,6 +213,10 @@ class FeatureIndex:
         note = self.note()
         values = {_tensor(i): np.ascontiguousarray(s.values) for i, s in enumerate(self.streams)}
         tensors: dict[str, Any] = {**values, "labels": self.labels}
+        if self.moments is not None:
+            numbers = {video: number for number, video in enumerate(dict.fromkeys(self.videos))}
+            tensors["video"] = np.array([numbers[video] for video in self.videos], np.int64)
+            tensors["moments"] = np.ascontiguousarray(self.moments, np.float64)
         text = json.dumps(note)
         check_target(folder)
         sweep(folder)
@@ -203,8 +238,9 @@ class FeatureIndex:
         with reading(file, AGAIN), safe_open(file, framework="np") as opened:
             said = opened.metadata() or {}
             note = json.loads(said["note"])
-            if note["format"] != FORMAT:
-                has = f"{folder} has the format {note['format']}, this version reads {FORMAT}"
+            if note["format"] not in READ:
+                reads = " and ".join(map(str, READ))
+                has = f"{folder} has the format {note['format']}, this version reads {reads}"
                 raise ThesisError(f"{has}: {AGAIN}")
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             if checksum(said["note"], tensors) != said["sha256"]:
@@ -213,21 +249,28 @@ class FeatureIndex:
 
     @classmethod
     def _of(cls, note: dict[str, Any], tensors: Mapping[str, NDArray[Any]]) -> FeatureIndex:
-        streams = []
+        streams, moments = [], None
+        videos = tuple(Video(**video) for video in note["videos"])
+        if note.get("rows") == "moments":
+            videos = tuple(videos[number] for number in tensors["video"])
+            moments = tensors["moments"]
+            if moments.shape != (len(videos), 2):
+                raise ValueError("the moments do not fit the note")
         for entry in note["streams"]:
             values = tensors[entry["tensor"]]
-            if values.dtype != np.float32 or values.shape != (len(note["videos"]), values.shape[1]):
+            if values.dtype != np.float32 or values.shape != (len(videos), values.shape[1]):
                 raise ValueError("the features do not fit the note")
             names = ("run", "weights", "settings", "crops", "preprocessing")
             streams.append(Stream(values, *(entry[name] for name in names)))
         return cls(
             dataset=note["dataset"],
             fingerprint=note["fingerprint"],
-            videos=tuple(Video(**video) for video in note["videos"]),
+            videos=videos,
             classes=tuple(note["classes"]),
             streams=tuple(streams),
             skipped=tuple(note["skipped"]),
             commit=note["commit"],
+            moments=moments,
         )
 
 
@@ -245,20 +288,24 @@ def check_target(folder: Path) -> None:
 
 
 def join(indices: Sequence[FeatureIndex]) -> FeatureIndex:
-    """One index of the streams of several, over the videos that all of them have.
+    """One index of the streams of several, over the videos, or moments, that all of them have.
 
     Raises:
-        ThesisError: They are of different data, or have no video in common.
+        ThesisError: They are of different data, or have no video (or moment) in common.
     """
     first = indices[0]
     if any(index.fingerprint != first.fingerprint for index in indices):
         raise ThesisError("The streams are of different data sets: encode the same videos twice.")
-    places = [{v.path: row for row, v in enumerate(index.videos)} for index in indices]
-    common = [v.path for v in first.videos if all(v.path in place for place in places)]
+    places = [
+        {(v.path, index.moment(row)): row for row, v in enumerate(index.videos)}
+        for index in indices
+    ]
+    common = [row for row in places[0] if all(row in place for place in places)]
     if not common:
-        raise ThesisError("The streams have no video in common that both could read.")
+        what = "video" if first.moments is None else "moment"
+        raise ThesisError(f"The streams have no {what} in common that both could read.")
     parts = [
-        index.select([place[path] for path in common])
+        index.select([place[row] for row in common])
         for index, place in zip(indices, places, strict=True)
     ]
     skipped = dict.fromkeys(path for index in indices for path in index.skipped)

@@ -13,31 +13,55 @@ from PIL import Image
 
 from thesislib.data.checking import in_parallel, printable
 from thesislib.data.manifest import Video
-from thesislib.data.reader import open_video
+from thesislib.data.reader import Frames, open_video
+from thesislib.data.streaming import frame_times
 from thesislib.errors import VideoError
+from thesislib.viz.timeline_page import between
 from thesislib.viz.video import shrunk
 from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
 
 SIDE, FRAMES, SECONDS, QUALITY = 128, 8, 2.0, 35  # of a moving thumbnail: 6 to 15 kB
+PIECE = 32  # moments for which a video is opened once
+FPS = 25.0  # of a video that does not say
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What a picture shows: a video with an absolute path, or a span of seconds in it."""
+
+    video: Video
+    span: tuple[float, float] | None = None
+
+    @property
+    def when(self) -> str:
+        """The span in words, ``0:07 to 0:08``; "" of a whole video."""
+        length = self.video.n_frames / (self.video.fps or FPS)
+        return "" if self.span is None else between(*self.span, length)
+
+    @property
+    def address(self) -> str:
+        """Of the file, and the second at which a player is to begin."""
+        return link(self.video.path) + ("" if self.span is None else f"#t={self.span[0]:.2f}")
 
 
 @dataclass(frozen=True)
 class Match:
     """One neighbour of a query."""
 
-    video: Video
+    shot: Shot
     cosine: float
 
     def right(self, query: Video) -> bool | None:
         """Whether it has the query's class; ``None`` where either has none."""
-        return self.video.label == query.label if self.video.label and query.label else None
+        label = self.shot.video.label
+        return label == query.label if label and query.label else None
 
     def same_group(self, query: Video) -> bool:
         """Whether both were cut from one recording, as far as the data set knows."""
-        return bool(query.group) and self.video.group == query.group
+        return bool(query.group) and self.shot.video.group == query.group
 
 
-Rows = Sequence[tuple[Video, Sequence[Match]]]
+Rows = Sequence[tuple[Shot, Sequence[Match]]]
 
 
 @dataclass(frozen=True)
@@ -49,18 +73,32 @@ class Thumbnail:
     reason: str = ""
 
 
-def thumbnail(video: Video) -> Thumbnail:
-    """Two seconds from the middle of a video with an absolute path, at most 128 pixels wide."""
+def pictures_of(shots: Sequence[Shot]) -> list[Thumbnail]:
+    """Of each of some shots of one video: its span, or the two seconds in the middle."""
     try:
-        reader = open_video(video.path)
-        length = max(1, min(len(reader), round(SECONDS * (video.fps or 25))))
-        start = (len(reader) - length) // 2
-        numbers = np.linspace(start, start + length - 1, min(FRAMES, length)).round().astype(int)
-        frames = [Image.fromarray(shrunk(frame, SIDE)) for frame in reader.frames(numbers)]
+        video = shots[0].video
+        reader, rate = open_video(video.path), video.fps or FPS
+        times = np.zeros(0) if shots[0].span is None else frame_times(video.path)
+        found = []
+        for shot in shots:
+            if shot.span is None:
+                length = max(1, min(len(reader), round(SECONDS * rate)))
+                start = (len(reader) - length) // 2
+            else:
+                start, end = np.searchsorted(times, np.array(shot.span) - 1e-6).tolist()
+                length = max(1, min(end, len(times)) - start)
+            numbers = np.linspace(start, start + length - 1, min(FRAMES, length)).round()
+            found.append(_thumbnail(reader.frames(numbers.astype(int)), length / rate))
+        return found
     except (VideoError, OSError) as error:
-        return Thumbnail(reason=getattr(error, "reason", "cannot be read"))
+        return [Thumbnail(reason=getattr(error, "reason", "cannot be read"))] * len(shots)
+
+
+def _thumbnail(pictures: Frames, seconds: float) -> Thumbnail:
+    """Frames (T, H, W, 3) that last so many seconds together, at most 128 pixels wide."""
+    frames = [Image.fromarray(shrunk(frame, SIDE)) for frame in pictures]
     moving, still = io.BytesIO(), io.BytesIO()
-    pause = round(1000 * length / (video.fps or 25) / len(frames))  # milliseconds
+    pause = round(1000 * seconds / len(frames))  # milliseconds
     frames[0].save(
         moving, "WEBP", save_all=True, append_images=frames[1:], duration=pause, loop=0,
         quality=QUALITY,
@@ -69,15 +107,24 @@ def thumbnail(video: Video) -> Thumbnail:
     return Thumbnail(moving.getvalue(), still.getvalue())
 
 
-def thumbnails(videos: Iterable[Video], jobs: int | None = None) -> dict[str, Thumbnail]:
-    """Path -> :func:`thumbnail`, each video once and in their order, several at a time."""
-    once = {v.path: v for v in videos}
-    found = dict(in_parallel(lambda v: (v.path, thumbnail(v)), once.values(), jobs))
-    return {path: found[path] for path in once}  # threads end in any order
+def thumbnails(shots: Iterable[Shot], jobs: int | None = None) -> dict[Shot, Thumbnail]:
+    """The picture of each shot, once and in their order; several videos at a time.
+
+    A video is opened once for ``PIECE`` of its moments, which are read in their order.
+    """
+    by_path: dict[str, list[Shot]] = {}
+    once = list(dict.fromkeys(shots))
+    for shot in sorted(once, key=lambda shot: shot.span or (0.0, 0.0)):
+        by_path.setdefault(shot.video.path, []).append(shot)
+    pieces = [some[i : i + PIECE] for some in by_path.values() for i in range(0, len(some), PIECE)]
+    found: dict[Shot, Thumbnail] = {}
+    for some, pictures in in_parallel(lambda some: (some, pictures_of(some)), pieces, jobs):
+        found.update(zip(some, pictures, strict=True))
+    return {shot: found[shot] for shot in once}  # threads end in any order
 
 
 def gallery_page(
-    title: str, notes: Sequence[str], rows: Rows, pictures: Mapping[str, Thumbnail]
+    title: str, notes: Sequence[str], rows: Rows, pictures: Mapping[Shot, Thumbnail]
 ) -> str:
     """The page: each query on the left, its neighbours beside it, best first.
 
@@ -87,30 +134,32 @@ def gallery_page(
     Args:
         title: Of the page, plain text.
         notes: Paragraphs above the rows, plain text.
-        rows: Queries with absolute paths, and their neighbours.
-        pictures: Path -> its picture, of all the videos of ``rows``.
+        rows: Queries, and their neighbours.
+        pictures: Of all the shots of ``rows``.
     """
-    numbers = {path: i for i, path in enumerate(pictures)}
+    numbers = {shot: i for i, shot in enumerate(pictures)}
     moving, still = (
         "".join(
-            f".v{numbers[path]}{{background-image:url(data:image/webp;base64,{inline(data)})}}\n"
-            for path, picture in pictures.items()
+            f".v{numbers[shot]}{{background-image:url(data:image/webp;base64,{inline(data)})}}\n"
+            for shot, picture in pictures.items()
             if (data := getattr(picture, kind))
         )
         for kind in ("moving", "still")
     )
-    base = _common_folder(pictures)
+    base = _common_folder(shot.video.path for shot in pictures)
 
-    def tile(video: Video, head: str, marks: str) -> str:
+    def tile(shot: Shot, head: str, marks: str) -> str:
+        video, missing = shot.video, pictures[shot].reason
         name = printable(os.path.relpath(video.path, base) if base else video.path)
         label = f" ({video.label})" if video.label else ""
-        missing = pictures[video.path].reason
-        words = f"no picture: {missing}" if missing else f"video {name}{label}"
+        when = f", {shot.when}" if shot.when else ""
+        words = f"no picture: {missing}" if missing else f"video {name}{label}{when}"
+        time = f"<span class=when>{shot.when}</span>" if shot.when else ""
         return (
-            f'<a href="{link(video.path)}" title="{text(words)}"><span role="img" '
-            f'class="pic v{numbers[video.path]}" aria-label="{text(words)}">{text(missing)}'
+            f'<a href="{shot.address}" title="{text(words)}"><span role="img" '
+            f'class="pic v{numbers[shot]}" aria-label="{text(words)}">{text(missing)}'
             "</span></a>"
-            f"<figcaption>{head}{marks}<bdi class=path>{breaking(name)}</bdi></figcaption>"
+            f"<figcaption>{head}{marks}{time}<bdi class=path>{breaking(name)}</bdi></figcaption>"
         )
 
     body = []
@@ -118,13 +167,13 @@ def gallery_page(
         found = []
         for rank, match in enumerate(matches, 1):
             head = f"<span class=rank>{rank}</span> <b>{_number(match.cosine)}</b>"
-            marks = _label(match.video, match.right(query))
-            if match.same_group(query):
+            marks = _label(match.shot.video, match.right(query.video))
+            if match.same_group(query.video) and match.shot.span is None:
                 marks += "<span class=group>same recording</span>"
-            found.append(f"<li><figure>{tile(match.video, head, marks)}</figure></li>")
-        head = "<span class=rank>query</span>"
+            found.append(f"<li><figure>{tile(match.shot, head, marks)}</figure></li>")
+        head, marks = "<span class=rank>query</span>", _label(query.video, None)
         body.append(
-            f"<article><figure class=query>{tile(query, head, _label(query, None))}</figure>"
+            f"<article><figure class=query>{tile(query, head, marks)}</figure>"
             f"<ol>{''.join(found)}</ol></article>"
         )
     return PAGE.format(
@@ -144,12 +193,12 @@ def notes_on(rows: Rows) -> dict[str, Any]:
         ``labelled`` queries, and in how many the nearest video has the query's class, ``right``;
         ``neighbours``, and how many are of the query's own group, ``same_group``.
     """
-    first = [matches[0].right(query) for query, matches in rows if matches]
+    first = [matches[0].right(query.video) for query, matches in rows if matches]
     return {
         "labelled": sum(right is not None for right in first),
         "right": sum(right is True for right in first),
         "neighbours": sum(len(matches) for _, matches in rows),
-        "same_group": sum(m.same_group(query) for query, matches in rows for m in matches),
+        "same_group": sum(m.same_group(query.video) for query, matches in rows for m in matches),
     }
 
 
@@ -213,6 +262,7 @@ figcaption { font-size: .85rem; margin-top: .25rem; font-variant-numeric: tabula
 .label { margin-left: .4em; overflow-wrap: anywhere; }
 .right { color: var(--right); } .wrong { color: var(--wrong); } .mark { font-weight: bold; }
 .group { display: block; color: var(--quiet); font-style: italic; }
+.when { margin-left: .4em; white-space: nowrap; }
 .path { display: block; color: var(--quiet); font-size: .75rem; overflow-wrap: anywhere; }
 .said { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden;
  white-space: nowrap; }
