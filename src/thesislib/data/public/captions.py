@@ -159,7 +159,7 @@ def _msrvtt_part(video: Mapping[str, Any], file: Path | None) -> str:
 
 def _in_order(name: str) -> tuple[str, int]:
     """``video9`` before ``video10``."""
-    digits = re.search(r"\d+$", name)
+    digits = re.search(r"\d{1,18}$", name)
     return (name[: digits.start()], int(digits[0])) if digits else (name, -1)
 
 
