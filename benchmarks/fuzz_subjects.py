@@ -34,7 +34,7 @@ from thesislib.data.narrations import (
     read_narrations,
     write_narrations,
 )
-from thesislib.data.public import actions, activities, captions, intervals, narrated
+from thesislib.data.public import actions, activities, captions, howto100m, intervals, narrated
 from thesislib.data.public.joining import PublicSet, prepare_listed
 from thesislib.data.scan import find_candidates
 from thesislib.data.segments import read_segments, write_segments
@@ -139,6 +139,11 @@ PUBLIC: dict[str, tuple[PublicSet, dict[str, Any], str]] = {
     "htm_align": (
         narrated.HTM_ALIGN,
         {"htm_align.json": {"v1": [[1, 1.5, 3.0, "cut it"], [0, 4, 5, "hello"]]}},
+        "",
+    ),
+    "htm_370k": (
+        howto100m.HTM_370K,
+        {"sentencified.json": {"v1": {"text": ["cut it"], "start": [1.5], "end": [3.0]}}},
         "",
     ),
     "htm_aa": (narrated.HTM_AA, {"aa.csv": 'vid,timestamp,text\nv1,3.5,"cut, it"\n'}, ""),

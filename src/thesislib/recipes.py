@@ -48,6 +48,7 @@ RECIPES = {
     "breakfast": Recipe("data.public", "prepare_breakfast", ("split", *_LISTED), path=True),
     "coin": Recipe("data.public", "prepare_coin", _LISTED, path=True),
     "htm_align": Recipe("data.public", "prepare_htm_align", _LISTED, path=True),
+    "htm_370k": Recipe("data.public", "prepare_htm_370k", _LISTED, path=True),
     "htm_aa": Recipe("data.public", "prepare_htm_aa", _LISTED, path=True),
     "youcook2": Recipe("data.public", "prepare_youcook2", _LISTED, path=True),
 }

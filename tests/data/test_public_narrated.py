@@ -12,7 +12,7 @@ from video_files import write_video
 from thesislib import recipes
 from thesislib.data.manifest import read_manifest
 from thesislib.data.narrations import read_alignments, read_narrations
-from thesislib.data.public import activities, narrated
+from thesislib.data.public import activities, howto100m, narrated
 from thesislib.data.segments import read_segments
 from thesislib.errors import ThesisError
 
@@ -126,6 +126,68 @@ def test_htm_align(roots: Path) -> None:
     assert seen["-a.webm"][0] == (True, 10.7, 17.5, "") and not seen["-a.webm"][1].alignable
 
 
+def captions(texts: list[str], seconds: float = 2.0) -> dict[str, list[object]]:
+    starts = [seconds * i for i in range(len(texts))]
+    return {"text": list(texts), "start": starts, "end": [a + seconds for a in starts]}
+
+
+def test_htm_370k_cleans_the_captions_of_howto100m(roots: Path) -> None:
+    folder = roots / "h"
+    folder.mkdir()
+    spoken = "now we are going to add|some salt to the hot pan. And|then stir it well with a spoon."
+    parts = spoken.split("|")
+    good = captions([*parts, *parts, "[Music]", *parts, *parts])
+    good["text"][6:6] = [float("nan")]  # as pandas has written it
+    good["start"][6:6], good["end"][6:6] = [12.0], [12.0]
+    german = captions(["jetzt geben wir noch etwas mehr Salz hinein"] * 12)
+    german["text"] = [f"{text} und {i}" for i, text in enumerate(german["text"])]
+    content = {
+        **{f"v{i:02}": good for i in range(40)},
+        "german": german, "short": captions(parts), "held": good, "long": good, "align": good,
+        "empty": captions([]),
+    }  # fmt: skip
+    lengths = {"v00": 100, "v01": 64, "long": 1000} | {f"v{i:02}": 70 for i in range(2, 40)}
+    lengths |= {name: 80 for name in ("german", "short", "held", "align", "empty")}
+    (folder / "raw_caption.json").write_text(json.dumps(content))
+    (folder / "htm_vlen.csv").write_text(
+        "vid,seconds\n" + "".join(f"{video},{s}\n" for video, s in lengths.items())
+    )
+    (folder / "htm_holdout.txt").write_text("held\nother\n")
+    (folder / "htm_align.json").write_text('{"align": [[1, 2, 3, "x"]]}')
+    told = recipes.prepare("htm_370k", path=folder, lists_only=True)
+    assert told["splits"] == {"train": 38, "val": 1, "test": 0}
+    made = read_manifest("htm_370k")
+    assert made.info["left_out"] == {
+        "another language": 1, "few captions": 1, "held out": 2, "of another length": 2,
+        "without text": 1,
+    }  # fmt: skip
+    assert made.info["cleaned_here"] is True
+    assert made.info["captions"] == {
+        "all": 39 * 14, "empty": 39, "point": 0, "sounds": 39, "sounds cut": 0,
+    }  # fmt: skip
+    assert [v.path for v in made.videos if v.split == "val"] == ["v00"]
+    assert not (made.root / "alignments.csv").exists(), "nobody knows when they are seen"
+    some = read_narrations(made)["v05"]
+    whole = [" ".join(parts[:2])[:-4], "And then stir it well with a spoon."]
+    assert [one.text for one in some] == [*whole, *whole, *whole, *whole]
+    assert some[0].start == 0.0 and 3 < some[0].end < 4
+
+
+def test_htm_370k_leaves_the_sentences_of_the_authors(tmp_path: Path) -> None:
+    content = {"b": captions(["Add salt.", " stir\nit "]), "a": captions(["Hi", ""])}
+    content["b"]["start"][0] = 5.0  # after its end, and after the next
+    (tmp_path / "sentencified_htm_370k.json").write_text(json.dumps(content))
+    (tmp_path / "a_raw_caption.json").write_text(json.dumps({"x": captions(["no"])}))
+    listed = howto100m.htm_370k_lists(tmp_path)
+    assert [row.name for row in listed.rows] == ["a", "b"] and listed.notes["cleaned_here"] is False
+    assert [one.heard for one in listed.said["b"]] == [
+        (2.0, 4.0, "stir it"),
+        (5.0, 10.0, "Add salt."),
+    ]
+    assert [one.heard.text for one in listed.said["a"]] == ["Hi"]
+    assert listed.counts()["sentences"] == {"train": 3}
+
+
 def test_htm_aa(roots: Path) -> None:
     folder = roots / "h"
     write_video(folder / "a.mp4", 5)
@@ -195,6 +257,9 @@ BAD = (
     ("htm_align", "a.json", '{"a": [[2, 1, 2, "x"]]}', "[1 or 0, start, end, text] of a"),
     ("htm_align", "a.json", '{"a": [[1, 3, 2, "x"]]}', "3 to 2 s is no span"),
     ("htm_align", "a.json", "{}", "There is no list of HTM-Align"),
+    ("htm_370k", "a.json", '{"a": {"text": ["b"], "start": [], "end": [2]}}', "no lists of one"),
+    ("htm_370k", "a.json", '{"a": {"text": [], "start": [], "end": []}}', "no video that can be"),
+    ("htm_370k", "a.json", '{"a": [1]}', "There is no list of HTM-370K"),
     ("htm_aa", "a.csv", "vid,timestamp,text\na,x,y\n", "'x' is not a number"),
     ("htm_aa", "a.csv", "vid,text\na,y\n", "There is no list of HTM-AA"),
     ("youcook2", "a.json", '{"database": {"a": {"recipe_type": "1", "subset": "training", '

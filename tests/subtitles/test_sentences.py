@@ -218,7 +218,7 @@ def test_captions_of_a_film(shared: Path) -> None:
     assert set(result.of_cue()) == set(range(1, 79))
     assert len(result.sentences) == 111
     assert language_of([one.text for one in subtitles.cues]).code == "en"
-    assert unfit(subtitles.cues) == ["4.5 words a caption"]
+    assert unfit(subtitles.cues) == {"few words": "4.5 words a caption"}
 
 
 # -- language --------------------------------------------------------------------------------------
@@ -232,10 +232,10 @@ def test_language() -> None:
     assert language_of([*english, *(["la la"] * 50)]).code == "en"  # short ones are not asked
     assert language_of([]) == language_of(["12 34"]) == ("und", 0.0)
     many = cues(*((i, i + 1.0, german[i % 2]) for i in range(12)))
-    (reason,) = unfit(many)
-    assert reason.startswith("language de (")
-    assert unfit(many, "de") == []
-    assert unfit(many[:3], "de") == ["3 captions"]
+    (reason,) = unfit(many).items()
+    assert reason[0] == "another language" and reason[1].startswith("language de (")
+    assert unfit(many, "de") == {}
+    assert unfit(many[:3], "de") == {"few captions": "3 captions"}
 
 
 # -- a model for marks -----------------------------------------------------------------------------

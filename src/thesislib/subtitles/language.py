@@ -40,26 +40,31 @@ def language_of(texts: Sequence[str]) -> Language:
     return Language(*_identifier().classify(said))
 
 
-def unfit(cues: Sequence[Cue], wanted: str = "en") -> list[str]:
+def unfit(cues: Sequence[Cue], wanted: str = "en") -> dict[str, str]:
     """Why subtitles are not fit to learn from; empty if they are.
 
     Thesis 7.3.1 and its appendix keep videos with subtitles in English (probability above 0.9),
     more than ten captions, and more than five words a caption.
 
     Args:
-        cues: After the repetitions are gone (see :func:`thesislib.subtitles.rolling.unrolled`).
+        cues: Of the file of one video.
         wanted: The language, as :func:`language_of` names it.
+
+    Returns:
+        What is wrong (``another language``, ``few captions``, ``few words``), and how.
     """
     texts = [cue.text for cue in cues if cue.text]
-    found = language_of(texts)
     mean = sum(len(text.split()) for text in texts) / max(len(texts), 1)
-    reasons = []
-    if found.code != wanted or found.probability <= PROBABILITY:
-        reasons.append(f"language {found.code} ({found.probability:.2f}), not surely {wanted}")
+    reasons = {}
     if len(texts) <= CAPTIONS:
-        reasons.append(f"{len(texts)} captions")
+        reasons["few captions"] = f"{len(texts)} captions"
     if mean <= MEAN_WORDS:
-        reasons.append(f"{mean:.1f} words a caption")
+        reasons["few words"] = f"{mean:.1f} words a caption"
+    found = language_of(texts)
+    if found.code != wanted or found.probability <= PROBABILITY:
+        reasons["another language"] = (
+            f"language {found.code} ({found.probability:.2f}), not surely {wanted}"
+        )
     return reasons
 
 

@@ -35,7 +35,7 @@ def parse_json(text: str, name: str) -> tuple[str, Parsed]:
     if isinstance(value, dict) and isinstance(value.get("segments"), list):
         value = value["segments"]
     if isinstance(value, dict) and isinstance(value.get("start"), list):
-        value = _columns(value, name)
+        return "json", parse_columns(value, name)
     if isinstance(value, list) and (not value or _like_a_cue(value[0])):
         return "json", _rows(value)
     raise ThesisError(
@@ -84,12 +84,19 @@ def _rows(rows: Sequence[Any]) -> Parsed:
     return parsed
 
 
-def _columns(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def parse_columns(value: Any, name: str) -> Parsed:
+    """The cues of ``{"start": [...], "end": [...], "text": [...]}``, one video of HowTo100M's file.
+
+    Raises:
+        ThesisError: These are no lists of one length.
+    """
     columns = {key: value.get(key) for key in ("start", "end", "text")}
     lengths = {len(one) if isinstance(one, list) else -1 for one in columns.values()}
     if len(lengths) != 1 or -1 in lengths:
         raise ThesisError(f"{name}: its start, end and text are no lists of one length: mend it.")
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return _rows(
+        [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    )
 
 
 def _seconds(value: object, scale: float = 1.0) -> float:

@@ -2,7 +2,7 @@
 
 Nothing is downloaded: each set has its own terms. What a list says is read by kind: classes of
 whole videos (``actions``), actions in time (``intervals``), both (``activities``), sentences
-(``captions``), sentences in time (``narrated``). One function joins any of them with the disk
+(``captions``), sentences in time (``narrated``, ``howto100m``). One function joins any of them with the disk
 (``joining``).
 """
 
@@ -19,6 +19,7 @@ from thesislib.data.public.captions import (
     prepare_msrvtt,
     prepare_smit,
 )
+from thesislib.data.public.howto100m import prepare_htm_370k
 from thesislib.data.public.intervals import prepare_activitynet, prepare_thumos14
 from thesislib.data.public.joining import Listed, prepare_listed
 from thesislib.data.public.narrated import prepare_htm_aa, prepare_htm_align, prepare_youcook2
@@ -30,6 +31,7 @@ __all__ = [
     "prepare_coin",
     "prepare_didemo",
     "prepare_hmdb51",
+    "prepare_htm_370k",
     "prepare_htm_aa",
     "prepare_htm_align",
     "prepare_kinetics400",

@@ -50,10 +50,10 @@ class Span(NamedTuple):
 
 
 class Said(NamedTuple):
-    """A listed sentence: when it is heard, and when it is seen."""
+    """A listed sentence: when it is heard, and when it is seen; None: nobody knows, of any."""
 
     heard: Narration
-    seen: Alignment
+    seen: Alignment | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,10 @@ class Listed:
             "captions": Counter(split[n] for n, some in self.captions.items() for _ in some),
             "sentences": Counter(split[n] for n, some in self.said.items() for _ in some),
             "alignable": Counter(
-                split[n] for n, some in self.said.items() for one in some if one.seen.alignable
+                split[n]
+                for n, some in self.said.items()
+                for one in some
+                if one.seen and one.seen.alignable
             ),
         }
         return {
@@ -276,10 +279,11 @@ def _write_beside(listed: Listed, manifest: Manifest, names: Mapping[str, str]) 
         (manifest.root / CAPTIONS_FILE).unlink(missing_ok=True)
     told = {v.path: listed.said.get(names[v.path], ()) for v in manifest.videos}
     if listed.said:
+        seen = {path: [one.seen for one in some if one.seen] for path, some in told.items()}
         write_narrations(
             manifest,
             {path: [one.heard for one in some] for path, some in told.items()},
-            {path: [one.seen for one in some] for path, some in told.items()},
+            seen if any(seen.values()) else None,
         )
     else:
         for name in (NARRATIONS_FILE, ALIGNMENTS_FILE):
