@@ -142,7 +142,7 @@ def test_htm_370k_cleans_the_captions_of_howto100m(roots: Path) -> None:
     german = captions(["jetzt geben wir noch etwas mehr Salz hinein"] * 12)
     german["text"] = [f"{text} und {i}" for i, text in enumerate(german["text"])]
     content = {
-        **{f"v{i:02}": good for i in range(40)},
+        **dict.fromkeys((f"v{i:02}" for i in range(40)), good),
         "german": german, "short": captions(parts), "held": good, "long": good, "align": good,
         "empty": captions([]),
     }  # fmt: skip
@@ -162,9 +162,7 @@ def test_htm_370k_cleans_the_captions_of_howto100m(roots: Path) -> None:
         "without text": 1,
     }  # fmt: skip
     assert made.info["cleaned_here"] is True
-    assert made.info["captions"] == {
-        "all": 39 * 14, "empty": 39, "point": 0, "sounds": 39, "sounds cut": 0,
-    }  # fmt: skip
+    assert made.info["captions"] == {"all": 39 * 14, "empty": 39, "point": 39, "sounds": 39}
     assert [v.path for v in made.videos if v.split == "val"] == ["v00"]
     assert not (made.root / "alignments.csv").exists(), "nobody knows when they are seen"
     some = read_narrations(made)["v05"]

@@ -2,8 +2,8 @@
 
 Nothing is downloaded: each set has its own terms. What a list says is read by kind: classes of
 whole videos (``actions``), actions in time (``intervals``), both (``activities``), sentences
-(``captions``), sentences in time (``narrated``, ``howto100m``). One function joins any of them with the disk
-(``joining``).
+(``captions``), sentences in time (``narrated``, ``howto100m``). One function joins any of them
+with the disk (``joining``).
 """
 
 from thesislib.data.public.actions import (
