@@ -147,7 +147,7 @@ def test_htm_370k_cleans_the_captions_of_howto100m(roots: Path) -> None:
         "empty": captions([]),
     }  # fmt: skip
     lengths = {"v00": 100, "v01": 64, "long": 1000} | {f"v{i:02}": 70 for i in range(2, 40)}
-    lengths |= {name: 80 for name in ("german", "short", "held", "align", "empty")}
+    lengths |= dict.fromkeys(("german", "short", "held", "align", "empty"), 80)
     (folder / "raw_caption.json").write_text(json.dumps(content))
     (folder / "htm_vlen.csv").write_text(
         "vid,seconds\n" + "".join(f"{video},{s}\n" for video, s in lengths.items())
