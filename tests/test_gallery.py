@@ -392,10 +392,11 @@ def test_moments_are_looked_up_and_shown_where_they_are(
     first = said["results"][0]
     links = {a["href"] for tag, a in page.tags if tag == "a"}
     assert f"{Path(first['path']).as_uri()}#t={first['start']:.2f}" in links
-    assert "0.4 to 0.8 s" in page.words and "No two of a row overlap." in page.words
+    assert "0:00.4 to 0:00.8" in page.words and "No two of a row overlap." in page.words
     assert "Nearest moments in holiday" in page.words
     line = rows(Path("m.csv"))[0]
     assert float(line["its_end"]) == first["neighbours"][0]["end"]
+    assert Shot(made.videos[0], (59.96, 3723.04)).when == "1:00.0 to 1:02:03.0"
     # The pictures are those of the moment: v0 grows lighter.
     video = next(v for v in made.videos if v.path.endswith("v0.mp4"))
     early, late = (Shot(video, span) for span in ((0.0, 0.1), (0.5, 0.6)))

@@ -328,8 +328,8 @@ def _notes(
     if counts["same_group"]:
         lines.append(
             f"{counts['same_group']} of {counts['neighbours']} neighbours belong to the group of "
-            "their query (same recording, or same actor and scene) and are easy to find: they are "
-            "marked."
+            "their query (same recording, or same actor and scene) and are easy to find"
+            + (": they are marked." if index.moments is None else ".")
         )
     if index.skipped:
         lines.append(f"{len(index.skipped)} videos could not be read and are not in the index.")

@@ -16,7 +16,6 @@ from thesislib.data.manifest import Video
 from thesislib.data.reader import Frames, open_video
 from thesislib.data.streaming import frame_times
 from thesislib.errors import VideoError
-from thesislib.viz.timeline_page import between
 from thesislib.viz.video import shrunk
 from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
 
@@ -34,9 +33,8 @@ class Shot:
 
     @property
     def when(self) -> str:
-        """The span in words, ``0:07 to 0:08``; "" of a whole video."""
-        length = self.video.n_frames / (self.video.fps or FPS)
-        return "" if self.span is None else between(*self.span, length)
+        """The span in words, ``0:07.4 to 0:08.2``; "" of a whole video."""
+        return " to ".join(_clock(seconds) for seconds in self.span or ())
 
     @property
     def address(self) -> str:
@@ -211,6 +209,13 @@ def _label(video: Video, right: bool | None) -> str:
         f'<span class="label {kind}"><span class=mark aria-hidden=true>{mark}</span>'
         f"<span class=said>{said}</span>{text(video.label.replace('_', ' '))}</span>"
     )
+
+
+def _clock(seconds: float) -> str:
+    """To a tenth of a second, for moments are short: ``0:07.4``, ``1:02:03.0``."""
+    minutes, rest = divmod(round(10 * seconds), 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{f'{hours}:{minutes:02d}' if hours else minutes}:{rest / 10:04.1f}"
 
 
 def _number(cosine: float) -> str:
