@@ -42,7 +42,7 @@ def film(path: Path, seconds: int, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     source = f"testsrc2=size={SIZE}:rate=25:duration={seconds},hue=h={40 * seed}"
     ffmpeg(
-        "-f", "lavfi", "-i", f"{source},noise=alls=12:allf=t:all_seed={seed}", "-c:v", "libx264",
+        "-f", "lavfi", "-i", f"{source},noise=c0s=12:c0f=t:c0_seed={seed}", "-c:v", "libx264",
         "-preset", "veryfast", "-pix_fmt", "yuv420p", str(path),
     )  # fmt: skip
 
