@@ -209,7 +209,7 @@ def load_dpc(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     Raises:
         ThesisError: Tensors of the model are not in ``state``; nothing is changed then.
     """
-    return _load(model, state, DPC_NAMES)
+    return load_by_name(model, state, DPC_NAMES)
 
 
 def load_memdpc(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
@@ -220,7 +220,7 @@ def load_memdpc(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     Raises:
         ThesisError: Tensors of the model are not in ``state``; nothing is changed then.
     """
-    return _load(model, state, MEMDPC_NAMES)
+    return load_by_name(model, state, MEMDPC_NAMES)
 
 
 def load_coclr(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
@@ -236,7 +236,7 @@ def load_coclr(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
         for pattern, ours in S3D_PARTS:
             name = re.sub(pattern, ours, name)
         renamed[name] = value
-    return _load(model, renamed, COCLR_NAMES, without=("queue.",))
+    return load_by_name(model, renamed, COCLR_NAMES, without=("queue.",))
 
 
 def load_clip_prompt(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
@@ -250,7 +250,7 @@ def load_clip_prompt(model: nn.Module, state: Mapping[str, Tensor]) -> LoadRepor
             another tower; nothing is changed then.
     """
     compared = _same_tower(model, state)
-    report = _load(model, state, PROMPT_NAMES)
+    report = load_by_name(model, state, PROMPT_NAMES)
     unused = tuple(name for name in report.unused if name not in compared)
     return replace(report, unused=unused, compared=compared)
 
@@ -281,7 +281,7 @@ def load_videomae(
         theirs = _from_transformers(theirs)
     given = [_renamed(name, VIDEOMAE_NAMES) for name in theirs]
     drawn = tuple(part for part in fresh if not any(name.startswith(part) for name in given))
-    return _load(model, theirs, VIDEOMAE_NAMES, without=drawn)
+    return load_by_name(model, theirs, VIDEOMAE_NAMES, without=drawn)
 
 
 def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -321,12 +321,13 @@ def _same_tower(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...
     return shared
 
 
-def _load(
+def load_by_name(
     model: nn.Module,
     state: Mapping[str, Tensor],
     names: tuple[tuple[str, str], ...],
     without: tuple[str, ...] = (),
 ) -> LoadReport:
+    """Fills ``model`` by a table of names; parts that begin as ``without`` says may be missing."""
     translated, report = translate(state, names, model)
     missing = [n for n in report.missing if not n.endswith("num_batches_tracked")]
     missing = [n for n in missing if not n.startswith(without)]

@@ -182,13 +182,13 @@ class S3D(nn.Module):
             return max(4, round(width * channels))
 
         stem, middle = scaled(64), scaled(192)
-        self.conv_1a = Separable(3, stem, 7, 2)
-        self.pool_2a = Pool((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.conv_1a: nn.Module = Separable(3, stem, 7, 2)
+        self.pool_2a: nn.Module = Pool((1, 3, 3), (1, 2, 2), (0, 1, 1))
         self.conv_2b = Unit(stem, stem)
-        self.conv_2c = Separable(stem, middle)
-        self.pool_3a = Pool((1, 3, 3), (1, 2, 2), (0, 1, 1))
-        self.pool_4a = Pool(3, 2, 1)
-        self.pool_5a = Pool(2, 2)
+        self.conv_2c: nn.Module = Separable(stem, middle)
+        self.pool_3a: nn.Module = Pool((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.pool_4a: nn.Module = Pool(3, 2, 1)
+        self.pool_5a: nn.Module = Pool(2, 2)
         channels = middle
         self.mixed = tuple(name for name in MIXED if name in mixed)  # always in this order
         for name in self.mixed:
