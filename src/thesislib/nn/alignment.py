@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +56,8 @@ class Stages(nn.Module):
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
         """``(B, N, W)`` to ``(B, S, N, W)``; padding is bool ``(B, N)``."""
         outputs = []
-        for number, block in enumerate(self.blocks):
+        layers: list[Any] = list(self.blocks)
+        for number, block in enumerate(layers):
             if number:
                 outputs.append(block.norm_1(x))
             x = block(x, padding=padding)
