@@ -83,6 +83,11 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     "rest": ("The command, files and the rest", ()),
 }
 
+FOREST = "forest_{}.png"  # of a chapter
+SEEN_AS = (
+    "One line a claim, a point and two bars for its difference, coloured by verdict, beside 0."
+)
+
 
 def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes]:
     """All generated parts by file name.
@@ -100,7 +105,10 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
         "coverage.md": coverage(ledger),
         "claims.md": claims(found, report),
         "decided.md": decided(found),
-        "forest.png": viz.forest(found).png(),
+        **{
+            FOREST.format(chapter): viz.forest([c for c in found if c.chapter == chapter]).png()
+            for chapter in sorted({c.chapter for c in found})
+        },
         "ledger.md": kept(report.status_frame(ledger)),
         "chapters.md": chapters(minutes),
         "versions.md": versions(minutes),
@@ -157,7 +165,11 @@ def claims(found: list[Any], report: Any) -> str:
         where = sorted({(c.profile, c.dataset) for c in mine if c.dataset})
         said = "; ".join(f"profile {profile}, data set {dataset}" for profile, dataset in where)
         frame = table(report.claims_frame(mine))
-        parts.append(f"## Chapter {chapter}\n\nOurs: {said}.\n\n{frame}")
+        parts.append(
+            f"## Chapter {chapter}\n\nOurs: {said}.\n\n```{{figure}} generated/{FOREST.format(chapter)}\n"
+            f":name: fig-claims-{chapter}\n:alt: {SEEN_AS}\n\nThe claims of chapter {chapter} that "
+            f"compare shares.\n```\n\n{frame}"
+        )
     return "\n".join(parts)
 
 

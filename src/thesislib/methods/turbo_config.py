@@ -45,7 +45,8 @@ SMALL: dict[str, Any] = {
     "layer_decay": 1.0, "drop_path": 0.0, "dropout": 0.0, "smoothing": 0.0,
 }  # fmt: skip
 
-# Not measured yet.
+# One seed on an H100, beside three other trainings: eight minutes with three processes that decode;
+# m = 0 reaches 83 %, m = 0.75 with r = 0.25 73 %. Not tuned.
 GPU: dict[str, Any] = {
     "profile": "gpu", "dataset": "synthetic_narrated", "epochs": 60, "size": 112, "seq_len": 16,
     "stride": 2, "batch_size": 32, "lr": 5e-4, "warmup": 300, "precision": "bf16", "classes": 76,

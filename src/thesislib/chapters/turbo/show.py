@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from thesislib import viz
+from thesislib.amounts import percent
 from thesislib.chapters import compare, pages, run
 from thesislib.chapters.pages import Page
 from thesislib.chapters.row import Job
@@ -39,6 +40,8 @@ QUOTES = {
     "sentences point at seconds": ("6.3", "turbo/nce-m75-r25", "align_r1"),
     "activities, 32 frames": ("6.4", "turbo/long-f32", "long_top1"),
 }
+# What a training nearer its end gives: the rows of the gpu profile that the text quotes.
+AT_SCALE = {"gpu_all": "turbo/m0", "gpu_quarter": "turbo/m75-r25"}
 # What the text takes from the ledger: its name there -> claims.
 SAID = {
     "random": ("turbo-random",),
@@ -204,5 +207,12 @@ def numbers(
         "judged_on": run.judged_on(job),
         "classes": len(found_actions.classes),
         "pmae": f"{results[job.row]['metrics'].get('pretext_pmae', float('nan')):.2f}",
+        **at_scale(job),
         **compare.sayings(job, SAID),
     }
+
+
+def at_scale(job: Job) -> dict[str, str]:
+    """Accuracy of :data:`AT_SCALE` in the gpu profile, on this job's data set, as text."""
+    ledger, data = Ledger.load(), run.judged_on(job)
+    return {k: percent(ledger.summary(row, "top1", "gpu", data)) for k, row in AT_SCALE.items()}
