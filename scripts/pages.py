@@ -165,11 +165,11 @@ def claims(found: list[Any], report: Any) -> str:
         where = sorted({(c.profile, c.dataset) for c in mine if c.dataset})
         said = "; ".join(f"profile {profile}, data set {dataset}" for profile, dataset in where)
         frame = table(report.claims_frame(mine))
-        parts.append(
-            f"## Chapter {chapter}\n\nOurs: {said}.\n\n```{{figure}} generated/{FOREST.format(chapter)}\n"
-            f":name: fig-claims-{chapter}\n:alt: {SEEN_AS}\n\nThe claims of chapter {chapter} that "
-            f"compare shares.\n```\n\n{frame}"
+        picture = (
+            f"```{{figure}} generated/{FOREST.format(chapter)}\n:name: fig-claims-{chapter}\n"
+            f":alt: {SEEN_AS}\n\nThe claims of chapter {chapter} that compare shares.\n```"
         )
+        parts.append(f"## Chapter {chapter}\n\nOurs: {said}.\n\n{picture}\n\n{frame}")
     return "\n".join(parts)
 
 
