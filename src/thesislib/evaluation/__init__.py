@@ -46,6 +46,17 @@ put together by ``|``. Frozen features take a few lines::
     scores = localisation(truth, predictions, THUMOS14)  # map_0.3, ... map_mean
     scores |= proposal_recall(truth, proposals)
 
+* ``aligning``, ``alignment``: sentences and a video of any length, by windows; R@1, ROC-AUC,
+  seconds off::
+
+    aligned = align(tan, seconds, sentences, heard)
+    alignment([Pointing(aligned.similarity[seen], start, end)])
+
+* ``segmentation``, ``warping``: actions laid over a video in order; accuracy, IoU, IoD, edit, F1::
+
+    labels = actions[in_order(scores)]
+    segmentation({"v1": truth}, {"v1": labels}, background=None)
+
 * ``text_retrieval``: R@k, median and mean rank of texts and videos, both ways, ties by name.
 * ``imagenet``: single-frame features of an ImageNet network, a baseline for the probes.
 """

@@ -9,16 +9,20 @@ seconds, both ends included:
 * ``released`` (TAN's evaluation, and so Tables 6.3 and 7.1): floor(start) <= t <= ceil(end). It is
   kind: a segment of 9 to 17 s takes nine seconds, and one of 9.5 to 17.5 s takes ten.
 * ``strict``: start <= t + 1/2 <= end, the middle of the second.
+
+Whether a sentence is seen at all is judged by ROC-AUC, and how far off a time is by shares within
+some seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from thesislib.errors import ThesisError, choose
 from thesislib.evaluation.scores import Lacking, Scores, as_hits
@@ -99,6 +103,101 @@ def alignment(videos: Sequence[Pointing], rule: str = "released", name: str = "a
     left_out = sum(not np.asarray(video.similarity).size for video in videos)
     counts = {"evaluated": len(found), "skipped": 0, "videos_without_sentences": left_out}
     return Scores(metrics, {name: as_hits(found)}, counts=counts)
+
+
+def near(videos: Sequence[Pointing], within: Sequence[float] = (0.5, 1, 2, 5)) -> Scores:
+    """How often the second that is pointed at lies near the time at which a sentence is seen.
+
+    Args:
+        videos: As of :func:`alignment`.
+        within: Seconds from the middle of the pointed second to the nearest point of the segment,
+            which is 0 inside.
+
+    Returns:
+        ``align_within_0.5``, ``align_within_1``, ...: shares in ``[0, 1]`` with hits.
+
+    Raises:
+        Lacking: There is no sentence.
+        ThesisError: As of :func:`alignment`.
+    """
+    apart: list[NDArray[np.float64]] = []
+    for video in videos:
+        similarity = _checked(video)
+        if similarity.size:
+            at = pointed(similarity) + 0.5
+            start, end = (np.asarray(x, np.float64) for x in (video.start, video.end))
+            apart.append(np.maximum(0, np.maximum(start - at, at - end)))
+    if not apart:
+        raise Lacking("No sentence is seen in any video: alignment cannot be judged here.")
+    seconds = np.concatenate(apart)
+    hits = {f"align_within_{limit:g}": seconds <= limit for limit in within}
+    return Scores(
+        {name: float(right.mean()) for name, right in hits.items()},
+        {name: as_hits(right) for name, right in hits.items()},
+        counts={"evaluated": len(seconds), "skipped": 0},
+    )
+
+
+def auc(score: Any, alignable: Any) -> float:
+    """Area under the ROC curve: how often a positive lies above a negative, a tie counting half.
+
+    Args:
+        score: ``(S,)``, finite.
+        alignable: bool ``(S,)``.
+
+    Raises:
+        Lacking: Both kinds are needed.
+        ThesisError: Lengths differ, or a score is not finite.
+    """
+    score, alignable = np.asarray(score, np.float64), np.asarray(alignable, bool)
+    if score.shape != alignable.shape or score.ndim != 1:
+        raise ThesisError(
+            f"{score.size} scores do not fit {alignable.size} labels: give one each for a sentence."
+        )
+    if not np.isfinite(score).all():
+        raise ThesisError("The scores are not all finite: the model has diverged.")
+    positives = int(alignable.sum())
+    negatives = len(alignable) - positives
+    if not positives or not negatives:
+        raise Lacking(
+            f"Of {len(alignable)} sentences {positives} can be aligned: ROC-AUC needs both kinds."
+        )
+    above = rankdata(score)[alignable].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def alignability(
+    scores: Mapping[str, Any], alignable: Any, kinds: Mapping[str, Any] | None = None
+) -> Scores:
+    """ROC-AUC over the sentences of all videos pooled, by several scores.
+
+    Args:
+        scores: Name -> ``(S,)``: ``head``, ``max``. Where there are two or more, ``both`` is added:
+            the sum of their standard scores.
+        alignable: bool ``(S,)``.
+        kinds: Name -> bool ``(S,)``, a kind of sentences that cannot be aligned (chatter, mentions
+            of what is not shown): the positives against these alone, too.
+
+    Returns:
+        ``align_auc_head``, ``align_auc_head_chatter``, ... in ``[0, 1]``; chance is 0.5.
+
+    Raises:
+        Lacking: One of the two kinds is missing.
+        ThesisError: As of :func:`auc`.
+    """
+    alignable = np.asarray(alignable, bool)
+    columns = {name: np.asarray(score, np.float64) for name, score in scores.items()}
+    if len(columns) > 1:
+        spread = [max(float(x.std()), 1e-12) for x in columns.values()]
+        standard = [(x - x.mean()) / s for x, s in zip(columns.values(), spread, strict=True)]
+        columns["both"] = np.sum(standard, 0)
+    metrics = {}
+    for name, score in columns.items():
+        metrics[f"align_auc_{name}"] = auc(score, alignable)
+        for kind, these in (kinds or {}).items():
+            part = alignable | np.asarray(these, bool)
+            metrics[f"align_auc_{name}_{kind}"] = auc(score[part], alignable[part])
+    return Scores(metrics, counts={"evaluated": len(alignable), "skipped": 0})
 
 
 def _checked(video: Pointing) -> NDArray[np.float64]:

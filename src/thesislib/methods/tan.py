@@ -49,8 +49,10 @@ class TanEncoder(nn.Module):
         )  # fmt: skip
 
     def sentences(self, text: Tensor) -> Tensor:
-        """Ids ``(B, N, L)`` or features ``(B, N, E)`` to features ``(B, N, E)``."""
-        return text if self.text is None else self.text(text)
+        """Ids ``(..., L)`` or features ``(..., E)`` to features ``(..., E)``."""
+        if self.text is None or text.is_floating_point():
+            return text
+        return self.text(text)
 
     def forward(
         self, batch: dict[str, Tensor], offset: int = 0, stretched: int = 0
@@ -184,6 +186,10 @@ class TAN(nn.Module, PyTorchModelHubMixin):
         ]
 
     # -- use ---------------------------------------------------------------------------------
+
+    def sentences(self, text: Tensor) -> Tensor:
+        """Features ``(..., E)`` of ids ``(..., L)``, which :meth:`window` takes as well."""
+        return self.online.sentences(text)
 
     @torch.no_grad()
     def window(self, video: Tensor, text: Tensor, stretched: int = 0) -> dict[str, Tensor]:
