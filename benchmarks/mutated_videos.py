@@ -111,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first video")
     options = parser.parse_args()
     counts = {call: collections.Counter[str]() for call in CALLS}
     crashed: list[int] = []
@@ -121,7 +122,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         (made := Path(folder) / "films").mkdir()
         whole = films(made)
-        number, start, slowest = 0, time.perf_counter(), 0.0
+        number, start, slowest = options.first, time.perf_counter(), 0.0
         while number < options.videos:
             ours, theirs = context.Pipe(duplex=False)
             todo = range(number, options.videos)
@@ -156,8 +157,8 @@ def main() -> None:
             job.kill()
             job.join()
     note = {
-        "videos": options.videos, "films": len(whole), "crashed": crashed, "hung": hung,
-        "slowest_s": round(slowest, 2), **{call: dict(counts[call]) for call in CALLS},
+        "videos": options.videos - options.first, "films": len(whole),
+        "crashed": crashed, "hung": hung, "slowest_s": round(slowest, 2), **{call: dict(counts[call]) for call in CALLS},
     }  # fmt: skip
     print(json.dumps(note, indent=1))
     (HERE / "mutated_videos.json").write_text(json.dumps(note, indent=1) + "\n")

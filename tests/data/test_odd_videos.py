@@ -158,3 +158,13 @@ def test_cases_that_people_reported(shared: Path, case: str, frames: dict[str, i
         wish = np.array([0, count // 3, count - 1])
         given = [open_video(path, backend).frames(wish) for backend in ("auto", "pyav")]
         assert np.array_equal(*given) and given[0].shape == (3, info.height, info.width, 3)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_head_that_tells_of_endless_time_is_no_end(tmp_path: Path, backend: str) -> None:
+    """decord makes room for every frame it is told of, and would abort the process."""
+    path = write_video(tmp_path / "endless.mkv", 12)
+    data = path.read_bytes()
+    place = data.index(b"\x44\x89\x88") + 3  # the duration, in milliseconds
+    path.write_bytes(data[:place] + struct.pack(">d", 2.6e12) + data[place + 8 :])
+    assert open_video(path, backend).frames(range(12)).shape[0] == 12

@@ -25,6 +25,7 @@ from thesislib.data.pictures import Shape, pyav
 from thesislib.errors import VideoError
 
 SLACK = 1  # a missing last frame is normal: packed B-frames count a packet without a picture
+MOST_FRAMES = 10_000_000  # nobody's video has more: four days
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe"}
     | {".wmv", ".flv", ".3gp", ".ogv", ".ts", ".mts", ".m2ts", ".m2t"}
@@ -252,7 +253,10 @@ def _facts(path: Path, size: int, changed: int) -> Facts:
         trimmed = any(entry.is_discard for entry in entries)
         trimmed |= 0 < len(entries) != (stream.frames or len(entries))
         frames = len(entries)
+        # decord makes room for as many frames as a head tells of, and dies where that is too much.
+        told = (container.duration or 0) / 1e6 * float(stream.average_rate or 0)
+        endless = max(told, stream.frames) > MOST_FRAMES
         shape = _first_shape(path, container, stream)
     if shape is None:
         raise VideoError(path, "its first frame does not decode")
-    return Facts(shape, not (trimmed or shape.turned or codec == "vp8"), frames)
+    return Facts(shape, not (trimmed or endless or shape.turned or codec == "vp8"), frames)
