@@ -157,9 +157,13 @@ def main() -> None:
             job.kill()
             job.join()
     note = {
-        "videos": options.videos - options.first, "films": len(whole),
-        "crashed": crashed, "hung": hung, "slowest_s": round(slowest, 2), **{call: dict(counts[call]) for call in CALLS},
-    }  # fmt: skip
+        "videos": options.videos - options.first,
+        "films": len(whole),
+        "crashed": crashed,
+        "hung": hung,
+        "slowest_s": round(slowest, 2),
+        **{call: dict(counts[call]) for call in CALLS},
+    }
     print(json.dumps(note, indent=1))
     (HERE / "mutated_videos.json").write_text(json.dumps(note, indent=1) + "\n")
 
