@@ -235,6 +235,33 @@ def parser() -> argparse.ArgumentParser:
         "--jobs", type=arguments.jobs, help="videos at a time; default: one a core"
     )
 
+    align = add("align", commands.align, "say when a video shows what its subtitles say")
+    align.add_argument("video", type=arguments.path, metavar="VIDEO")
+    align.add_argument(
+        "subtitles", nargs="?", help="srt, vtt, ass, ttml, json3; - : stdin; default: beside it"
+    )
+    align.add_argument("--model", default="", help="image-text model of open_clip; default: small")
+    align.add_argument("--weights", default="", help="of the model: a tag of open_clip's, a file")
+    align.add_argument("--download", action="store_true", help="fetch these weights if need be")
+    align.add_argument("--language", default="en", help="of the subtitles; default: en")
+    align.add_argument("--encoding", help="of the subtitles; default: what they say, or a guess")
+    align.add_argument(
+        "--prior", type=arguments.not_negative, default=0.003,
+        help="pull towards the time of speech, a second; default: 0.003",
+    )  # fmt: skip
+    align.add_argument(
+        "--max-shift", type=arguments.not_negative, metavar="SECONDS",
+        help="how far what is seen may be from what is heard; default: any",
+    )  # fmt: skip
+    align.add_argument(
+        "--min-score", type=arguments.cosine, help="a cue that scores less is not seen"
+    )
+    align.add_argument("--out", metavar="FOLDER", help="default: the video's; - : print alone")
+    align.add_argument(
+        "--also", action="append", default=[], choices=("srt", "ass"),
+        help="also for players, at the time of what is seen; may be given again",
+    )  # fmt: skip
+
     weights = add(
         "weights",
         commands.weights,

@@ -6,6 +6,7 @@ Heavy modules load inside the command that needs them, so that ``--help`` is qui
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -243,6 +244,30 @@ def classify(args: argparse.Namespace) -> Any:
     timing = Timing(args.rate, args.window, args.hop)
     found = classify(args.videos, args.classes, how, timing, out=args.out, jobs=args.jobs, log=say)
     return found if args.json else as_text(found)
+
+
+def align(args: argparse.Namespace) -> Any:
+    """Says when a video shows what its subtitles say."""
+    from thesislib.aligning import align
+
+    found = align(
+        args.video,
+        args.subtitles,
+        model=args.model,
+        weights=args.weights,
+        download=args.download,
+        language=args.language,
+        encoding=args.encoding,
+        prior=args.prior,
+        max_shift=args.max_shift,
+        min_score=args.min_score,
+        out=args.out,
+        also=args.also,
+        log=say,
+    )
+    if args.out == "-" and not args.json:
+        return json.dumps(found, indent=1, ensure_ascii=False)
+    return found if args.json else {key: found[key] for key in ("files", "agreement", "warnings")}
 
 
 def import_weights(args: argparse.Namespace) -> dict[str, Any]:
