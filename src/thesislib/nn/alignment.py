@@ -151,14 +151,14 @@ class AlignmentNetwork(nn.Module):
         text = self.sentences(text)
         alone = self.alone(video, video_padding, offset, stretched)
         same = text[:, None].expand(-1, alone.shape[1], -1, -1)
-        dual = Encoded(_unit(alone), _unit(same), self.head(same)[..., 0])
+        dual = Encoded(_unit(alone), _unit(same), self._alignable(same))
         if self.joint is None:
             return dual, None
         placed = self._placed(video, True, offset, stretched)
         padding = _beside(video_padding, text_padding, placed, text)
         both = self.joint(torch.cat([placed, text], 1), padding)
         seconds, sentences = both.split([video.shape[1], text.shape[1]], 2)
-        return dual, Encoded(_unit(seconds), _unit(sentences), self.head(sentences)[..., 0])
+        return dual, Encoded(_unit(seconds), _unit(sentences), self._alignable(sentences))
 
     def alone(
         self, video: Tensor, padding: Tensor | None = None, offset: int = 0, stretched: int = 0
@@ -170,6 +170,9 @@ class AlignmentNetwork(nn.Module):
     def sentences(self, text: Tensor) -> Tensor:
         """Sentences by the dual encoder, which are also the joint one's input, ``(B, N, W)``."""
         return self.norm_text(self.project_text(text))
+
+    def _alignable(self, text: Tensor) -> Tensor:
+        return self.head(text)[..., 0].float()
 
     def _placed(self, video: Tensor, wanted: bool, offset: int, stretched: int) -> Tensor:
         video = self.norm_video(self.project_video(video))
