@@ -37,8 +37,9 @@ RATE = 1.0  # features a second, as in the thesis
 NEAR = 10.0  # seconds around the speech in which most of what is shown is shown
 SURE = 2.0  # standard errors
 STRANGE = (
-    "The sentences fit the time at which they are spoken no better than any other: the subtitles "
-    "may be another video's, or speak of nothing that the model knows. Take no time as found."
+    "Sentences fit the time at which they are spoken hardly better than any other (agreement below "
+    "2): the subtitles may be another video's, or speak of what the model does not know. Look at "
+    "the page before you trust a time."
 )
 UNTOLD = (
     "Fewer than three sentences are spoken within the video, too few to tell whether the subtitles "
@@ -94,7 +95,7 @@ def align(
     read = subtitles_of(
         video, subtitles, language=language, encoding=encoding, duration=stream.duration
     )
-    said = whole_sentences(read.cues, language=language)
+    said = whole_sentences(read.cues, language=language, join=False)
     notes = [*read.summary(), *said.summary()]
     if not said.sentences:
         raise ThesisError(f"{read.name} holds no sentence that can be looked for: name another.")
@@ -146,7 +147,8 @@ def agreement(scores: NDArray[np.floating], said: Sentences) -> float:
     """How much better sentences fit the seconds around their speech than all, in standard errors.
 
     Narrators speak of what is to be seen about then. Of the subtitles of another video that does
-    not hold, and this is about 0, give or take 1. Minus infinity for fewer than three sentences.
+    not hold, and this is about 0, give or take 1. Of few sentences, or where most are chatter, it
+    stays small too. Minus infinity for fewer than three sentences.
     """
     middles = np.arange(scores.shape[1])[None] / RATE
     heard = np.array([[(one.start + one.end) / 2] for one in said.sentences])

@@ -192,6 +192,13 @@ def test_long_sentences_end_at_marks_or_with_their_cues() -> None:
     assert [len(one.split()) for one in said(endless)] == [60, 60, 10]
 
 
+def test_captions_without_marks_may_stay_apart() -> None:
+    rows = cues((0, 1, "add the salt"), (1, 2, "and stir"), (2, 3, ">> how long"))
+    assert said(whole_sentences(rows, join=False)) == ["add the salt", "and stir", "how long"]
+    marked = cues((0, 1, "Add the"), (1, 2, "salt."))
+    assert said(whole_sentences(marked, join=False)) == ["Add the salt."]
+
+
 def test_no_word_is_lost() -> None:
     texts = [
         "One. Two e.g. three",

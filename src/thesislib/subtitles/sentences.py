@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -101,6 +102,7 @@ def whole_sentences(
     *,
     language: str = "en",
     punctuate: Punctuate | None = None,
+    join: bool = True,
     gap: float = GAP,
     words: int = WORDS,
     shortest: float = SHORTEST,
@@ -117,6 +119,8 @@ def whole_sentences(
         language: For the sentence cutter, e.g. ``en``.
         punctuate: Sets marks where the text has none (see
             :func:`thesislib.subtitles.punctuation.punctuator`); words in, as many words out.
+        join: Captions of a text without marks make sentences of some ``words``; otherwise, without
+            a model that sets marks, each is one.
         gap: A pause, seconds.
         words: A sentence is long after so many; after three times as many it ends anywhere.
         shortest: Cues shorter than this, seconds, are left out (the authors': 0.2).
@@ -124,6 +128,8 @@ def whole_sentences(
     kept, fates = _cleaned(cues, shortest)
     runs = _runs(kept, gap)
     marked = _marked([word for run in runs for word in run])
+    if not (marked or join or punctuate):
+        runs = _runs(kept, -math.inf)
     found: list[Sentence] = []
     for run in runs:
         if not marked and punctuate is not None:
