@@ -131,3 +131,20 @@ def test_a_forked_worker_dies_of_the_signal_without_a_word(
     assert cli.main(["doctor", "x", "--json"]) == 0
     told = capsys.readouterr()
     assert told.out == f'{{\n "ended by": {int(signal.SIGTERM)}\n}}\n' and told.err == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", "promote", "--dirty", "A", "B"],
+        ["report", "--dirty", "promote", "A", "B"],
+        ["report", "promote", "A", "--dirty", "B"],
+    ],
+)
+def test_options_stand_anywhere(words: list[str]) -> None:
+    args = cli.parser().parse_args(words)
+    assert (args.what, args.item, args.dirty) == ("promote", ["A", "B"], True)
+    args = cli.parser().parse_args(["retrieve", "index", "--k", "3", "one.mp4", "two.mp4"])
+    assert (str(args.index), args.k, args.query) == ("index", 3, ["one.mp4", "two.mp4"])
+    args = cli.parser().parse_args(["prepare", "folder", "--name", "mine", "videos"])
+    assert (args.name, args.as_name, args.path) == ("folder", "mine", "videos")

@@ -259,3 +259,14 @@ def test_a_long_name_is_cut_and_told_from_others(tmp_path: Path) -> None:
     longest = tmp_path / ("x" * 255)
     files.write_text(longest, "text")
     assert longest.read_text() == "text" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_process_has_left_of_a_file_goes_when_it_is_written(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    left = [tmp_path / f".{name}.{child.pid}.part" for name in ("a [1].json", "b.json")]
+    alive = tmp_path / f".a [1].json.{os.getppid()}.part"
+    for path in (*left, alive):
+        path.write_text("half")
+    write_text(tmp_path / "a [1].json", "whole")
+    assert names(tmp_path) == sorted(["a [1].json", left[1].name, alive.name])

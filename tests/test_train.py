@@ -220,6 +220,16 @@ def test_plateau_lowers_the_rate_once(tmp_path: Path) -> None:
     assert state["scale"] == 0.1
 
 
+def test_plateau_without_validation_watches_the_loss_of_training(tmp_path: Path) -> None:
+    stuck = config(schedule="plateau", patience=2, epochs=9, lr=1e-6)
+    lines: list[str] = []
+    rows = train.fit(line(), Points(), None, stuck, run_at(tmp_path / "a"), log=lines.append)
+    assert rows[-1]["lr"] == pytest.approx(1e-7) and rows[0]["lr"] == 1e-6
+    assert "the loss of training decides" in lines[1]
+    watched = train.fit(line(), Points(), Points(), stuck, run_at(tmp_path / "b"), log=lines.append)
+    assert "val_loss" in watched[0] and sum("loss of training" in text for text in lines) == 1
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_remedy(tmp_path: Path) -> None:
     model = line()
     nn.init.constant_(model.layer.weight, float("inf"))

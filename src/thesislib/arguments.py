@@ -14,7 +14,22 @@ from thesislib.places import user_path
 
 
 class Parser(argparse.ArgumentParser):
-    """One whose complaint is a line, not the whole usage."""
+    """One whose complaint is a line, not the whole usage, and whose options stand anywhere."""
+
+    _mixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Options may also stand between words that may be missing or many.
+
+        argparse alone takes those words before the first option and refuses the rest.
+        """
+        if self._subparsers is not None or self._mixed:
+            return super().parse_known_args(args, namespace)
+        self._mixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixed = False
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says more.\n")

@@ -24,6 +24,7 @@ from thesislib.fields import (
 MODALITIES = ("rgb", "flow", "both")
 SCOPES = ("frame", "clip")
 INTERPOLATIONS = ("bilinear", "nearest", "bicubic")
+BACKENDS = ("auto", "decord", "pyav", "torchcodec")
 FLOW_ALGORITHMS = ("tvl1", "tvl1_fast", "tvl1_quick", "farneback", "dis")
 
 
@@ -103,9 +104,11 @@ class ClipConfig(RunConfig):
     which has none, takes the field before it.
     """
 
-    unhashed = (*RunConfig.unhashed, "cache")
+    unhashed = (*RunConfig.unhashed, "cache", "backend")
 
     cache: bool = False  # keep decoded frames in memory: for small data sets
+    # What decodes: auto is decord, and PyAV for what that does not read as a player shows it.
+    backend: Annotated[str, one_of("video backend", BACKENDS)] = "auto"
     num_seq: Frames = 8  # blocks N
     seq_len: Frames = 5  # frames per block T
     stride: Frames = 3  # raw frames from one frame to the next

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
+import glob
 import hashlib
 import io
 import json
@@ -33,7 +34,8 @@ def replacing(path: str | Path, remedy: str = "free some space.") -> Iterator[Pa
     """A path beside ``path`` to write to, which takes its place when the block ends well.
 
     A kill at any moment leaves the old file or the new one; an error leaves the old one. Each
-    process has a name of its own, so two writers never mix their bytes.
+    process has a name of its own, so two writers never mix their bytes; what killed ones have left
+    half written of this file is removed.
 
     Raises:
         ThesisError: The file cannot be written; ends with ``remedy``. An error of another file,
@@ -44,6 +46,7 @@ def replacing(path: str | Path, remedy: str = "free some space.") -> Iterator[Pa
     ours = {str(partial), str(path), *map(str, path.parents)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_dead(path.parent.glob(f".{glob.escape(path.name)}.*{SUFFIX}"))
         yield partial
         if partial.exists():  # a block that gave up has written nothing
             os.replace(partial, path)
@@ -86,9 +89,13 @@ def derived(name: str, suffix: str) -> str:
 
 def sweep(folder: Path) -> None:
     """Removes what killed processes have left half written in a folder and below."""
+    _remove_dead(folder.rglob(f".*{SUFFIX}"))
+
+
+def _remove_dead(partials: Iterable[Path]) -> None:
     if os.name == "nt":  # there to ask for a process by its number would end it
         return
-    for partial in folder.rglob(f".*{SUFFIX}"):
+    for partial in partials:
         number = partial.name.split(".")[-2]
         if number.isdigit() and int(number) != os.getpid():
             try:

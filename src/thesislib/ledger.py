@@ -248,7 +248,7 @@ class Ledger:
 
 
 # Where the settings of two seeds may differ without deciding a number.
-_SILENT = {"seed", "num_workers", "cache", "tensorboard", "keep_every"}
+_SILENT = {"seed", "num_workers", "cache", "backend", "tensorboard", "keep_every"}
 
 
 def _alike(a: Any, b: Any) -> bool:

@@ -43,7 +43,10 @@ def learning_rate(config: RunConfig, step: int, steps_per_epoch: int) -> float:
 
 
 def lower_on_plateau(state: dict[str, Any], loss: float, config: RunConfig) -> None:
-    """Multiplies the rate by 0.1, once, when validation stops to improve (thesis 2.3.5)."""
+    """Multiplies the rate by 0.1, once, when the loss stops to improve (thesis 2.3.5).
+
+    It is that of validation, or of training where no video is for validation.
+    """
     if loss < state["best"] - 1e-4:
         state["best"], state["bad"] = loss, 0
         return

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from thesislib.clip_config import ClipConfig
+from thesislib.config import RunConfig
 from thesislib.places import repo_root
 
 PACKAGES = (
@@ -33,8 +35,10 @@ def commit() -> tuple[str, bool]:
         return "unknown", False
 
 
-def provenance(started: float, fingerprint: str, seconds: float) -> dict[str, Any]:
-    """Where a number comes from: commit, versions, device, time, data."""
+def provenance(
+    started: float, fingerprint: str, seconds: float, config: RunConfig | None = None
+) -> dict[str, Any]:
+    """Where a number comes from: commit, versions, device, time, data; of clips, what decoded."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -47,6 +51,7 @@ def provenance(started: float, fingerprint: str, seconds: float) -> dict[str, An
         "commit": name,
         "dirty": dirty,
         "versions": versions,
+        **({"backend": config.backend} if isinstance(config, ClipConfig) else {}),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "cpu": _cpu(),
         "threads": torch.get_num_threads(),

@@ -95,7 +95,8 @@ def train(
         for metric, value in metrics.items():
             check_loss(float(value), f"in {metric} of {run.name}")
         spent = read_info(run.checkpoint)  # over all the starts of the run
-        source = provenance(begun, fingerprint, float(spent["seconds"])) | processes.note()
+        source = provenance(begun, fingerprint, float(spent["seconds"]), config)
+        source |= processes.note()
         source["processor_seconds"] = round(float(spent["processor"]), 1)
         result = {
             "metrics": metrics,
@@ -177,12 +178,16 @@ def fit(
     if log and loop.accelerator.is_main_process:
         batches = processes.batch_text(int(loop.loader.batch_size or 1), config)
         log(f"{run.name}: {loop.sampler.length} items, {config.epochs} epochs, {batches}")
+        if config.schedule == "plateau" and val_set is None:
+            log("no video is for validation: the loss of training decides when lr is lowered")
     for epoch in range(loop.state["epoch"], config.epochs):
         row = loop.epoch(epoch)
         last = epoch + 1 == config.epochs
-        if loop.val_loader is not None and ((epoch + 1) % config.val_every == 0 or last):
-            scores = evaluate(loop.bare, loop.val_loader)
-            row |= {f"val_{k}": v for k, v in scores.items()}
+        if (epoch + 1) % config.val_every == 0 or last:
+            scores = row
+            if loop.val_loader is not None:
+                scores = evaluate(loop.bare, loop.val_loader)
+                row |= {f"val_{k}": v for k, v in scores.items()}
             if config.schedule == "plateau":
                 lower_on_plateau(loop.state, scores["loss"], config)
         loop.end_epoch(row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from thesislib.data.loader import EpochSampler, Key, collate, items_in, make_loader
+from thesislib.errors import ThesisError, VideoError
 
 
 def test_processes_share_an_epoch_without_overlap() -> None:
@@ -109,3 +112,47 @@ def test_the_data_sets_own_collate_wins(workers: int) -> None:
     assert set(batch) == {"words", "own"} and batch["own"] == 5
     assert batch["words"].shape == (5, 5, 2)
     assert (batch["words"][1, 2:] == -1).all() and (batch["words"][4] == 4).all()
+
+
+class Broken(Talks):
+    """Raises at its third item."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        if key[1] != 2:
+            return {"index": key[1]}
+        if self.error is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        assert self.error is not None
+        raise self.error
+
+
+@pytest.mark.usefixtures("must_end")
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ThesisError("The flow is damaged: make it again."), "The flow is damaged: make it again."),
+        (VideoError("a.mp4", "audio only"), "a.mp4: audio only"),
+        (OSError(24, "Too many open files", "b.mp4"), "b.mp4 cannot be read (Too many open files)"),
+        (MemoryError(), "Something cannot be read (MemoryError): end what else runs"),
+    ],
+)
+def test_what_goes_wrong_in_a_worker_is_the_same_sentence(
+    error: Exception, said: str, workers: int
+) -> None:
+    batches = iter(make_loader(Broken(error), 2, shuffle=False, num_workers=workers))
+    assert next(batches)["index"] == [0, 1]
+    with pytest.raises(ThesisError) as caught:
+        next(batches)
+    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+    assert type(caught.value) is (VideoError if isinstance(error, VideoError) else ThesisError)
+
+
+@pytest.mark.usefixtures("must_end")
+def test_a_worker_that_is_killed_is_one_sentence() -> None:
+    with pytest.raises(ThesisError, match=r"has ended .*unexpectedly.*num_workers=0") as caught:
+        list(make_loader(Broken(None), 2, shuffle=False, num_workers=1))
+    assert "\n" not in str(caught.value)

@@ -13,7 +13,10 @@ import pytest
 import video_files
 from video_files import HEIGHT, WIDTH, number_of, write_bad_files, write_sound, write_video
 
-from thesislib.data import reader
+from studio import SMALL, tiny
+from thesislib.chapters.row import Job
+from thesislib.chapters.run import settings, train
+from thesislib.data import reader, video_dataset
 from thesislib.data.reader import open_video, probe
 from thesislib.errors import ThesisError, VideoError
 
@@ -228,3 +231,26 @@ def test_real_clips_give_the_same_frames_by_every_way(shared: Path) -> None:
                 got = open_video(path, backend).frames(wish)
                 # The two decoders' builds differ by a rounding in MPEG-4.
                 assert np.abs(got.astype(int) - truth[wish]).max() <= 3, (path.name, backend)
+
+
+def test_the_setting_decides_the_reader_and_the_result_says_it(
+    roots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny(roots / "data")
+    asked: list[str] = []
+
+    def counted(path: Path, backend: str) -> reader.Reader:
+        asked.append(backend)
+        return open_video(path, backend)
+
+    monkeypatch.setattr(video_dataset, "open_video", counted)
+    runs = []
+    for backend in ("pyav", "auto"):
+        job = Job("dpc/5pred3", changes={**SMALL, "epochs": 1, "backend": backend}, log=None)
+        trained = train(job)
+        assert settings(job).backend == backend and trained.run is not None
+        runs.append(trained.run.name)
+        assert trained.result["provenance"]["backend"] == "pyav", "found, not trained, by auto"
+    assert runs[0] == runs[1] and set(asked) == {"pyav"}
+    with pytest.raises(ThesisError, match="did you mean 'decord'"):
+        settings(Job("dpc/5pred3", changes={"backend": "decrod"}))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +19,7 @@ import av
 import numpy as np
 import pytest
 
+from thesislib.data.contents import CONTENTS_FILE
 from thesislib.data.manifest import LOCK_FILE, read_manifest
 from thesislib.errors import ThesisError
 from thesislib.synthetic import (
@@ -38,10 +39,15 @@ SMALL = {"size": 32, "frames": 8}
 QUIET = {"jobs": 1, "progress": False}
 
 
+def timeless(path: Path) -> bytes:
+    data = path.read_bytes()
+    return re.sub(rb",\d{19},", b",,", data) if path.name == CONTENTS_FILE else data
+
+
 def contents(folder: Path) -> dict[str, str]:
-    """Checksum of every file of a data set, by its path."""
+    """Checksum of every file of a data set, by its path; of ``contents.csv``, without times."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): hashlib.sha256(timeless(path)).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != LOCK_FILE
     }
@@ -313,10 +319,22 @@ def test_a_users_own_data_set_is_not_overwritten(tmp_path: Path) -> None:
 def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "synthetic"
     folder.mkdir()
-    with (folder / LOCK_FILE).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ThesisError, match="another process"):
+    script = (
+        "import fcntl, os, sys; lock = open(sys.argv[1], 'w'); fcntl.lockf(lock, fcntl.LOCK_EX);"
+        "print(os.getpid(), end='', file=lock, flush=True); print('held', flush=True); input()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder / LOCK_FILE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(ThesisError, match=f"is being written by process {other.pid}: wait"):
             prepare(root=tmp_path, clips=2, **SMALL, **QUIET)
+        other.communicate("\n")
+    assert len(prepare(root=tmp_path, clips=2, **SMALL, **QUIET)) == 2
 
 
 def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -355,3 +373,12 @@ def test_impossible_worlds_are_named() -> None:
 def test_world_survives_json() -> None:
     world = World(height=(0.4, 0.5), actions=("wave", "bow"), noise=0.0)
     assert World.from_dict(json.loads(json.dumps(world.to_dict()))) == world
+
+
+def test_another_film_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    made = prepare(root=tmp_path, clips=3, **SMALL, **QUIET)
+    assert read_manifest("synthetic", tmp_path).fingerprint == made.fingerprint
+    first, second = (made.file(video) for video in made.videos[:2])
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(ThesisError, match=r"1 of the 3 videos of 'synthetic' hold something else"):
+        read_manifest("synthetic", tmp_path)

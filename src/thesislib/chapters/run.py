@@ -224,6 +224,7 @@ def _judged(run_: RunFolder, job: Job) -> dict[str, Any]:
             begun,
             row.fingerprint(whole.dataset),
             seconds + time.time() - after,
+            whole,
         )
         | {name: source[name] for name in ("processes",) if name in source},
     }

@@ -47,7 +47,6 @@ class ClipDataset(VideoDataset):
         config: What a clip is; ``streams`` says what it holds.
         train: Random start and augmentation; ``False``: middle clip, centre crop (of one view).
         repeat: Clips of each video in an epoch, for very small data sets.
-        backend: See :func:`thesislib.data.reader.open_video`.
 
     Items:
         ``video`` (N, 3, T, size, size) float32, of two views (2, N, 3, T, size, size); ``label``
@@ -68,9 +67,8 @@ class ClipDataset(VideoDataset):
         *,
         train: bool,
         repeat: int = 1,
-        backend: str = "auto",
     ) -> None:
-        super().__init__(manifest, config, config.streams, train or config.views == 2, backend)
+        super().__init__(manifest, config, config.streams, train or config.views == 2)
         self.light = Transform(config.augment.light(), config.size, train=True)
         self.train = train
         self.repeat = repeat
@@ -169,7 +167,6 @@ class WindowDataset(VideoDataset):
         crops: Views of each window, one item each: 1 (centre, as large as it gets), 5 (centre and
             corners), 10 (these and their mirror images), see
             :func:`thesislib.data.transforms.view_box`.
-        backend: See :func:`thesislib.data.reader.open_video`.
 
     Items:
         Those of :class:`ClipDataset` with one view, whatever ``views`` says; ``window`` int64,
@@ -186,11 +183,10 @@ class WindowDataset(VideoDataset):
         max_windows: int = 0,
         one_random: bool = False,
         crops: int = 1,
-        backend: str = "auto",
     ) -> None:
         if crops not in CROPS:
             raise ThesisError(f"There are no {crops} test crops: choose one of 1, 5 and 10.")
-        super().__init__(manifest, config, config.modality, augmented=False, backend=backend)
+        super().__init__(manifest, config, config.modality, augmented=False)
         self.crops = crops
         self._last: dict[bool, tuple[tuple[int, int], Frames]] = {}
         self._passage = Passage()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from thesislib.data.composition import Composition
+from thesislib.errors import ThesisError, of_the_system
 
 Key = tuple[int, int]
 
@@ -90,6 +91,53 @@ def items_in(batch: Mapping[str, Any]) -> int:
     return items_in(first) if isinstance(first, Mapping) else len(first)
 
 
+class _Batches(Dataset[Any]):
+    """Hands out batches whole, and a problem in the place of one.
+
+    What is raised in a worker process would come out of torch as a text with its traceback.
+    """
+
+    def __init__(
+        self, dataset: Dataset[Any], collate: Callable[[Sequence[Any]], dict[str, Any]]
+    ) -> None:
+        self.dataset, self.collate = dataset, collate
+
+    def __getitems__(self, keys: Sequence[Key]) -> dict[str, Any] | ThesisError:
+        try:
+            return self.collate([self.dataset[key] for key in keys])
+        except ThesisError as error:
+            return error
+        except (OSError, MemoryError) as error:
+            return of_the_system(error, cannot="read")
+
+
+class Loader(DataLoader[Any]):
+    """A loader out of whose workers a named problem comes as it is.
+
+    Raises:
+        ThesisError: An item cannot be made, or a worker was ended from outside.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            for batch in super().__iter__():
+                if isinstance(batch, ThesisError):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            why = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
+            raise ThesisError(
+                f"A process that reads videos has ended ({why}): free some memory, or take fewer "
+                "of them with --set num_workers=0."
+            ) from None
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
 def make_loader(
     dataset: Dataset[Any],
     batch_size: int,
@@ -100,7 +148,7 @@ def make_loader(
     drop_last: bool | None = None,
     context: str | None = None,
     share: tuple[int, int] = (0, 1),
-) -> DataLoader[Any]:
+) -> Loader:
     """A loader whose ``sampler`` takes :meth:`EpochSampler.set_epoch`.
 
     Args:
@@ -118,8 +166,8 @@ def make_loader(
     length = len(dataset)  # type: ignore[arg-type]  # torch's Dataset does not declare it
     compose = getattr(dataset, "composition", None) if shuffle else None
     composition = compose(batch_size, share[1]) if compose else None
-    return DataLoader(
-        dataset,
+    return Loader(
+        _Batches(dataset, getattr(dataset, "collate", collate)),
         batch_size=batch_size if composition else max(1, min(batch_size, length // share[1])),
         sampler=EpochSampler(length, shuffle, seed, share, composition),
         num_workers=num_workers,
@@ -128,7 +176,7 @@ def make_loader(
         worker_init_fn=_start_worker,
         multiprocessing_context=context if num_workers else None,
         prefetch_factor=2 if num_workers else None,
-        collate_fn=getattr(dataset, "collate", collate),
+        collate_fn=_as_it_is,
         pin_memory=torch.cuda.is_available(),  # copies to a GPU then run beside the computation
     )
 

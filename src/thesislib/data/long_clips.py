@@ -59,11 +59,10 @@ class LongClips(VideoDataset):
         *,
         train: bool,
         samples: int = 10,
-        backend: str = "auto",
     ) -> None:
         if samples < 1:
             raise ThesisError(f"samples={samples}: take one of each video or more.")
-        super().__init__(manifest, config, config.modality, train, backend)
+        super().__init__(manifest, config, config.modality, train)
         self.train, self.samples = train, 1 if train else samples
 
     def __len__(self) -> int:

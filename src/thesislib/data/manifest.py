@@ -20,16 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from thesislib import locks
 from thesislib.data.containers import VideoInfo
 from thesislib.data.contents import Content, changed_files, write_contents
-from thesislib.errors import ThesisError
+from thesislib.errors import ThesisError, of_the_system
 from thesislib.files import csv_text, read_json, read_table, sweep, write_json, write_text
 from thesislib.places import data_root
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: there two writers at once are not caught
-    fcntl = None  # type: ignore[assignment]
 
 SPLITS = ("train", "val", "test")
 MANIFEST_FILE = "manifest.csv"
@@ -180,28 +176,23 @@ def _rows_as_text(videos: Iterable[Video]) -> str:
 
 @contextlib.contextmanager
 def sole_writer(folder: Path, remedy: str) -> Iterator[None]:
-    """Holds the folder's lock; the system frees it however the process ends.
+    """Makes the folder if need be and holds its lock, see :func:`thesislib.locks.held`.
 
     Raises:
         ThesisError: Another process holds it, or something in it cannot be written; then it ends
             with ``remedy``.
     """
+
+    def busy(holder: str) -> None:
+        raise ThesisError(f"{folder} is being written by {holder}: wait until it has finished.")
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK_FILE).open("w") as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise ThesisError(
-                        f"{folder} is being written by another process: wait until it has finished."
-                    ) from None
+        with locks.held(folder / LOCK_FILE, busy):
             sweep(folder)
             yield
     except OSError as error:
-        raise ThesisError(
-            f"{folder} cannot be written ({error.strerror or error}): {remedy}"
-        ) from error
+        raise of_the_system(error, folder, "written", remedy) from error
 
 
 def write_manifest(manifest: Manifest, contents: Mapping[str, Content] | None = None) -> Path:

@@ -129,9 +129,8 @@ class NarratedClips(VideoDataset):
         texts: NDArray[np.float32],
         *,
         train: bool,
-        backend: str = "auto",
     ) -> None:
-        super().__init__(manifest, config, config.modality, train, backend)
+        super().__init__(manifest, config, config.modality, train)
         if len(pairs) != len(texts):
             raise ThesisError(
                 f"There are {len(pairs)} pairs and {len(texts)} features of sentences: give one "
@@ -202,10 +201,8 @@ class SecondClips(VideoDataset):
         video a clip is moved inside.
     """
 
-    def __init__(
-        self, manifest: Manifest, config: ClipConfig, together: int = 32, backend: str = "auto"
-    ) -> None:
-        super().__init__(manifest, config, config.modality, False, backend)
+    def __init__(self, manifest: Manifest, config: ClipConfig, together: int = 32) -> None:
+        super().__init__(manifest, config, config.modality, False)
         self.together = together
         self.items = [
             (number, second)

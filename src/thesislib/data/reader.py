@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from thesislib.clip_config import BACKENDS
 from thesislib.data.containers import (
     SLACK,
     VIDEO_SUFFIXES,
@@ -41,7 +42,6 @@ from thesislib.errors import ThesisError, VideoError, choose
 __all__ = ["VIDEO_SUFFIXES", "Reader", "VideoInfo", "open_video", "probe"]
 
 Frames = NDArray[np.uint8]
-BACKENDS = ("auto", "decord", "pyav", "torchcodec")
 PADDED = "size must exactly match"  # in decord's words
 
 

@@ -61,7 +61,6 @@ class StepClips(VideoDataset):
         steps: Of :func:`steps_of`.
         train: Where in its equal part of the step each frame lies is drawn anew each epoch, the
             same for all of a clip, and the clip is augmented; else they lie in the middle.
-        backend: See :func:`thesislib.data.reader.open_video`.
 
     Items:
         ``video`` ``(N, 3, T, size, size)`` float32; ``label`` int64, of the step; ``step`` int64,
@@ -79,12 +78,11 @@ class StepClips(VideoDataset):
         steps: Sequence[Step],
         *,
         train: bool,
-        backend: str = "auto",
     ) -> None:
         if not steps:
             raise ThesisError(f"No video of {manifest.name!r} has a step of the classes to learn.")
         # A step may be shorter than a clip of that stride, and so may its video.
-        super().__init__(manifest, replace(config, short="pad"), config.modality, train, backend)
+        super().__init__(manifest, replace(config, short="pad"), config.modality, train)
         self.steps, self.train = list(steps), train
 
     def __len__(self) -> int:

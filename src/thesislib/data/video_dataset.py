@@ -42,7 +42,6 @@ class VideoDataset(Dataset[Item]):
         config: What a clip is.
         modality: ``rgb``, ``flow`` or ``both``.
         augmented: Whether :attr:`transform` draws crop, flip and colours.
-        backend: See :func:`thesislib.data.reader.open_video`.
 
     Raises:
         ThesisError: No video is long enough, or the flow is missing or of other settings.
@@ -56,12 +55,10 @@ class VideoDataset(Dataset[Item]):
         config: ClipConfig,
         modality: str,
         augmented: bool,
-        backend: str = "auto",
     ) -> None:
         self.manifest = manifest
         self.config = config
         self.held = STREAMS[choose("modality", modality, STREAMS)]
-        self.backend = backend
         self.transform = Transform(config.augment, config.size, augmented)
         self._class_number = {name: i for i, name in enumerate(manifest.classes)}
         sources = sorted({_source(v) for v in manifest.videos})
@@ -164,7 +161,7 @@ class VideoDataset(Dataset[Item]):
         config, scale = self.config, 1.0
         if config.cache:
             scale = scale_of(video.height, video.width, config.augment, config.size)
-        key = self.manifest.root, file, changed, self.backend, scale
+        key = self.manifest.root, file, changed, config.backend, scale
         if key in KEPT:
             return KEPT[key][indices]
         read = self._fields(video) if flow else self._frames(video)
@@ -189,7 +186,7 @@ class VideoDataset(Dataset[Item]):
         return held <= room
 
     def _frames(self, video: Video) -> Read:
-        return open_video(self.manifest.file(video), self.backend).frames
+        return open_video(self.manifest.file(video), self.config.backend).frames
 
     def _fields(self, video: Video) -> Read:
         return partial(read_flow, self.manifest, video)

@@ -21,6 +21,7 @@ from thesislib.clip_config import ClipConfig, one_view
 from thesislib.data.dataset import ClipDataset
 from thesislib.data.manifest import Manifest
 from thesislib.data.transforms import denormalise
+from thesislib.errors import ThesisError
 from thesislib.evaluation.linear_probe import linear_probe
 from thesislib.evaluation.retrieval import retrieval
 from thesislib.evaluation.scores import PerVideo, Scores, accuracy
@@ -62,6 +63,13 @@ def pixel_features(manifest: Manifest, config: ClipConfig, function: Pixels) -> 
         videos.append(int(item["index"]))
     values = np.stack(rows).astype(np.float32)
     return PerVideo(values, np.array(labels), np.array(videos), dataset.report)
+
+
+def untaught(job: Job) -> Trained:
+    """Nothing to train: refuses first weights, which no reader here would look at."""
+    if run.settings(job).init:
+        raise ThesisError(f"{job.row} has no weights: leave init out, or take another row.")
+    return clips.nothing(job)
 
 
 def colour(job: Job, trained: Trained) -> Scores:
@@ -107,11 +115,9 @@ _trained = partial(_reader, train=clips.untrained, judges=(supervised,))
 STILL: dict[str, Any] = {"num_seq": 1, "seq_len": 1, "windows": 1, "source": "frame"}
 
 ROWS = {
-    "baseline/chance": _reader("chance", clips.nothing, (chance,)),
-    "baseline/colour": _reader(
-        "mean colour of a clip, linear classifier", clips.nothing, (colour,)
-    ),
-    "baseline/pixels": _reader("nearest neighbour on pixels", clips.nothing, (pixels,)),
+    "baseline/chance": _reader("chance", untaught, (chance,)),
+    "baseline/colour": _reader("mean colour of a clip, linear classifier", untaught, (colour,)),
+    "baseline/pixels": _reader("nearest neighbour on pixels", untaught, (pixels,)),
     "baseline/random": _reader("random weights, linear probe", clips.untrained, (frozen,)),
     "baseline/frame": _trained(
         "supervised, one frame, all labels", tuning=partial(tuning, **STILL)
