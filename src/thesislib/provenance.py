@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 
-from thesislib.clip_config import ClipConfig
-from thesislib.config import RunConfig
 from thesislib.places import repo_root
 
 PACKAGES = (
@@ -36,7 +34,7 @@ def commit() -> tuple[str, bool]:
 
 
 def provenance(
-    started: float, fingerprint: str, seconds: float, config: RunConfig | None = None
+    started: float, fingerprint: str, seconds: float, config: Any = None
 ) -> dict[str, Any]:
     """Where a number comes from: commit, versions, device, time, data; of clips, what decoded."""
     versions = {"python": platform.python_version()}
@@ -51,7 +49,7 @@ def provenance(
         "commit": name,
         "dirty": dirty,
         "versions": versions,
-        **({"backend": config.backend} if isinstance(config, ClipConfig) else {}),
+        **({"backend": config.backend} if hasattr(config, "backend") else {}),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "cpu": _cpu(),
         "threads": torch.get_num_threads(),

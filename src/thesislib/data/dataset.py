@@ -250,7 +250,7 @@ class WindowDataset(VideoDataset):
         """A window read on from the one before, see :class:`thesislib.data.passage.Passage`."""
         starts, video = self._starts[number], self.manifest.videos[number]
         apart = int(np.diff(starts).max(initial=0))  # 0: a single window
-        if self.config.cache or self.backend != "auto" or not 0 < apart <= self.config.span:
+        if self.config.cache or self.config.backend != "auto" or not 0 < apart <= self.config.span:
             return None
 
         def plan() -> clips.Indices:

@@ -118,7 +118,8 @@ class Loader(DataLoader[Any]):
         ThesisError: An item cannot be made, or a worker was ended from outside.
     """
 
-    def __iter__(self) -> Iterator[Any]:
+    # torch declares a private class of iterators.
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         try:
             for batch in super().__iter__():
                 if isinstance(batch, ThesisError):
