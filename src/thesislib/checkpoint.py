@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import ModelHubMixin
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -116,6 +118,13 @@ class RunFolder:
             return ""
         others = f" and {len(skipped) - 1} more" if skipped[1:] else ""
         return f"{self.name}: trained without {skipped[0]}{others}, which could not be read."
+
+    def keep_model(self, model: nn.Module) -> None:
+        """Writes ``model/``, as ``from_pretrained`` reads it, if the model has that."""
+        if isinstance(model, ModelHubMixin):
+            # A killed writer leaves temporary files of names that nobody knows.
+            shutil.rmtree(self.path / "model", ignore_errors=True)
+            model.save_pretrained(self.path / "model")
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Writes ``result.json``, which marks the run as finished."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import ModelHubMixin
 from torch import Tensor, nn
 
 from thesislib import authors, book
@@ -97,8 +96,7 @@ def import_weights(
     with folder.alone(None):
         if not folder.finished:
             save_state(folder.checkpoint, model, None, {"epoch": config.epochs, "rows": []})
-            if isinstance(model, ModelHubMixin):
-                model.save_pretrained(folder.path / "model")
+            folder.keep_model(model)
             facts = {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
             folder.finish(
                 {

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object, send_to_device
-from huggingface_hub import ModelHubMixin
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -105,8 +104,7 @@ def train(
             "skipped": spent["skipped"],
         }
         if PartialState().is_main_process:
-            if isinstance(model, ModelHubMixin):
-                model.save_pretrained(run.path / "model")
+            run.keep_model(model)
             run.finish(result)
         PartialState().wait_for_everyone()
     return Trained(model, run, result)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,8 +249,8 @@ def test_the_reader_is_the_one_asked_for(
     )
     config = ClipConfig(**SHAPE)
     ClipDataset(manifest, config, train=True)[0]
-    ClipDataset(manifest, config, train=True, backend="pyav")[0]
-    WindowDataset(manifest, config, backend="decord")[0]
+    ClipDataset(manifest, replace(config, backend="pyav"), train=True)[0]
+    WindowDataset(manifest, replace(config, backend="decord"))[0]
     assert asked == ["auto", "pyav", "decord"]
 
 

@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from thesislib.data.contents import contents_of
 from thesislib.data.manifest import (
     INFO_FILE,
     MANIFEST_FILE,
@@ -291,5 +290,5 @@ def fill(folder: Path, name: str, recipe: Recipe, jobs: int | None, progress: bo
     }
     manifest = Manifest(name, folder, videos, info)
     recipe.annotate(manifest, specs)
-    write_manifest(manifest, contents_of({v.path: folder / v.path for v in videos}))
+    write_manifest(manifest)
     return manifest
