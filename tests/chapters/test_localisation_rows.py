@@ -22,6 +22,7 @@ from thesislib.chapters.clip_prompt import detection, footage, show, spotted
 from thesislib.chapters.clip_prompt.localisation import class_scores, proposal_features
 from thesislib.chapters.row import Job
 from thesislib.data.few_shot import OpenSet
+from thesislib.data.manifest import write_manifest
 from thesislib.data.public.intervals import THUMOS_CLASSES
 from thesislib.data.segment_clips import SegmentClips, spread
 from thesislib.data.segments import write_segments
@@ -151,12 +152,15 @@ def test_a_run_is_found_again_and_depends_on_detector_and_segments(made: Path) -
     assert run.folder(job(PROMPTS, tune={"width": 8})).name != one
     before = footage.fingerprint("synthetic_untrimmed")
     manifest = footage.read_manifest("synthetic_untrimmed")
-    text = (manifest.root / "segments.json").read_text()
+    files = [manifest.root / name for name in ("segments.json", "dataset.json")]
+    texts = [file.read_text() for file in files]
     try:
         write_segments(manifest, {"train/0.mp4": [(1.0, 2.0, "run")]})
+        write_manifest(manifest)
         assert footage.fingerprint("synthetic_untrimmed") != before
     finally:
-        (manifest.root / "segments.json").write_text(text)
+        for file, text in zip(files, texts, strict=True):
+            file.write_text(text)
 
 
 # -- naming ----------------------------------------------------------------------------------

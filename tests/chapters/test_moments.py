@@ -125,7 +125,7 @@ def test_a_file_that_fails_lends_its_place_to_no_other_row(oops: Manifest, tmp_p
     for video in test.videos:
         (tmp_path / video.path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / video.path).write_bytes(test.file(video).read_bytes())
-    broken = replace(test, root=tmp_path)
+    broken = replace(test, root=tmp_path, info={})
     write_failures(broken, read_failures(test))
     (tmp_path / test.videos[1].path).write_bytes(b"no video")
     model = Oracle()
@@ -199,6 +199,7 @@ def test_videos_without_a_moment_are_counted(oops: Manifest, tmp_path: Path) -> 
     elsewhere = replace(
         oops,
         root=tmp_path,
+        info={},
         videos=tuple(replace(v, path=str(oops.root / v.path)) for v in oops.videos),
     )
     kept = {str(oops.root / p): frame for p, frame in known.items() if p != lost}

@@ -250,7 +250,7 @@ def test_the_command_lists_and_makes(
     note = {"parameters": 5, "bytes": 7, "weights_hash": "ab", "scores": {"template": 0.4}}
     (tmp_path / "image_text").mkdir()
     (tmp_path / "image_text" / "scores.json").write_text(json.dumps(note))
-    monkeypatch.setattr(pretrained, "HERE", tmp_path)
+    monkeypatch.setitem(pretrained.MODELS, "image-text", tmp_path / "image_text")
     assert main(["weights", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["packaged"]["image-text"]["template"] == 0.4
     asked: dict[str, Any] = {}
