@@ -109,6 +109,7 @@ ALIGNED = "path,number,alignable,start,end,kind\na.mp4,1,0,,,\na.mp4,0,1,5,6,sho
         ("a", "a.mp4,1,0,,,", "a.mp4,1,1,,,", "line 2: what is alignable has a time"),
         ("a", "a.mp4,1,0,,,", "a.mp4,0,0,,,", "'0' is no sentence, or one for the 2nd time"),
         ("a", "a.mp4,1,0,,,", "a.mp4,-1,0,,,", "'-1' is no sentence"),
+        ("a", "a.mp4,1,0,,,", "a.mp4,00000000010,0,,,", "'00000000010' is no sentence"),
         ("a", "a.mp4,1,0,,,\n", "", "2 sentences and 1 alignments"),
         ("a", "a.mp4,1,0,,,", "b.mp4,0,0,,,", "b.mp4 has no sentence"),
     ],

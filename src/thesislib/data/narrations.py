@@ -28,6 +28,7 @@ from thesislib.files import csv_text, read_table
 NARRATIONS_FILE = "narrations.csv"
 ALIGNMENTS_FILE = "alignments.csv"
 HEARD = ("path", "start", "end", "text")
+DIGITS = 1000  # Python refuses to count many more
 SEEN = ("path", "number", "alignable", "start", "end", "kind")
 
 
@@ -148,7 +149,9 @@ def read_alignments(manifest: Manifest) -> dict[str, tuple[Alignment, ...]]:
             raise ThesisError(f"{where}: {row['path']} has no sentence in {NARRATIONS_FILE}.")
         if row["path"] not in found:
             continue
-        number = int(row["number"][:9]) if row["number"].isdecimal() else -1
+        number = -1
+        if row["number"].isdecimal() and len(row["number"]) < DIGITS:
+            number = int(row["number"])
         if not 0 <= number < counts[row["path"]] or number in found[row["path"]]:
             raise ThesisError(
                 f"{where}: {row['number']!r} is no sentence, or one for the 2nd time."
