@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = args.run(args)
         if result is None or not commands.first_process():
             return None
-        return json.dumps(result, indent=1, default=str) if args.json else _text(result)
+        return json.dumps(result, indent=1, default=str) if args.json else terminal.as_text(result)
 
     return terminal.run(work)
 
@@ -324,33 +324,6 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dataset", help="default: that of the profile")
     command.add_argument("--seed", type=arguments.seed, default=0)
     _settings(command)
-
-
-def _text(result: Any) -> str:
-    return result.rstrip("\n") if isinstance(result, str) else "\n".join(_lines(result))
-
-
-def _lines(result: dict[str, Any], depth: int = 0) -> list[str]:
-    """A result, what is nested set in by two more."""
-    lines, left = [], "  " * depth
-    for key, value in result.items():
-        if isinstance(value, dict):
-            lines += [f"{left}{key}:", *_lines(value, depth + 1)]
-        elif isinstance(value, list) and value:
-            lines += [f"{left}{key}:", *(f"{left}  {item}" for item in value)]
-        elif isinstance(value, list):
-            lines.append(f"{f'{left}{key}':<30} none")
-        else:
-            lines.append(f"{f'{left}{key}':<30} {_value(value)}")
-    return lines
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 from thesislib.errors import ThesisError, of_the_system
 
@@ -56,6 +57,34 @@ def write(text: str) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         if not isinstance(error, BrokenPipeError):  # else head or less has seen enough
             raise of_the_system(error, "The result", "written") from None
+
+
+def as_text(result: Any) -> str:
+    """What a command found, for people: a line a key."""
+    return result.rstrip("\n") if isinstance(result, str) else "\n".join(_lines(result))
+
+
+def _lines(result: dict[str, Any], depth: int = 0) -> list[str]:
+    """A result, what is nested set in by two more."""
+    lines, left = [], "  " * depth
+    for key, value in result.items():
+        if isinstance(value, dict):
+            lines += [f"{left}{key}:", *_lines(value, depth + 1)]
+        elif isinstance(value, list) and value:
+            lines += [f"{left}{key}:", *(f"{left}  {item}" for item in value)]
+        elif isinstance(value, list):
+            lines.append(f"{f'{left}{key}':<30} none")
+        else:
+            lines.append(f"{f'{left}{key}':<30} {_value(value)}")
+    return lines
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _stopped(code: int, text: str) -> int:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thesislib.errors import ThesisError
+from thesislib.subtitles.placing import PRIOR
 
 UNSEEN = -6e4  # of a sentence and a second that no window held together
 OPEN = 4  # so many windows ask from the first sentence on, and so many to the last
@@ -173,7 +174,7 @@ def align(
         return stitch(score, len(video), heard, seconds, hop, released)
 
 
-def nearer(similarity: Any, heard: Any, weight: float = 0.003) -> NDArray[np.float32]:
+def nearer(similarity: Any, heard: Any, weight: float = PRIOR) -> NDArray[np.float32]:
     """Similarities less a little for each second from the time at which a sentence is spoken.
 
     People mostly tell what they are doing just now; a trial in a small world gained 10 to 20 points

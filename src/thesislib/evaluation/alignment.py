@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 from thesislib.errors import ThesisError, choose
 from thesislib.evaluation.scores import Lacking, Scores, as_hits
@@ -157,13 +157,11 @@ def auc(score: Any, alignable: Any) -> float:
     if not np.isfinite(score).all():
         raise ThesisError("The scores are not all finite: the model has diverged.")
     positives = int(alignable.sum())
-    negatives = len(alignable) - positives
-    if not positives or not negatives:
+    if not 0 < positives < len(alignable):
         raise Lacking(
             f"Of {len(alignable)} sentences {positives} can be aligned: ROC-AUC needs both kinds."
         )
-    above = rankdata(score)[alignable].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    return float(roc_auc_score(alignable, score))
 
 
 def alignability(

@@ -10,8 +10,8 @@ import numpy as np
 from thesislib.data.reader import open_video
 from thesislib.errors import VideoError
 from thesislib.subtitles.aligned import Aligned
-from thesislib.viz.timeline_page import Picture, between, clock
-from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
+from thesislib.viz.timeline_page import Picture, between, clock, ticks
+from thesislib.viz.web import COLOURS, HEAD, OVER_TIME, breaking, inline, link, text
 
 PICTURES = 300  # at most: some 1.5 MB
 MEANING = (
@@ -118,33 +118,23 @@ def _lines(cues: Sequence[Aligned], seconds: float) -> str:
         kind = "line" if one.alignable else "tick"
         b = min((one.start + one.end) / 2 * scale, 1000) if one.alignable else a
         marks.append(f'<path class={kind} d="M{a:.1f} 0L{b:.1f} {100 if one.alignable else 12}"/>')
-    ticks = "".join(f"<span>{clock(seconds * k / 4, seconds)}</span>" for k in range(5))
     words = "When each sentence is heard, above, and when it is seen, below; the list has the times"
     return (
         f"<figure><figcaption>heard</figcaption>"
         f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="{words}">'
         f"{''.join(marks)}</svg><figcaption>seen</figcaption>"
-        f"<div class=ticks aria-hidden=true>{ticks}</div></figure>"
+        f"{ticks(seconds)}</figure>"
     )
 
 
-STYLE = """
-:root { --fill: #0072b2; --warn: #fff4d6; }
-@media (prefers-color-scheme: dark) { :root { --fill: #56b4e9; --warn: #3a3116; } }
-body { margin: 0 auto; max-width: 64rem; padding: 1rem; background: var(--ground);
- color: var(--ink); font: 16px/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; margin: .5rem 0; }
-header p { margin: .4rem 0; max-width: 46rem; color: var(--quiet); }
-header .warning { background: var(--warn); color: var(--ink); padding: .6rem .8rem;
- border-left: 4px solid var(--wrong); }
-a { color: inherit; } a:focus-visible { outline: 3px solid var(--fill); outline-offset: 2px; }
-.quiet { color: var(--quiet); }
+STYLE = (
+    OVER_TIME
+    + """
+a:focus-visible { outline: 3px solid var(--fill); outline-offset: 2px; }
 figure { margin: 1rem 0; } figcaption { font-size: .8rem; color: var(--quiet); }
 svg { display: block; width: 100%; height: 6rem; background: var(--tile); border-radius: 4px; }
 path { stroke-width: 1.5px; vector-effect: non-scaling-stroke; }
 .line { stroke: var(--fill); } .tick { stroke: var(--quiet); }
-.ticks { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet);
- font-variant-numeric: tabular-nums; margin: .2rem 0 .5rem; }
 ol { list-style: none; padding: 0; margin: 0; }
 li { display: grid; grid-template-columns: 10rem 1fr; gap: 1rem; padding: .6rem 0;
  border-top: 1px solid var(--line); align-items: start; }
@@ -155,3 +145,4 @@ li img { width: 100%; aspect-ratio: 4 / 3; object-fit: contain; background: var(
 .unseen p:first-child { color: var(--quiet); }
 @media (max-width: 40rem) { li { grid-template-columns: 6rem 1fr; } }
 """
+)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from thesislib.data.class_list import shortened
 from thesislib.viz.video import shrunk
-from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
+from thesislib.viz.web import COLOURS, HEAD, OVER_TIME, breaking, inline, link, text
 
 LANES = 6  # classes that are drawn over time; the table names all
 BINS = 240  # points of a time line at most: of a long video neighbours are averaged
@@ -96,6 +96,12 @@ def between(start: float, end: float, whole: float) -> str:
     return f"{clock(start, whole).removesuffix(' s')} to {clock(end, whole)}"
 
 
+def ticks(whole: float) -> str:
+    """Five times under a line as long as the video."""
+    times = "".join(f"<span>{clock(whole * k / 4, whole)}</span>" for k in range(5))
+    return f"<div class=ticks aria-hidden=true>{times}</div>"
+
+
 def percent(share: float) -> str:
     """``61 %``; what is small and not nothing is ``< 1 %``."""
     number = round(100 * float(share))
@@ -157,9 +163,6 @@ def _video(number: int, line: TimeLine, classes: Sequence[str]) -> str:
     drawn.sort(key=lambda c: -line.mean[c])
     short = line.binned(BINS)
     lanes = "".join(_lane(line, short, c, classes[c]) for c in drawn)
-    ticks = "".join(
-        f"<span>{clock(line.seconds * k / 4, line.seconds)}</span>" for k in range(5)
-    )  # fmt: skip
     windows = len(line.starts)
     facts = f"{clock(line.seconds, line.seconds)} long, {windows:,} window{'s' * (windows > 1)}"
     if line.note:
@@ -168,7 +171,7 @@ def _video(number: int, line: TimeLine, classes: Sequence[str]) -> str:
         f'<article id="v{number}" aria-labelledby="h{number}"><h2 id="h{number}">'
         f'<a href="{link(line.path)}">{breaking(line.name)}</a></h2>'
         f"<p><strong>{text(_answer(line, classes))}</strong> <span class=quiet>{text(facts)}</span>"
-        f"</p><div class=lanes>{lanes}</div><div class=ticks aria-hidden=true>{ticks}</div>"
+        f"</p><div class=lanes>{lanes}</div>{ticks(line.seconds)}"
         f"{_pictures(line, classes)}{_all(line, classes, order)}{_moments(line, classes, drawn)}"
         "</article>"
     )
@@ -248,19 +251,13 @@ def _moments(line: TimeLine, classes: Sequence[str], drawn: Sequence[int]) -> st
     )
 
 
-STYLE = """
-:root { --fill: #0072b2; --warn: #fff4d6; }
-@media (prefers-color-scheme: dark) { :root { --fill: #56b4e9; --warn: #3a3116; } }
-body { margin: 0 auto; max-width: 64rem; padding: 1rem; background: var(--ground);
- color: var(--ink); font: 16px/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.1rem; margin: .2rem 0; }
-header p { margin: .4rem 0; max-width: 46rem; color: var(--quiet); }
-header .warning { background: var(--warn); color: var(--ink); padding: .6rem .8rem;
- border-left: 4px solid var(--wrong); }
-a { color: inherit; } a:focus-visible, summary:focus-visible, .wide:focus-visible {
+STYLE = (
+    OVER_TIME
+    + """
+h2 { font-size: 1.1rem; margin: .2rem 0; }
+a:focus-visible, summary:focus-visible, .wide:focus-visible {
  outline: 3px solid var(--fill); outline-offset: 2px; }
 nav ul { padding-left: 1.2rem; columns: 22rem; }
-.quiet { color: var(--quiet); }
 article { border-top: 1px solid var(--line); padding: 1rem 0; margin-top: 1rem; }
 article > p { margin: .3rem 0; }
 figure { margin: .5rem 0 0; }
@@ -271,8 +268,6 @@ svg { display: block; width: 100%; height: 2.4rem; background: var(--tile); bord
 path { fill: var(--fill); }
 .halo, .chance { stroke: var(--ground); stroke-width: 2px; vector-effect: non-scaling-stroke; }
 .chance { stroke: var(--ink); stroke-width: 1px; stroke-dasharray: 4 4; }
-.ticks { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet);
- font-variant-numeric: tabular-nums; margin: .2rem 0 .5rem; }
 .pictures { list-style: none; padding: 0; margin: .5rem 0; display: grid; gap: 4px;
  grid-template-columns: repeat(8, 1fr); }
 .pictures li { font-size: .75rem; line-height: 1.25; min-width: 0; }
@@ -289,3 +284,4 @@ thead th { border-bottom: 1px solid var(--line); }
 @media (max-width: 40rem) { .pictures { grid-template-columns: repeat(4, 1fr); }
  nav ul { columns: 1; } }
 """
+)

@@ -25,6 +25,21 @@ COLOURS = """
  --line: #2e343b; --tile: #22272d; --right: #4fd0a5; --wrong: #ff9a5c; } }
 * { box-sizing: border-box; }
 """
+# What the pages that go along a video share, after the colours.
+OVER_TIME = """
+:root { --fill: #0072b2; --warn: #fff4d6; }
+@media (prefers-color-scheme: dark) { :root { --fill: #56b4e9; --warn: #3a3116; } }
+body { margin: 0 auto; max-width: 64rem; padding: 1rem; background: var(--ground);
+ color: var(--ink); font: 16px/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; margin: .5rem 0; }
+header p { margin: .4rem 0; max-width: 46rem; color: var(--quiet); }
+header .warning { background: var(--warn); color: var(--ink); padding: .6rem .8rem;
+ border-left: 4px solid var(--wrong); }
+a { color: inherit; }
+.quiet { color: var(--quiet); }
+.ticks { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet);
+ font-variant-numeric: tabular-nums; margin: .2rem 0 .5rem; }
+"""
 
 
 def text(words: str) -> str:
