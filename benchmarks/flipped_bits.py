@@ -57,7 +57,7 @@ def subjects(folder: Path) -> dict[str, Subject]:
     write_segments(made, {video.path: [(0.04, 0.2, video.label)] for video in videos})
     write_manifest(made)
 
-    seal = json.loads((root / "dataset.json").read_text())["sha256"]
+    seal = json.loads((root / "dataset.json").read_text())["info_sha256"]
 
     def manifest() -> str:
         found = read_manifest(root)

@@ -196,7 +196,7 @@ def _side_files(folder: Path, found: dict[str, Subject]) -> Manifest:
     write_segments(manifest, spans, {VIDEOS[1].path: [(0.0, 0.02, "bow")]})
     write_failures(manifest, {VIDEOS[0].path: 2})
     write_manifest(manifest, {video.path: Content(9, 10**18, "0" * 16) for video in VIDEOS})
-    _drop(folder / "dataset.json", "fingerprint", "sha256")  # what is behind them is meant
+    _drop(folder / "dataset.json", "fingerprint", "info_sha256")  # what is behind them is meant
     readers: dict[str, tuple[str, Callable[[Manifest], object]]] = {
         "captions": ("captions.csv", read_captions),
         "narrations": ("narrations.csv", read_narrations),

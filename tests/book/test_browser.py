@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
 from video_files import write_video
 
 from thesislib.data.manifest import Video
-from thesislib.viz.gallery import Match, gallery_page, thumbnails
+from thesislib.viz.gallery import Match, Shot, gallery_page, thumbnails
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -57,7 +57,7 @@ def look(built: Path, pages: list[str]) -> tuple[list[dict[str, Any]], list[str]
         "--proxy-server=127.0.0.1:9",
         "--window-size=1400,1000",
         "--enable-logging=stderr",
-        f"--virtual-time-budget={5_000 + 1_000 * len(jobs)}",  # loading does not count
+        f"--virtual-time-budget={5_000 + 5_000 * len(jobs)}",  # ends early; loading does not count
         "--dump-dom",
         harness.as_uri(),
     ]
@@ -133,8 +133,9 @@ def test_a_gallery_fits_every_window(tmp_path: Path) -> None:
     folder = tmp_path / "html"
     film = Video(str(write_video(folder / "a.mp4", 9)), "sea", "test", "g", 9, 30.0, 64, 48)
     gone = replace(film, path=f"/{'x' * 90}/b.mp4", label="w" * 80)
-    rows = [(film, [Match(gone, -0.5)] * 5), (gone, [Match(film, 1.0)] * 9)]
-    page = gallery_page("y" * 200, ["A note. " * 50], rows, thumbnails([film, gone]))
+    first, second = Shot(film), Shot(gone, (1.0, 2.5))
+    rows = [(first, [Match(second, -0.5)] * 5), (second, [Match(first, 1.0)] * 9)]
+    page = gallery_page("y" * 200, ["A note. " * 50], rows, thumbnails([first, second]))
     (folder / "gallery.html").write_text(page)
     (phone, wide), errors = look(folder, ["gallery.html"])
     assert errors == []

@@ -53,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.copytree(root / "data" / "synthetic", root / "data" / "steps")
         info = json.loads((root / "data" / "steps" / INFO_FILE).read_text())
         (root / "data" / "steps" / INFO_FILE).write_text(
-            json.dumps(info | {"name": "steps", "sha256": ""})
+            json.dumps(info | {"name": "steps", "info_sha256": ""})
         )
         manifest = read_manifest("steps")
         seconds = 10 / manifest.videos[0].fps

@@ -97,10 +97,10 @@ def test_a_dataset_json_that_has_changed_is_refused(roots: Path) -> None:
     made = Manifest("mine", roots / "data" / "mine", rows(), {"class_texts": {"x": "to wave"}})
     file = write_manifest(made).parent / "dataset.json"
     file.write_text(file.read_text().replace("to wave", "to rave"))
-    with pytest.raises(ThesisError, match=r'its checksum is another.* delete the line "sha256"'):
+    with pytest.raises(ThesisError, match=r'its checksum.* delete the line "info_sha256"'):
         read_manifest("mine")
     told = json.loads(file.read_text())
-    del told["sha256"]  # as the sentence says; data sets of before have none
+    del told["info_sha256"]  # as the sentence says; data sets of before have none
     file.write_text(json.dumps(told))
     assert read_manifest("mine").info["class_texts"] == {"x": "to rave"}
 

@@ -81,6 +81,7 @@ def test_videos_without_a_moment_are_left_out(oops: Manifest, tmp_path: Path) ->
         oops,
         root=tmp_path,
         videos=tuple(replace(v, path=str(oops.root / v.path)) for v in oops.videos),
+        info={},  # which holds the checksum of the file of failures
     )
     kept = {str(oops.root / p): frame for p, frame in moments.items() if p != lost}
     write_failures(elsewhere, kept)

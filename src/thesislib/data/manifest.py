@@ -214,7 +214,7 @@ def write_manifest(manifest: Manifest, contents: Mapping[str, Content] | None = 
             raise ThesisError(f"{video.path} is listed twice in the data set {manifest.name!r}.")
         seen.add(video.path)
     info = {**manifest.info, "name": manifest.name, "fingerprint": manifest.fingerprint}
-    info["sha256"] = _sha256(info)
+    info["info_sha256"] = _sha256(info)
     write_json(manifest.root / INFO_FILE, info, sort_keys=True)
     if contents is not None:  # after the info, that a kill between them cannot hide an edition
         write_contents(manifest.root, contents)
@@ -266,10 +266,10 @@ def read_info(folder: Path) -> dict[str, Any]:
         ThesisError: It is damaged, or not as it was prepared.
     """
     info: dict[str, Any] = read_json(path, AGAIN) if (path := folder / INFO_FILE).is_file() else {}
-    if (told := info.pop("sha256", "")) and told != _sha256(info):
+    if (told := info.pop("info_sha256", "")) and told != _sha256(info):
         raise ThesisError(
             f"{path} is not as it was prepared (its checksum is another): {AGAIN[:-1]}; or, if you "
-            'edited it yourself, delete the line "sha256" in it.'
+            'edited it yourself, delete the line "info_sha256" in it.'
         )
     return info
 
