@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from thesislib import files
 from thesislib.errors import ThesisError
@@ -238,6 +238,37 @@ def test_json_is_for_people_too(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_json(tmp_path / "x.json", {"a": object()})
     assert list(json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))) == ["a", "b"]
+
+
+def test_what_keeps_a_file_from_being_opened_is_said(tmp_path: Path) -> None:
+    """safetensors calls all of it "No such file", and the remedy would be to train again."""
+    (tmp_path / "x").symlink_to(tmp_path / "x")
+    with pytest.raises(ThesisError) as caught, files.reading(tmp_path / "x", "train again."):
+        load_file(tmp_path / "x")
+    said = f"{tmp_path / 'x'} cannot be read (Too many levels of symbolic links): its links lead"
+    assert str(caught.value).startswith(said)
+
+
+def test_arrays_have_the_rights_of_other_files(tmp_path: Path) -> None:
+    """safetensors writes for the owner alone: nobody else could use a run or an index."""
+    with replacing(tmp_path / "x.safetensors") as partial:
+        save_file({"x": np.zeros(3)}, partial)
+    write_text(tmp_path / "x.txt", "text")
+    rights = {(tmp_path / name).stat().st_mode for name in ("x.safetensors", "x.txt")}
+    assert len(rights) == 1
+
+
+def test_a_lock_needs_no_space(tmp_path: Path) -> None:
+    script = """
+        import sys
+        from pathlib import Path
+        from thesislib.locks import held
+
+        with held(Path(sys.argv[1]) / ".lock", print):
+            print("held")
+    """
+    done = limited(script, tmp_path, 0)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "held\n", "")
 
 
 def test_a_folder_that_cannot_be_gets_a_sentence(tmp_path: Path) -> None:

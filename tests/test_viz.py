@@ -14,6 +14,7 @@ from PIL import Image
 
 from thesislib import viz
 from thesislib.data.manifest import Manifest, Video
+from thesislib.errors import ThesisError
 
 RNG = np.random.default_rng(0)
 
@@ -115,6 +116,23 @@ def test_colours_are_told_apart_by_the_colour_blind(seen: list[list[float]]) -> 
     rgb = {c: np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in viz.style.CYCLE}
     for a, b in itertools.combinations(rgb, 2):
         assert np.linalg.norm(np.array(seen) @ (rgb[a] - rgb[b])) > 45, (a, b)
+
+
+def test_a_picture_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = viz.curves(ROWS, ["top1"], {})
+    whole = picture.save(tmp_path / "a" / "x.png").read_bytes()
+
+    def fills_up(self: Path, data: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(data[:9])
+        raise OSError(28, "No space left on device")  # which names no file
+
+    monkeypatch.setattr(Path, "write_bytes", fills_up)
+    with pytest.raises(ThesisError, match=r"x.png cannot be written \(No space left .*free some"):
+        picture.save(tmp_path / "a" / "x.png")
+    assert [p.read_bytes() for p in (tmp_path / "a").iterdir()] == [whole]
 
 
 def test_a_row_of_frames_keeps_every_pixel() -> None:

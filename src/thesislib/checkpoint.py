@@ -26,6 +26,7 @@ from thesislib.files import (
     read_json_lines,
     reading,
     replacing,
+    share,
     sweep,
     to_disk,
     write_json,
@@ -125,6 +126,8 @@ class RunFolder:
             # A killed writer leaves temporary files of names that nobody knows.
             shutil.rmtree(self.path / "model", ignore_errors=True)
             model.save_pretrained(self.path / "model")
+            for file in (self.path / "model").iterdir():
+                share(file)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Writes ``result.json``, which marks the run as finished."""

@@ -67,6 +67,8 @@ def of_the_system(
         otherwise: The remedy where there is none of its own for this error, or where it is to free
             some space and the caller can say more.
     """
+    if cannot == "read" and path is not None and getattr(error, "errno", None) is None:
+        error = _refused(path) or error
     number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
     if number is None and (told := re.search(r"\(os error (\d+)\)", str(error))):  # of Rust
         number = int(told.group(1))
@@ -77,6 +79,15 @@ def of_the_system(
     if otherwise and remedy in (_SPACE, "try it again."):
         remedy = otherwise
     return ThesisError(f"{what} cannot be {cannot} ({why}): {remedy}")
+
+
+def _refused(path: str | Path) -> OSError | None:
+    """What keeps a file from being opened: to safetensors all of it is "No such file"."""
+    try:
+        with open(path, "rb"):
+            return None
+    except OSError as error:
+        return error
 
 
 def _is_path(name: object) -> bool:

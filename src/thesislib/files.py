@@ -14,11 +14,10 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
 
 from thesislib.errors import ThesisError, of_the_system
@@ -27,6 +26,7 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # in the place of commas
 LONGEST = 230  # bytes of a name, of the 255 that disks allow: a partial file's is longer
 SUFFIX = ".part"  # of a file that is not whole yet; its name begins with a dot
+os.umask(_MASK := os.umask(0o022))  # there is no other way to ask for it
 
 
 @contextlib.contextmanager
@@ -49,6 +49,7 @@ def replacing(path: str | Path, remedy: str = "free some space.") -> Iterator[Pa
         _remove_dead(path.parent.glob(f".{glob.escape(path.name)}.*{SUFFIX}"))
         yield partial
         if partial.exists():  # a block that gave up has written nothing
+            share(partial)
             os.replace(partial, path)
     except (OSError, SafetensorError) as error:  # safetensors has its own for a full disk
         names = {getattr(error, name, None) for name in ("filename", "filename2")}
@@ -104,6 +105,13 @@ def _remove_dead(partials: Iterable[Path]) -> None:
                 partial.unlink(missing_ok=True)
             except PermissionError:  # somebody else's, and alive
                 continue
+
+
+def share(path: Path) -> None:
+    """Gives a file the usual rights: safetensors writes for the owner alone."""
+    if not path.stat().st_mode & 0o077:
+        with contextlib.suppress(OSError):  # a disk that knows no rights
+            path.chmod(0o666 & ~_MASK)
 
 
 def to_disk(path: Path) -> None:
@@ -331,18 +339,3 @@ def _cell(value: Any) -> Any:
     except ValueError:
         return f"'{value}"
     return value
-
-
-def checksum(note: str, tensors: Mapping[str, Any]) -> str:
-    """Of a note and of arrays with their names, kinds, shapes and numbers, 64 hex digits."""
-    digest = hashlib.sha256(note.encode())
-    for name, values in sorted(tensors.items()):
-        digest.update(f"{name} {values.dtype} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

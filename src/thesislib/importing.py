@@ -21,9 +21,9 @@ from thesislib import authors, book
 from thesislib.authors import LoadReport, read_told
 from thesislib.chapters import clips, run
 from thesislib.checkpoint import RunFolder, save_state, seal
+from thesislib.checksums import sha256
 from thesislib.config import AUTHORS, FULL_SCALE, PROFILES
 from thesislib.errors import ThesisError, choose
-from thesislib.files import sha256
 from thesislib.places import user_path
 from thesislib.provenance import provenance
 from thesislib.released import weights

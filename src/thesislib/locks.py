@@ -40,7 +40,7 @@ def held(path: Path, busy: Callable[[str], object]) -> Iterator[None]:
         yield
         return
     try:
-        opened = path.open("a+", encoding="utf-8")
+        opened = path.open("a+b", buffering=0)
     except OSError as error:
         raise of_the_system(error, path, "written") from error
     with opened as file:
@@ -51,14 +51,14 @@ def held(path: Path, busy: Callable[[str], object]) -> Iterator[None]:
                 if error.errno not in (errno.EACCES, errno.EAGAIN):
                     raise
                 file.seek(0)
-                busy(f"process {file.read().strip() or 'unknown'}")
+                busy(f"process {file.read().decode().strip() or 'unknown'}")
                 fcntl.lockf(file, fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in LOCKLESS:
-                raise
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+                raise of_the_system(error, path, "locked") from error
+        with contextlib.suppress(OSError):  # a full disk: who waits is not told for whom
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
         _held.add(path)
         try:
             yield

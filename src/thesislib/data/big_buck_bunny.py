@@ -28,12 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from thesislib.checksums import sha256
 from thesislib.data.checking import in_parallel
 from thesislib.data.containers import probe
 from thesislib.data.manifest import Manifest, Video, write_manifest
 from thesislib.data.pictures import converter
 from thesislib.errors import ThesisError, VideoError
-from thesislib.files import read_json, replacing, sha256, write_json
+from thesislib.files import read_json, replacing, write_json
 from thesislib.places import data_root, inside
 
 NAME = "big_buck_bunny"

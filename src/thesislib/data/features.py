@@ -31,9 +31,10 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from thesislib.checksums import checksum
 from thesislib.data.manifest import Video
 from thesislib.errors import ThesisError, VideoError, choose
-from thesislib.files import checksum, derived, read_json, reading, replacing, write_json
+from thesislib.files import derived, read_json, reading, replacing, write_json
 
 FORMAT = "thesislib features 1"
 NOTE_FILE = "features.json"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from thesislib.checksums import sha256
 from thesislib.data.manifest import INFO_FILE, Manifest
 from thesislib.errors import ThesisError
-from thesislib.files import read_text, reading, sha256, write_text
+from thesislib.files import read_text, reading, write_text
 
 AGAIN = "prepare the data set again."
 

@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from thesislib.checksums import checksum
 from thesislib.data.manifest import Video
 from thesislib.errors import ThesisError
 from thesislib.evaluation.retrieval import nearest
 from thesislib.evaluation.scores import unit
 from thesislib.evaluation.spans import Spans
-from thesislib.files import checksum, reading, replacing, sweep, write_json
+from thesislib.files import reading, replacing, sweep, write_json
 
 FEATURES, NOTE = "features.safetensors", "index.json"
 FORMAT = 3  # 2 had no moments, and is still read; 1 had no checksum

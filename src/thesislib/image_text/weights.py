@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from thesislib.authors import read_checkpoint
+from thesislib.checksums import sha256
 from thesislib.errors import ThesisError, choose
-from thesislib.files import reading, sha256
+from thesislib.files import reading
 from thesislib.image_text.offline import offline
 
 SAFE_NAME, PLAIN_NAME = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"

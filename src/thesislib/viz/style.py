@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from thesislib.files import replacing
+
 WIDTH, HEIGHT, DPI = 6.0, 3.2, 120  # inches, inches, dots an inch
 MAX_BYTES = 150_000
 # Okabe and Ito's palette: told apart with any of the common colour-vision deficiencies.
@@ -68,10 +70,14 @@ class Picture(Figure):
         return small.getvalue()
 
     def save(self, path: str | Path, limit: int = MAX_BYTES) -> Path:
-        """Writes :meth:`png` to a file."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.png(limit))
+        """Writes :meth:`png` to a file.
+
+        Raises:
+            ThesisError: It cannot be written.
+        """
+        path, data = Path(path), self.png(limit)
+        with replacing(path) as partial:
+            partial.write_bytes(data)
         return path
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
