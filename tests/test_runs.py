@@ -26,8 +26,10 @@ from thesislib.chapters import run as rows
 from thesislib.chapters.row import Job
 from thesislib.checkpoint import RunFolder, load_state, read_info, save_state
 from thesislib.cli import main
+from thesislib.data.contents import Content, contents_of, write_contents
+from thesislib.data.manifest import Manifest, Video, write_manifest
 from thesislib.errors import ThesisError
-from thesislib.ledger import promote
+from thesislib.ledger import promote, read_entry
 from thesislib.synthetic import prepare
 
 HERE = Path(__file__).parent
@@ -237,6 +239,56 @@ def test_every_flipped_bit_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
         fresh = Line()
         load_state(path, fresh)
         assert torch.equal(fresh.layer.weight, model.layer.weight)
+
+
+# -- the videos are those that it has seen -----------------------------------------------------
+
+
+def prepared(root: Path, mark: str) -> None:
+    """A data set of one video as if it had been deleted and prepared again, holding ``mark``."""
+    video = Video("a.mp4", "", "train", "", 30, 25.0, 64, 64)
+    folder = root / "data" / config().dataset
+    write_manifest(Manifest(folder.name, folder, (video,)), {"a.mp4": Content(9, 0, mark)})
+
+
+def test_other_videos_under_the_same_names_are_noticed(roots: Path) -> None:
+    """The rows are the same, and so are the fingerprint and the name of the run."""
+    prepared(roots, "one")
+    run = learn().run
+    assert run is not None and list(run.result()["editions"]) == [config().dataset]
+    learn()
+    prepared(roots, "two")
+    with pytest.raises(ThesisError, match=r"other videos than 'synthetic' holds now") as error:
+        learn()
+    assert f"delete the folder {run.path}" in sentence(error)
+    prepared(roots, "one")
+    assert learn().run == run, "they were put back"
+    prepared(roots, "two")
+    (run.path / "result.json").unlink()  # killed before its end: it must not go on either
+    with pytest.raises(ThesisError, match=r"other videos than 'synthetic' holds now"):
+        learn()
+    _remove(run.path)
+    assert learn().run == run and learn().run == run
+    old = {name: value for name, value in run.result().items() if name != "editions"}
+    run.finish(old)  # as runs of before
+    prepared(roots, "one")
+    assert learn().run == run
+
+
+def test_a_row_knows_the_videos_that_it_was_judged_on(roots: Path) -> None:
+    manifest = tiny(roots / "data")
+    contents = contents_of({v.path: manifest.file(v) for v in manifest.videos})
+    write_contents(manifest.root, contents)
+    job = Job("dpc/random", changes=SMALL, tune=TUNE, log=None)
+    result = rows.run(job)
+    assert rows.run(job) == result and list(result["editions"]) == ["synthetic"]
+    first = manifest.videos[0].path
+    write_contents(manifest.root, contents | {first: contents[first]._replace(mark="other")})
+    with pytest.raises(ThesisError, match=f"The run {result['run']} is of other videos") as error:
+        rows.run(job)
+    sentence(error)
+    promoted = promote(roots / "runs" / result["run"], dirty=True)
+    assert not hasattr(read_entry(promoted), "editions")
 
 
 # -- damaged files -----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from torch.utils.data import Dataset
 from thesislib import processes
 from thesislib.checkpoint import RunFolder, load_state, read_info, save_state, seal
 from thesislib.config import RunConfig
+from thesislib.data.editions import check_editions, editions
 from thesislib.data.loader import items_in, make_loader
 from thesislib.errors import ThesisError
 from thesislib.means import Mean, check_loss, evaluate
@@ -72,11 +73,11 @@ def train(
         The model on the device where it was trained; the run; its result: ``metrics`` of the
         validation set as ``pretext_...`` and those of ``after``; ``provenance``; ``checkpoint``,
         the seal of the weights that they are of; ``skipped``, the paths of the videos that could
-        not be read.
+        not be read; ``editions`` of the data set (:mod:`thesislib.data.editions`).
 
     Raises:
         ThesisError: What has been learnt, or a metric of it, is not finite; a file of the run is
-            damaged.
+            damaged, or the videos of its data set are others now.
     """
     processes.meet()
     seed_everything(config.seed)
@@ -102,6 +103,7 @@ def train(
             "provenance": source,
             "checkpoint": seal(run.checkpoint),
             "skipped": spent["skipped"],
+            "editions": spent.get("editions", {}),
         }
         if PartialState().is_main_process:
             run.keep_model(model)
@@ -122,6 +124,7 @@ def _alone(run: RunFolder, log: Log) -> Iterator[None]:
 
 def _found(model: Any, run: RunFolder, log: Log) -> Trained:
     """A run that was trained before."""
+    check_editions(run.result().get("editions", {}), run.path)
     info = run.load_into(model)
     if not run.metrics() and PartialState().is_main_process:
         run.write_metrics(info.get("rows", []))
@@ -243,9 +246,11 @@ class _Loop:
         optimiser = make_optimiser(module, config)
         self.state: dict[str, Any] = {"epoch": 0, "batch": 0, "sums": {}, "rows": [], "skipped": []}
         self.state |= {"seconds": 0.0, "processor": 0.0, "scale": 1.0, "best": math.inf, "bad": 0}
+        self.state["editions"] = editions(config.dataset)
         if run.checkpoint.exists():
             module.to("cpu")
             self.state |= load_state(run.checkpoint, module, optimiser)
+            check_editions(self.state["editions"], run.path)
             if self.accelerator.is_main_process:
                 self.write_rows(module)  # a kill may have come before they were written
         self.bare, self.plain = module, optimiser

@@ -17,6 +17,7 @@ from thesislib import book, published
 from thesislib.chapters.row import Job, Row
 from thesislib.checkpoint import RunFolder
 from thesislib.config import AUTHORS, RunConfig
+from thesislib.data.editions import check_editions, editions
 from thesislib.data.manifest import read_manifest
 from thesislib.errors import ThesisError, choose
 from thesislib.evaluation.scores import Lacking, Scores
@@ -151,7 +152,7 @@ def run(job: Job) -> dict[str, Any]:
 
     Raises:
         Lacking: Nothing could be measured; says what the data set lacks.
-        ThesisError: The weights that a result is of are others now.
+        ThesisError: The weights or the videos that a result is of are others now.
     """
     run_ = folder(job)
     with run_.alone(job.log):
@@ -161,6 +162,7 @@ def run(job: Job) -> dict[str, Any]:
 def _found(run_: RunFolder, job: Job) -> dict[str, Any]:
     """The result of a row that ran before."""
     result = run_.result()
+    check_editions(result.get("editions", {}), run_.path)
     source = RunFolder(runs_root() / result.get("source", ""))
     told = result.get("checkpoint")  # runs of before did not say
     if told and source.finished and source.result().get("checkpoint", told) != told:
@@ -217,6 +219,8 @@ def _judged(run_: RunFolder, job: Job) -> dict[str, Any]:
         "source": trained.run.name if trained.run else "",
         "checkpoint": trained.result.get("checkpoint", {}),
         "skipped": sorted({path for one in learnt for path in one.get("skipped", [])}),
+        "editions": {name: e for one in learnt for name, e in one.get("editions", {}).items()}
+        | editions(whole.dataset),
         "tuned": "".join(tuned),
         "parts": [part["run"] for part in scores.parts],
         "provenance": provenance(
