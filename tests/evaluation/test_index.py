@@ -219,6 +219,8 @@ def test_a_network_whose_training_failed_makes_no_index(
             parameter.fill_(float("nan"))
     with pytest.raises(ThesisError, match=r"^r gives features that are not finite"):
         build_index(model, manifest.select(per_class=1), config, run="r")
+    with pytest.raises(ThesisError, match=r"^The model gives features that are not finite.*lower"):
+        extract(model, manifest, replace(config, batch_size=1))
 
 
 def test_weights_are_known_by_their_hash() -> None:

@@ -21,7 +21,7 @@ from thesislib.data.dataset import WindowDataset
 from thesislib.data.loader import items_in, make_loader
 from thesislib.data.manifest import Manifest
 from thesislib.data.transforms import CROP_SHARE, IMAGENET_MEAN, IMAGENET_STD
-from thesislib.evaluation.scores import PerVideo
+from thesislib.evaluation.scores import PerVideo, check_finite
 from thesislib.means import evaluating
 
 T = TypeVar("T")
@@ -74,6 +74,7 @@ def over_windows(
     apart: bool = False,
     at_once: int = 0,
     progress: str = "",
+    who: str = "The model",
 ) -> PerVideo:
     """Mean of ``function(batch)`` ``(B, D)`` over the test windows and crops of each video.
 
@@ -90,9 +91,11 @@ def over_windows(
         at_once: Windows in a batch; 0: twice the batch of training.
         progress: What a bar on stderr, if that is a terminal, says before the windows done and the
             time left; "": no bar.
+        who: Names the model in the sentence on numbers that are none.
 
     Raises:
-        ThesisError: There is no such number of crops, or no video can be used.
+        ThesisError: There is no such number of crops, no video can be used, or the model gives
+            numbers that are not finite.
     """
     seen_as = view.apply(config)
     dataset = WindowDataset(
@@ -108,6 +111,7 @@ def over_windows(
     counts: dict[tuple[int, int], int] = {}
     labels: dict[tuple[int, int], int] = {}
     for batch, values in in_batches(function, module, dataset, config, at_once, progress):
+        check_finite(values, who)  # now, before hours are spent on the other videos
         numbers = (batch[name].tolist() for name in ("index", "window", "crop", "label"))
         for video, window, crop, label, value in zip(*numbers, values, strict=True):
             if (video, window, crop) in seen:  # it stands in for a file that cannot be read

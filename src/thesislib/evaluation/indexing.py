@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from thesislib.clip_config import ClipConfig
 from thesislib.data.manifest import Manifest
 from thesislib.data.streaming import frame_times
-from thesislib.errors import ThesisError
 from thesislib.evaluation.features import over_windows, preprocessing
 from thesislib.evaluation.index import FeatureIndex, Stream
 from thesislib.evaluation.scores import PerVideo
@@ -54,13 +53,8 @@ def build_index(
     bar = "encoding" if progress else ""
     found = over_windows(
         model.encode, model, manifest, config,
-        crops=crops, at_once=AT_ONCE, progress=bar, apart=moments,
+        crops=crops, at_once=AT_ONCE, progress=bar, apart=moments, who=run or "The encoder",
     )  # fmt: skip
-    if not np.isfinite(found.values).all():
-        raise ThesisError(
-            f"{run or 'The encoder'} gives features that are not finite, so its training has "
-            "failed: name another run."
-        )
     stream = Stream(
         values=found.values,
         run=run,

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from thesislib.errors import ThesisError
-from thesislib.files import replacing
+from thesislib.files import reading, replacing
 
 PROBABILITIES = "probabilities.safetensors"  # the name of a classifier's rows in its run folder
 
@@ -117,6 +117,24 @@ def unit(rows: Tensor) -> Tensor:
     return torch.nn.functional.normalize(torch.ldexp(rows, -scale), dim=1)
 
 
+def check_finite(values: NDArray[np.floating[Any]], who: str, what: str = "features") -> None:
+    """Refuses features, or other numbers, of an encoder whose training has failed.
+
+    Args:
+        values: Any shape.
+        who: Begins the sentence: the run, or what else gave them.
+        what: They are.
+
+    Raises:
+        ThesisError: One is not finite.
+    """
+    if not np.isfinite(values).all():
+        raise ThesisError(
+            f"{who} gives {what} that are not finite, so its training has failed: train again with "
+            "a lower lr, or name another run."
+        )
+
+
 def save_rows(path: Path, rows: PerVideo) -> None:
     """Writes rows, labels and the videos they belong to; whole or not at all.
 
@@ -154,7 +172,7 @@ def load_rows(path: str | Path) -> PerVideo:
     path = path / PROBABILITIES if path.is_dir() else path
     if not path.is_file():
         raise ThesisError(f"There are no probabilities {path}: evaluate the run again.")
-    try:
+    with reading(path, "evaluate the run again."):
         with safe_open(path, framework="np") as file:
             note = json.loads((file.metadata() or {})["info"])
             values, labels, videos = (
@@ -164,8 +182,3 @@ def load_rows(path: str | Path) -> PerVideo:
         if not len(values) == len(labels) == len(videos) == len(names):
             raise ValueError("rows and names differ in number")
         return PerVideo(values, labels, videos, dict(note["report"]), names)
-    except Exception as error:
-        raise ThesisError(
-            f"{path} is damaged or holds no probabilities of ours ({type(error).__name__}): "
-            "evaluate the run again."
-        ) from None
