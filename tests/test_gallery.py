@@ -263,6 +263,13 @@ def test_two_streams(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["features", "holiday", "--run", flow]) == 1
     said = capsys.readouterr().err
     assert "'holiday' has no optical flow: run `thesislib flow holiday --algorithm dis`" in said
+    # Nobody asked for flow: the newest run that can encode is taken, and it is said.
+    assert finished_runs("holiday")[0].name == flow
+    assert main(["features", "holiday", "--out", "seen"]) == 0
+    said = capsys.readouterr().err
+    assert f"{flow}, a run on holiday, is passed over: 'holiday' has no optical flow" in said
+    assert f"{home.rgb} is the newest run on holiday" in said
+    assert [s.run for s in FeatureIndex.load("seen").streams] == [home.rgb]
 
 
 def test_runs_are_found_and_named(home: Home, tmp_path: Path) -> None:
@@ -404,6 +411,9 @@ def test_moments_are_looked_up_and_shown_where_they_are(
         np.asarray(Image.open(io.BytesIO(p.still))) for p in thumbnails([late, early]).values()
     ]
     assert pictures[0].mean() > pictures[1].mean() + 20
+    # A whole video, though some of its moments are shown as well, is its middle.
+    whole, alone = Shot(video), thumbnails([Shot(video)])
+    assert thumbnails([late, whole, early])[whole] == alone[whole]
     # A video from outside is one query, and its answer says where.
     assert main(["retrieve", "when", str(home.videos / "sea" / "v0.mp4"), "--out", "o.html"]) == 0
     assert "0:0" not in capsys.readouterr().out

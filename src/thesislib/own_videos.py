@@ -22,7 +22,7 @@ from thesislib.evaluation.indexing import build_index
 from thesislib.files import sheet_text, write_text
 from thesislib.places import data_root, runs_root
 from thesislib.pretrained import coclr as shipped
-from thesislib.runs import finished_runs, load_run
+from thesislib.runs import config_of, finished_runs, load_run
 from thesislib.train import placed
 
 Say = Callable[[str], None]
@@ -54,8 +54,8 @@ def index_videos(
             prepared as ``thesislib prepare folder`` does it, under the folder's name.
         runs: Names or folders of pre-training runs, one a stream, whatever videos they learnt from;
             ``small-coclr-rgb`` or ``small-coclr-flow`` for a network that ships, ``imagenet`` for
-            the image network of the extra of that name. Default: the newest run on this data set,
-            else ``small-coclr-rgb``.
+            the image network of the extra of that name. Default: the newest run on this data set
+            whose input is there (flow may not be), else ``small-coclr-rgb``.
         out: Folder to write; default ``<data set>_index``.
         crops: 1, 5 or 10 views of each window.
         log: Where the log lines go.
@@ -72,7 +72,7 @@ def index_videos(
     manifest = data_set(source, log)
     target = Path(out or f"{manifest.name}_index").expanduser()
     check_target(target)
-    names = list(runs) or [_default(manifest.name, log)]
+    names = list(runs) or [_default(manifest, log)]
     loaded = [encoder(name) for name in names]
     for _, config, _ in loaded:  # all of them, before hours are spent on the first
         if config.modality != "rgb":
@@ -114,18 +114,25 @@ def encoder(name: str) -> tuple[Any, Any, str]:
     return model, config, run.name if run.path.parent == runs_root().resolve() else str(run.path)
 
 
-def _default(dataset: str, log: Say) -> str:
-    """The newest run on a data set, else the network that ships; says which."""
-    own = finished_runs(dataset)
-    name = own[0].name if own else SHIPPED
-    if own:
-        log(f"{name} is the newest run on {dataset}; --run names another")
-    else:
-        log(
-            f"no run has learnt from {dataset}: {name} encodes, which ships and knows simulated "
-            "people alone (`thesislib train coclr` learns from your videos; --run names another)"
-        )
-    return name
+def _default(manifest: Manifest, log: Say) -> str:
+    """The newest run on a data set that can encode it, else the network that ships; says which."""
+    own, dataset = finished_runs(manifest.name), manifest.name
+    for run in own:
+        config = config_of(run)
+        try:
+            if config.modality != "rgb":
+                check_flow(manifest, config.flow)
+        except ThesisError as error:
+            log(f"{run.name}, a run on {dataset}, is passed over: {error}")
+            continue
+        log(f"{run.name} is the newest run on {dataset}; --run names another")
+        return run.name
+    who = f"no run on {dataset} can encode it" if own else f"no run has learnt from {dataset}"
+    log(
+        f"{who}: {SHIPPED} encodes, which ships and knows simulated people alone (`thesislib train "
+        "coclr` learns from your videos; --run names another)"
+    )
+    return SHIPPED
 
 
 def as_table(index: FeatureIndex) -> str:

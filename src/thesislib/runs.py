@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from thesislib import book
@@ -40,9 +41,8 @@ def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
             file of it is damaged.
     """
     run = _pre_trained(name)
-    module = book.method(run.name.partition("-")[0])
-    config = module.CONFIG.from_dict(run.settings())
-    model = module.MODEL(config)
+    config = config_of(run)
+    model = _method(run).MODEL(config)
     run.load_into(model)
     return model.eval(), config, run
 
@@ -60,8 +60,20 @@ def imported(name: str | Path) -> tuple[Any, str]:
             f"{run.name} was trained here, and `thesislib eval` finds it by its row and settings: "
             "leave --run out, which takes what `thesislib import` made."
         )
-    module = book.method(run.name.partition("-")[0])
-    return module.CONFIG.from_dict(run.settings()), str(result["row"])
+    return config_of(run), str(result["row"])
+
+
+def config_of(run: RunFolder) -> Any:
+    """The settings of a pre-training run, as its method has them.
+
+    Raises:
+        ThesisError: They cannot be read.
+    """
+    return _method(run).CONFIG.from_dict(run.settings())
+
+
+def _method(run: RunFolder) -> ModuleType:
+    return book.method(run.name.partition("-")[0])
 
 
 def starting_from(name: str | Path) -> Callable[[Any], None]:
