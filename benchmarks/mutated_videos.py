@@ -4,9 +4,10 @@
 
 Small films that ffmpeg writes (mp4, mov, mkv, webm, ts, avi, mpg, gif, flv) are damaged: bits
 flipped, bytes cut, zeroed, repeated, exchanged with another film's, sizes in heads made huge. Of
-each the facts are asked for, then the first frames by decord and by PyAV. A worker process does it
-and is told apart: it answers (frames, or a named problem), something else escapes, it dies, or it
-takes longer than the limit and is ended. The same seed gives the same videos.
+each the facts are asked for, then the first frames by decord and by PyAV, then three small pictures
+in one pass. A worker process does it and is told apart: it answers (frames, or a named problem),
+something else escapes, it dies, or it takes longer than the limit and is ended. The same seed gives
+the same videos.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SEEDS = (
     "h264.mp4", "h264_b.mp4", "fragmented.mp4", "hevc.mp4", "h264.mov", "h264_b.mkv", "vp8.webm",
     "vp9.webm", "h264.ts", "mpeg4.avi", "mpeg4_b.avi", "mjpeg.avi", "mpeg2.mpg", "h264.flv",
 )  # fmt: skip
-CALLS = ("facts", "decord", "pyav")
+CALLS = ("facts", "decord", "pyav", "pass")
 
 
 def films(folder: Path) -> dict[str, bytes]:
@@ -78,7 +79,7 @@ def damaged(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
 def work(tube: Connection, folder: str, whole: dict[str, bytes], seed: int, todo: range) -> None:
     """Does some videos and tells of each what its calls came to."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # ffmpeg complains of every one
-    from thesislib.data.reader import open_video, probe
+    from thesislib.data.reader import PyAVReader, open_video, probe
     from thesislib.errors import ThesisError
 
     names = sorted(whole)
@@ -92,6 +93,10 @@ def work(tube: Connection, folder: str, whole: dict[str, bytes], seed: int, todo
             try:
                 if call == "facts":
                     probe(path)
+                elif call == "pass":
+                    source = PyAVReader(path)
+                    last = max(0, len(source) - 1)
+                    list(source.onward(sorted({0, last // 2, last}), side=32))
                 else:
                     source = open_video(path, call)
                     frames = source.frames(range(min(FRAMES, len(source))))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -18,11 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from video_files import write_video
 
 from thesislib.clip_config import ClipConfig
-from thesislib.data import passage, video_dataset
+from thesislib.data import passage, reader, video_dataset
 from thesislib.data.dataset import WindowDataset
 from thesislib.data.folder import prepare_folder
 from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, read_manifest
+from thesislib.data.pictures import Pictures, Shape
 from thesislib.evaluation.features import ahead
 
 CONFIG = ClipConfig(num_seq=1, seq_len=4, stride=3, size=16, short="pad")
@@ -131,7 +133,7 @@ def test_a_decoder_of_several_threads_gives_the_same(
     monkeypatch.setattr(
         passage.PyAVReader,
         "onward",
-        lambda self, numbers, threads: (asked.append(threads), plain(self, numbers, threads))[1],
+        lambda self, numbers, *how: (asked.append(how[0]), plain(self, numbers, *how))[1],
     )
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     expected = one_by_one(videos, CONFIG)
@@ -141,6 +143,49 @@ def test_a_decoder_of_several_threads_gives_the_same(
         assert all(torch.equal(data[i]["video"], one) for i, one in enumerate(expected))
         assert set(asked) == {threads}
         asked.clear()
+
+
+def test_a_pass_jumps_over_what_nobody_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From key frame to key frame, as a reader that seeks; the frames are those of the video."""
+    write_video(tmp_path / "a.mp4", 120, options=B_FRAMES)
+    write_video(
+        tmp_path / "b.mkv", 120, options=B_FRAMES, times=[2 * i + i % 2 for i in range(120)]
+    )
+    write_video(tmp_path / "c.avi", 120, codec="mpeg4")
+    windows = [[1, 2], [2, 9], [3, 4], [50, 53], [100, 119]]
+    decoded: list[int] = []
+    plain = reader.decoded
+
+    def counted(*words: Any) -> Iterator[Any]:
+        for frame in plain(*words):
+            decoded.append(1)
+            yield frame
+
+    monkeypatch.setattr(reader, "decoded", counted)
+    for name, most in (("a.mp4", 45), ("b.mkv", 45), ("c.avi", 120)):
+        decoded.clear()
+        going = passage.Going(reader.PyAVReader(tmp_path / name), windows)
+        found = [going.next() for _ in windows]
+        assert len(decoded) <= most, name
+        whole = reader.open_video(tmp_path / name, "pyav").frames(range(120))
+        for numbers, frames in zip(windows, found, strict=True):
+            assert np.array_equal(frames, whole[numbers]), (name, numbers)
+
+
+def test_a_pass_gives_small_pictures(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 12, size=(96, 64))
+    large, small = (
+        passage.Going(reader.PyAVReader(tmp_path / "a.mp4"), [[3, 8]], side).next()
+        for side in (0, 24)
+    )
+    assert small.shape == (2, 16, 24, 3)
+    mean = large.reshape(2, 16, 4, 24, 4, 3).mean((2, 4))
+    assert np.abs(mean - small).mean() < 4, "each pixel the mean of its area"
+    frame = av.VideoFrame.from_ndarray(large[0], format="rgb24")
+    assert Pictures(Shape(96, 64, swapped=True), 24)(frame).shape == (24, 16, 3)
+    assert Pictures(Shape(96, 64), 200)(frame).shape == (64, 96, 3), "never enlarged"
 
 
 def test_a_pass_stays_in_its_thread(videos: Manifest) -> None:

@@ -110,6 +110,7 @@ class FrameTable:
         duration: Seconds.
         nominal_fps: Frames a second as the header says.
         stamps: Times in order, made up ones too; ``None`` where some are missing or come twice.
+        keys: Times, in order, of the frames at which decoding can begin.
     """
 
     pts: NDArray[np.int64] | None
@@ -119,6 +120,7 @@ class FrameTable:
     duration: float
     nominal_fps: float
     stamps: NDArray[np.int64] | None = field(default=None, repr=False)
+    keys: tuple[int, ...] = field(default=(), repr=False)
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -132,6 +134,7 @@ class FrameTable:
         """Reads all packets of the stream."""
         pts: list[int | None] = []
         slots: list[int] = []
+        keys: list[int] = []
         last, hidden, codec = 0, 0, stream.codec_context.codec.canonical_name
         with contextlib.suppress(pyav().error.FFmpegError):  # a damaged tail: the count tells
             for packet in packets(container, stream):
@@ -139,6 +142,8 @@ class FrameTable:
                     slots.append(packet.dts)
                 if _is_shown(packet, codec):
                     pts.append(packet.pts)
+                    if packet.is_keyframe and packet.pts is not None:
+                        keys.append(packet.pts)
                     last = packet.duration or last
                 else:
                     hidden += bool(packet.size)
@@ -160,7 +165,7 @@ class FrameTable:
             return cls(None, unit, len(pts), declared, duration, nominal, stamps)
         step = last or (stamps[-1] - stamps[0]) / max(len(stamps) - 1, 1)
         duration = float(stamps[-1] - stamps[0] + step) * unit
-        return cls(stamps, unit, len(pts), declared, duration, nominal, stamps)
+        return cls(stamps, unit, len(pts), declared, duration, nominal, stamps, tuple(sorted(keys)))
 
 
 def _declared(path: Path, stream: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ class Passage:
 
     def __init__(self) -> None:
         self._at: tuple[object, ...] = ()  # process, thread, video and number of the last window
-        self._going: _Going | None = None
+        self._going: Going | None = None
         self._hopeless: Path | None = None  # a video of which a frame did not decode
 
     def window(
@@ -52,7 +52,7 @@ class Passage:
             return None
         try:
             if not follows or self._going is None:
-                self._going = _Going(path, plan()[number:])
+                self._going = Going(PyAVReader(path), plan()[number:].tolist())
             frames = self._going.next()
         except VideoError:
             self._going, self._hopeless = None, path
@@ -65,18 +65,29 @@ class Passage:
         return Passage, ()  # another process begins anew
 
 
-class _Going:
-    """A pass under way: the next windows of a video, each (L,) rising frame numbers."""
+class Going:
+    """A pass under way over some windows of a video; what lies between them is jumped over.
 
-    def __init__(self, path: Path, windows: Indices) -> None:
-        self._windows, numbers = iter(windows.tolist()), np.unique(windows).tolist()
+    Args:
+        reader: Of the video; it is closed at the end.
+        windows: Rising frame numbers of each; no window begins before the one above.
+        side: Pixels that the longer side of a frame is shrunk to; 0: none is.
+    """
+
+    def __init__(self, reader: PyAVReader, windows: Sequence[Sequence[int]], side: int = 0) -> None:
+        self._windows, numbers = iter(windows), sorted({n for some in windows for n in some})
         threads = min(THREADS, os.cpu_count() or 1)
         if len(numbers) < LONG or get_worker_info() is not None:
             threads = 1  # the workers are the parallelism
-        self._frames = PyAVReader(path).onward(numbers, threads)
+        self._frames = reader.onward(numbers, threads, side)
         self._held: dict[int, Frames] = {}
 
     def next(self) -> Frames:
+        """The next window, (L, H, W, 3) uint8 RGB.
+
+        Raises:
+            VideoError: A frame does not decode.
+        """
         numbers = next(self._windows)
         self._held = {n: frame for n, frame in self._held.items() if n >= numbers[0]}
         while numbers[-1] not in self._held:

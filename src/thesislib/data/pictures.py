@@ -69,18 +69,23 @@ class Pictures:
 
     Args:
         shape: That of the first frame.
+        side: Smaller ones, of at most so many pixels a side; 0: as large as they are.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, side: int = 0) -> None:
         self.shape, self._convert = shape, converter()
+        scale = min(1.0, side / max(shape.width, shape.height)) if side else 1.0
+        self._size = tuple(max(1, round(scale * n)) for n in (shape.width, shape.height))
+        self._how = "BICUBIC" if scale == 1 else "AREA"
 
     def __call__(self, frame: Any) -> Picture:
         """(H, W, 3) uint8 RGB, upright."""
         size: dict[str, Any] = {}
-        if (frame.width, frame.height) != (self.shape.width, self.shape.height):
-            # A call or a broadcast that changed its size in the middle: scaled as ffmpeg does.
-            size = {"width": self.shape.width, "height": self.shape.height,
-                    "interpolation": "BICUBIC"}  # fmt: skip
+        if (frame.width, frame.height) != self._size:
+            # Small ones, or a call or a broadcast that changed its size in the middle: scaled as
+            # ffmpeg does.
+            width, height = self._size
+            size = {"width": width, "height": height, "interpolation": self._how}
         return self.shape.upright(self._convert(frame, format="rgb24", **size).to_ndarray())
 
 

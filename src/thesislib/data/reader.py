@@ -17,6 +17,7 @@ import contextlib
 import os
 import threading
 import weakref
+from bisect import bisect_right
 from collections.abc import Collection, Generator, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +43,7 @@ from thesislib.errors import ThesisError, VideoError, choose
 __all__ = ["VIDEO_SUFFIXES", "Reader", "VideoInfo", "open_video", "probe"]
 
 Frames = NDArray[np.uint8]
+NEAR = 8  # frames on which to go is no more work than to seek
 PADDED = "size must exactly match"  # in decord's words
 
 
@@ -266,7 +268,9 @@ class PyAVReader(_Owned):
             found[i] = self._pictures(last)
         return np.stack([found[i] for i in wanted.tolist()])
 
-    def onward(self, numbers: Sequence[int], threads: int = 1) -> Iterator[tuple[int, Frames]]:
+    def onward(
+        self, numbers: Sequence[int], threads: int = 1, side: int = 0
+    ) -> Iterator[tuple[int, Frames]]:
         """Frames in one pass, of however long a video; of the others few are decoded.
 
         It closes the file at its end, also where it is left before.
@@ -274,6 +278,7 @@ class PyAVReader(_Owned):
         Args:
             numbers: Of the frames, rising.
             threads: Of the decoder.
+            side: Pixels that the longer side of a frame is shrunk to; 0: none is.
 
         Yields:
             The number and the frame, (H, W, 3) uint8 RGB.
@@ -284,22 +289,32 @@ class PyAVReader(_Owned):
         self._check(numbers, self._length if self._length >= 0 else self._table.count)
         context = self._stream.codec_context
         context.thread_count, context.thread_type = threads, "AUTO"
-        found = self._decode_from(numbers[0], numbers)
+        pictures = Pictures(self._pictures.shape, side) if side else self._pictures
+        found, number = self._decode_from(numbers[0], numbers), numbers[0]
         try:
             for due in numbers:
-                number = -1
                 with named(self.path):
+                    if self._key_before(due) > number + NEAR:
+                        found.close()
+                        found = self._decode_from(due, numbers)
+                    number = -1
                     while number < due:
                         number, frame = next(found, (numbers[-1] + 1, None))
                     if number > due:
                         raise VideoError(self.path, f"frame {due} does not decode")
-                    picture = self._pictures(frame)
+                    picture = pictures(frame)
                 yield number, picture
         finally:
             # Container and streams hold each other: the decoder's threads would go on until the
             # collector comes, and hang a child that is forked before.
             found.close()
             self._container.close()
+
+    def _key_before(self, number: int) -> int:
+        """The last frame up to this one at which decoding can begin; 0 where that is not known."""
+        pts, keys = self._table.pts, self._table.keys
+        place = 0 if pts is None else bisect_right(keys, pts[number])
+        return int(np.searchsorted(pts, keys[place - 1])) if pts is not None and place else 0
 
     def _decode_from(
         self, first: int, only: Collection[int] | None = None

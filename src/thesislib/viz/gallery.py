@@ -6,21 +6,23 @@ import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from thesislib.data.checking import in_parallel, printable
 from thesislib.data.manifest import Video
-from thesislib.data.reader import Frames, open_video
+from thesislib.data.opening import check_readable
+from thesislib.data.passage import Going
+from thesislib.data.reader import Frames, PyAVReader
 from thesislib.data.streaming import frame_times
 from thesislib.errors import VideoError
-from thesislib.viz.video import shrunk
 from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
 
 SIDE, FRAMES, SECONDS, QUALITY = 128, 8, 2.0, 35  # of a moving thumbnail: 6 to 15 kB
-PIECE = 32  # moments for which a video is opened once
 FPS = 25.0  # of a video that does not say
 
 
@@ -72,29 +74,45 @@ class Thumbnail:
 
 
 def pictures_of(shots: Sequence[Shot]) -> list[Thumbnail]:
-    """Of each of some shots of one video: its span, or the two seconds in the middle."""
+    """Of each of some shots of one video: its span, or the two seconds in the middle.
+
+    All are read in one pass; those behind a frame that does not decode have its reason alone.
+    """
+    found: dict[Shot, Thumbnail] = {}
+    reason = ""
     try:
         video = shots[0].video
-        reader, rate = open_video(video.path), video.fps or FPS
-        times = np.zeros(0) if shots[0].span is None else frame_times(video.path)
-        found = []
-        for shot in shots:
-            if shot.span is None:
-                length = max(1, min(len(reader), round(SECONDS * rate)))
-                start = (len(reader) - length) // 2
-            else:
-                start, end = np.searchsorted(times, np.array(shot.span) - 1e-6).tolist()
-                length = max(1, min(end, len(times)) - start)
-            numbers = np.linspace(start, start + length - 1, min(FRAMES, length)).round()
-            found.append(_thumbnail(reader.frames(numbers.astype(int)), length / rate))
-        return found
+        check_readable(Path(video.path))
+        reader, rate = PyAVReader(Path(video.path)), video.fps or FPS
+        times = frame_times(video.path) if any(shot.span for shot in shots) else np.zeros(0)
+        parts = {shot: _part(shot, reader, rate, times) for shot in shots}
+        order = sorted(shots, key=parts.__getitem__)
+        windows = [
+            np.linspace(first, first + length - 1, min(FRAMES, length)).round().astype(int).tolist()
+            for first, length in map(parts.__getitem__, order)
+        ]
+        going = Going(reader, windows, SIDE)
+        for shot in order:
+            found[shot] = _thumbnail(going.next(), parts[shot][1] / rate)
     except (VideoError, OSError) as error:
-        return [Thumbnail(reason=getattr(error, "reason", "cannot be read"))] * len(shots)
+        reason = getattr(error, "reason", "cannot be read")
+    return [found.get(shot, Thumbnail(reason=reason)) for shot in shots]
+
+
+def _part(
+    shot: Shot, reader: PyAVReader, rate: float, times: NDArray[np.float64]
+) -> tuple[int, int]:
+    """First frame of a shot, and how many it has."""
+    if shot.span is None:
+        length = max(1, min(len(reader), round(SECONDS * rate)))
+        return (len(reader) - length) // 2, length
+    first, end = np.searchsorted(times, np.array(shot.span) - 1e-6).tolist()
+    return first, max(1, min(end, len(times)) - first)
 
 
 def _thumbnail(pictures: Frames, seconds: float) -> Thumbnail:
-    """Frames (T, H, W, 3) that last so many seconds together, at most 128 pixels wide."""
-    frames = [Image.fromarray(shrunk(frame, SIDE)) for frame in pictures]
+    """Frames (T, H, W, 3) that last so many seconds together."""
+    frames = [Image.fromarray(frame) for frame in pictures]
     moving, still = io.BytesIO(), io.BytesIO()
     pause = round(1000 * seconds / len(frames))  # milliseconds
     frames[0].save(
@@ -106,17 +124,14 @@ def _thumbnail(pictures: Frames, seconds: float) -> Thumbnail:
 
 
 def thumbnails(shots: Iterable[Shot], jobs: int | None = None) -> dict[Shot, Thumbnail]:
-    """The picture of each shot, once and in their order; several videos at a time.
-
-    A video is opened once for ``PIECE`` of its moments, which are read in their order.
-    """
+    """The picture of each shot, once and in their order; several videos at a time."""
     by_path: dict[str, list[Shot]] = {}
     once = list(dict.fromkeys(shots))
-    for shot in sorted(once, key=lambda shot: shot.span or (0.0, 0.0)):
+    for shot in once:
         by_path.setdefault(shot.video.path, []).append(shot)
-    pieces = [some[i : i + PIECE] for some in by_path.values() for i in range(0, len(some), PIECE)]
     found: dict[Shot, Thumbnail] = {}
-    for some, pictures in in_parallel(lambda some: (some, pictures_of(some)), pieces, jobs):
+    work = lambda some: (some, pictures_of(some))  # noqa: E731
+    for some, pictures in in_parallel(work, by_path.values(), jobs):
         found.update(zip(some, pictures, strict=True))
     return {shot: found[shot] for shot in once}  # threads end in any order
 
