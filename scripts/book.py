@@ -26,7 +26,7 @@ from typing import Any
 
 import pages
 from execute import Failure, execute, machine
-from notebooks import REPO, Pair, from_text, pairs, stop, write, write_text
+from notebooks import REPO, Pair, from_text, longest_first, pairs, stop, write, write_text
 
 # What the chapters read: the studio; its rooms for chapter 4, and the motion in them; videos with
 # captions for chapter 5; narrated ones for chapter 6.
@@ -100,9 +100,7 @@ def run_chapters(chapters: list[Pair], root: Path, build: Path) -> dict[str, Pat
     """
     from thesislib.places import data_root, results_root
 
-    record = root / "notebooks" / "record.json"
-    known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    order = sorted(chapters, key=lambda p: -known.get(p.name, {}).get("minutes", 0))
+    order = longest_first(chapters)
     lanes = min(LANES, 1 + (os.cpu_count() or 1))
     with ThreadPoolExecutor(lanes) as pool:
         work = [

@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from notebooks import longest_first, pairs
+
 REPO = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 # A chapter trains inside one cell; the limit only catches a kernel that hangs.
@@ -29,8 +31,10 @@ LINT: dict[str, list[str]] = {
 TESTS: dict[str, list[str]] = {
     "data": [sys.executable, "scripts/book.py", "data"],
     "notebooks": [
-        *("pytest", "--nbval-lax", "--nbval-current-env", "notebooks"),
+        *("pytest", "--nbval-lax", "--nbval-current-env"),
+        *(f"notebooks/{pair.notebook.name}" for pair in longest_first(pairs(REPO))),
         *("--numprocesses", "3", "--dist", "loadfile"),  # side by side, as for the book
+        "--no-loadscope-reorder",  # which would begin with the one of most cells
         f"--nbval-cell-timeout={CELL_SECONDS}",
     ],
     # A file is one process's, so that what its tests share is made once.
