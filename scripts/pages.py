@@ -84,6 +84,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     "chapters": ("Rows of the tables, and what chapters show", ("chapters",)),
     "prompting": ("Rows of chapter 5", ("chapters.clip_prompt",)),
     "dropping": ("Rows of chapter 6", ("chapters.turbo",)),
+    "narrations": ("Rows of chapter 7", ("chapters.tan",)),
     "numbers": (
         "The thesis's numbers, ours, and the claims",
         (

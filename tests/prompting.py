@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from thesislib.chapters.clip_prompt import frames
+from thesislib.chapters import frame_features
 from thesislib.data.features import feature_file, fingerprint, write_features, write_note
 from thesislib.data.manifest import Manifest, Video, write_manifest
 from thesislib.methods.clip_prompt import ClipPromptConfig
@@ -80,7 +80,7 @@ def given_features(patch: pytest.MonkeyPatch, features: Features) -> None:
             write_features(place, *features[video.path], settings, video.path, source)
         write_note(folder, {"dataset": manifest.name, "settings": settings, "skipped": skipped})
 
-    patch.setattr(frames, "extract_features", extract)
+    patch.setattr(frame_features, "extract_features", extract)
 
 
 def written(manifest: Manifest) -> Manifest:

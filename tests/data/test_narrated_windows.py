@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from thesislib.data.narrated_windows import collate, cut, window_start
+from thesislib.data.loader import make_loader
+from thesislib.data.narrated_windows import NarratedWindows, Told, collate, cut, window_start
 from thesislib.data.narrations import Narration
 from thesislib.data.words import Vocabulary, read_vocabulary
 from thesislib.errors import ThesisError
@@ -45,6 +46,22 @@ def test_starts_are_those_of_sentences_that_fill_a_window() -> None:
     assert window_start(SAID[4:], 30, 100, rng) == 70, "moved inside"
     with pytest.raises(ThesisError, match="No sentence is heard in a video of 2 s"):
         window_start(SAID, 30, 2, rng)
+
+
+def test_windows_are_drawn_anew_each_epoch() -> None:
+    video = Told(VIDEO, tuple(SAID), TEXTS)
+    mute = Told(VIDEO, tuple(SAID[2:4]), TEXTS[2:4])  # nothing lasts a second there
+    train = NarratedWindows([video, mute, video], 30, train=True, seed=3)
+    assert len(train) == 2
+    first = [float(train[epoch, 0]["video"][0, 0]) for epoch in range(20)]
+    assert set(first) == {3, 60} and first == [float(train[e, 0]["video"][0, 0]) for e in range(20)]
+    assert first != [float(train[epoch, 1]["video"][0, 0]) for epoch in range(20)]
+    held = NarratedWindows([video], 30, train=False, seed=3)
+    assert {float(held[epoch, 0]["video"][0, 0]) for epoch in range(20)} == {first[0]}
+    batch = next(iter(make_loader(train, 2, shuffle=True)))
+    assert batch["video"].shape == (2, 30, 2) and batch["text_padding"].dtype == torch.bool
+    with pytest.raises(ThesisError, match="No sentence is heard for a second"):
+        NarratedWindows([mute], 30, train=True)
 
 
 def test_a_batch_trains_tan() -> None:

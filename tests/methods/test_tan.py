@@ -350,7 +350,8 @@ def test_the_second_stage_finds_the_true_times() -> None:
     late["end"][2, :3] += 4
     second = replace(config, stage=2, momentum=0.9)
     tuned = TAN(second)
-    tuned.start_from(made)
+    for part in (tuned.online, tuned.target):
+        part.load_state_dict(made.online.state_dict())
     logs: dict[str, torch.Tensor] = {}
     for _ in range(40):
         logs = step(tuned, late, second)

@@ -8,13 +8,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from thesislib.data.loader import Key
 from thesislib.data.narrations import Narration
 from thesislib.errors import ThesisError
+
+STREAM = 7  # of the draws of windows
+
+
+class Told(NamedTuple):
+    """A video and what is said in it.
+
+    Its fields:
+
+    - ``features``: ``(T, D)``, a row a second.
+    - ``narrations``: S sentences, in the order in which they are spoken.
+    - ``texts``: ``(S, ...)``, a row each.
+    - ``name``: Of the video.
+    """
+
+    features: Tensor
+    narrations: tuple[Narration, ...]
+    texts: Tensor
+    name: str = ""
 
 
 def window_start(
@@ -44,6 +66,23 @@ def window_start(
     return max(0, min(max(begins), length - seconds))
 
 
+def heard_inside(
+    narrations: Sequence[Narration], start: int, stop: int
+) -> list[tuple[int, int, int]]:
+    """The sentences of which a second is heard in a window: place in the list, first second, end.
+
+    Seconds are whole, of the video, and inside the window.
+    """
+    found = []
+    for row, one in enumerate(narrations):
+        if math.isnan(one.start):
+            continue
+        begin, end = max(_rounded(one.start), start), min(_rounded(one.end), stop)
+        if end > begin:
+            found.append((row, begin, end))
+    return found
+
+
 def cut(
     features: Tensor, narrations: Sequence[Narration], texts: Tensor, start: int, seconds: int
 ) -> dict[str, Tensor]:
@@ -71,28 +110,21 @@ def cut(
     if len(texts) != len(narrations):
         raise ThesisError(f"{len(narrations)} sentences have {len(texts)} rows: give one each.")
     stop = min(length, start + seconds)
-    rows, begins, ends, middles = [], [], [], []
-    for row, one in enumerate(narrations):
-        if math.isnan(one.start):
-            continue
-        begin, end = max(_rounded(one.start), start), min(_rounded(one.end), stop)
-        if end > begin:
-            rows.append(row)
-            begins.append(begin - start)
-            ends.append(end - start)
-            middles.append((one.start + one.end) / 2 / length)
-    if not rows:
+    heard = heard_inside(narrations, start, stop)
+    if not heard:
         raise ThesisError(
             f"No sentence is heard for a second between {start} and {stop} s: begin the window at "
             "another one."
         )
+    rows = [row for row, *_ in heard]
+    middles = [(narrations[row].start + narrations[row].end) / 2 / length for row in rows]
     place = torch.arange(start, start + seconds)
     return {
         "video": features[place.clamp(max=length - 1)],
         "video_padding": place >= length,
         "text": texts[rows],
-        "start": torch.tensor(begins, dtype=torch.float32),
-        "end": torch.tensor(ends, dtype=torch.float32),
+        "start": torch.tensor([begin - start for _, begin, _ in heard], dtype=torch.float32),
+        "end": torch.tensor([end - start for *_, end in heard], dtype=torch.float32),
         "middle": torch.tensor(middles, dtype=torch.float32).clamp(0, 1),
     }
 
@@ -113,6 +145,59 @@ def collate(windows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
             batch[name].append(value if whole else value[place.clamp(max=count - 1)])
         batch["text_padding"].append(place >= count)
     return {name: torch.stack(values) for name, values in batch.items()}
+
+
+class NarratedWindows(Dataset[dict[str, Tensor]]):
+    """A window of each video, drawn anew each epoch; items are those of :func:`cut`.
+
+    Args:
+        videos: To learn from; those in which no sentence is heard for a second are left out.
+        seconds: Of a window.
+        train: Draw windows anew each epoch; else each video keeps the one of epoch 0.
+        seed: Of the draws.
+
+    Raises:
+        ThesisError: No video is left.
+    """
+
+    collate = staticmethod(collate)
+
+    def __init__(self, videos: Sequence[Told], seconds: int, *, train: bool, seed: int = 0) -> None:
+        self.seconds, self.train, self.seed = seconds, train, seed
+        lasting = [(video, _lasting(video)) for video in videos]
+        self.videos = [(video, some) for video, some in lasting if some]
+        if not self.videos:
+            raise ThesisError(
+                "No sentence is heard for a second in any of these videos: look to their times."
+            )
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, key: int | Key) -> dict[str, Tensor]:
+        """One window; ``key`` is ``(epoch, index)``, or an index of epoch 0."""
+        video, start = self.place(key)
+        return cut(video.features, video.narrations, video.texts, start, self.seconds)
+
+    def place(self, key: int | Key) -> tuple[Told, int]:
+        """The video of an item, and the first second of its window."""
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        video, lasting = self.videos[index]
+        drawn = [self.seed, epoch if self.train else 0, index, STREAM]
+        rng, length = np.random.default_rng(drawn), len(video.features)
+        return video, window_start(lasting, self.seconds, length, rng)
+
+
+def _lasting(video: Told) -> list[Narration]:
+    """The sentences that are heard for a second within the video."""
+    length = len(video.features)
+    return [
+        one
+        for one in video.narrations
+        if not math.isnan(one.start) and _rounded(one.start) < min(_rounded(one.end), length)
+    ]
 
 
 def _rounded(seconds: float) -> int:

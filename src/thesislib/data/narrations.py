@@ -16,6 +16,7 @@ users of the original files make most.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -160,6 +161,21 @@ def read_alignments(manifest: Manifest) -> dict[str, tuple[Alignment, ...]]:
     for video, some in found.items():
         _fit(video, counts[video], len(some))
     return {video: tuple(some[i] for i in sorted(some)) for video, some in found.items()}
+
+
+def has_side_files(manifest: Manifest, *names: str) -> bool:
+    """Whether a data set has these of :data:`NARRATIONS_FILE` and :data:`ALIGNMENTS_FILE`."""
+    return all((manifest.root / name).is_file() for name in names)
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """Of a data set with what is heard and seen in it, as far as anybody says, 64 hex digits."""
+    text = manifest.fingerprint
+    if has_side_files(manifest, NARRATIONS_FILE):
+        text += f" {read_narrations(manifest)!r}"
+    if has_side_files(manifest, ALIGNMENTS_FILE):
+        text += f" {read_alignments(manifest)!r}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _alignment(row: Mapping[str, str], where: str) -> Alignment:

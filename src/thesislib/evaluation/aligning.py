@@ -168,7 +168,9 @@ def align(
         encoded = model.sentences(text)  # once, not in every window that holds it
 
     def score(start: int, stop: int, some: slice) -> Mapping[str, Any]:
-        return {k: v.numpy() for k, v in model.window(video[start:stop], encoded[some]).items()}
+        return {
+            k: v.cpu().numpy() for k, v in model.window(video[start:stop], encoded[some]).items()
+        }
 
     with torch.inference_mode():
         return stitch(score, len(video), heard, seconds, hop, released)

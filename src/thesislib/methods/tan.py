@@ -45,7 +45,7 @@ class TanEncoder(nn.Module):
             self.text = WordText(*sizes)
         self.network = AlignmentNetwork(
             config.dim, config.text_dim, config.width, config.depth, config.joint_depth,
-            config.heads, config.places,
+            config.heads, config.places, config.one_space, config.dropout, config.drop_path,
         )  # fmt: skip
 
     def sentences(self, text: Tensor) -> Tensor:
@@ -95,12 +95,6 @@ class TAN(nn.Module, PyTorchModelHubMixin):
         self.target = None
         if config.stage == 2 and config.momentum:
             self.target = copy.deepcopy(self.online).requires_grad_(False)
-
-    def start_from(self, other: "TAN") -> None:
-        """Takes over the network of another, for the slow copy too."""
-        self.online.load_state_dict(other.online.state_dict())
-        if self.target is not None:
-            self.target.load_state_dict(other.online.state_dict())
 
     # -- training ----------------------------------------------------------------------------
 
@@ -173,7 +167,8 @@ class TAN(nn.Module, PyTorchModelHubMixin):
         """
         slow = online
         if self.target is not None:
-            slow = [all_pairs(one) for one in self.target(batch) if one is not None]
+            whole = self.target.eval()(batch)  # which leaves nothing out
+            slow = [all_pairs(one) for one in whole if one is not None]
         by_slow, by_online = ([own_pairs(p) for p in some] for some in (slow, online))
         return find(self.config, batch, spoken, by_slow, by_online)
 

@@ -50,10 +50,14 @@ class TanConfig(RunConfig):
     lr: float = 1e-4
     schedule: str = "cosine"
     stage: Annotated[int, between(1, 2)] = 1
+    source: str = ""  # a finished run to start from; stage 2 starts from one of stage 1
     seconds: Annotated[int, between(2, 100_000)] = 64  # T of a window, a feature each
     dim: Channels = 1024  # of a second's feature
     # words: ids, with a text module inside; features: of sentences, from a frozen encoder.
     texts: Annotated[str, one_of("kind of texts", TEXTS)] = "words"
+    model: str = "small"  # the image-text model of both, unless their features are given:
+    features: str = ""  # folder of the videos' features, at any rate
+    vocabulary: str = ""  # file of the words, for texts=words
     words: Count = 66_250  # rows of the table of words, the first for none
     word_dim: Channels = 300
     word_hidden: Channels = 2048
@@ -63,6 +67,10 @@ class TanConfig(RunConfig):
     joint_depth: MaybeLayers = 6  # of the joint encoder; 0: none
     heads: Layers = 8
     places: Frames = 1024  # seconds that have a position
+    # Features of both are of one space, with whose cosines the network begins.
+    one_space: bool = False
+    dropout: Share = 0.0  # of the numbers of a feature, in training
+    drop_path: Share = 0.0  # how often an item passes half a layer by, in training
     random_offset: bool = True  # positions begin anywhere in training; never at test time
     temperature: Positive = 0.07
     # Negatives of a sentence and a second: of the batch, or of their own video.
@@ -90,6 +98,11 @@ class TanConfig(RunConfig):
         if self.seconds > self.places:
             raise ThesisError(
                 f"seconds={self.seconds} is more than places={self.places}: raise places."
+            )
+        if self.one_space and self.dim != self.text_dim:
+            raise ThesisError(
+                f"Features of {self.dim} and {self.text_dim} numbers are not of one space: leave "
+                "one_space out."
             )
         if self.deciders == "joint" and not self.joint_depth:
             raise ThesisError(

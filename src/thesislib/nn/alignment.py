@@ -37,11 +37,12 @@ class Stages(nn.Module):
         dim: Length W of a token.
         depth: Layers.
         heads: Of the attention.
+        drop_path: How often, in training, an item passes half a layer by.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int) -> None:
+    def __init__(self, dim: int, depth: int, heads: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(dim, heads, drop_path=drop_path) for _ in range(depth))
         self.norm = nn.LayerNorm(dim) if depth else nn.Identity()
         # As in CLIP: what is added to the sum shrinks with the number of additions.
         small, added = dim**-0.5, (2 * dim * max(1, depth)) ** -0.5
@@ -79,6 +80,11 @@ class AlignmentNetwork(nn.Module):
         joint_depth: Layers of the joint one; 0: there is none.
         heads: Of the attention.
         places: Seconds that have a position.
+        one_space: Features of seconds and sentences are of one space, and the network begins with
+            its cosines: both projections are the same rotation, and layers and positions add
+            nothing until they have learnt to.
+        dropout: Share of the numbers of a feature that training leaves out.
+        drop_path: See :class:`Stages`.
     """
 
     def __init__(
@@ -90,13 +96,17 @@ class AlignmentNetwork(nn.Module):
         joint_depth: int,
         heads: int,
         places: int,
+        one_space: bool = False,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.project_video = nn.Linear(dim, width, bias=False)
         self.project_text = nn.Linear(text_dim, width, bias=False)
         self.norm_video, self.norm_text = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.dual = Stages(width, depth, heads)
-        self.joint = Stages(width, joint_depth, heads) if joint_depth else None
+        self.dual = Stages(width, depth, heads, drop_path)
+        self.joint = Stages(width, joint_depth, heads, drop_path) if joint_depth else None
         self.positions = None
         if depth or joint_depth:
             self.positions = nn.Parameter(torch.empty(places, width))
@@ -105,6 +115,15 @@ class AlignmentNetwork(nn.Module):
         self.head = nn.Linear(width, 1)
         for layer in (self.project_video, self.project_text):
             nn.init.normal_(layer.weight, std=0.01)
+        if one_space:
+            self._add_nothing()
+
+    def _add_nothing(self) -> None:
+        nn.init.orthogonal_(self.project_video.weight)
+        self.project_text.load_state_dict(self.project_video.state_dict())
+        for name, weight in self.named_parameters():
+            if name.endswith(("out_proj.weight", "mlp.2.weight", "norm_positions.weight")):
+                nn.init.zeros_(weight)
 
     def places(self, seconds: int, offset: int = 0, stretched: int = 0) -> Tensor:
         """Codes of ``seconds`` in a row, ``(T, W)``.
@@ -169,13 +188,13 @@ class AlignmentNetwork(nn.Module):
 
     def sentences(self, text: Tensor) -> Tensor:
         """Sentences by the dual encoder, which are also the joint one's input, ``(B, N, W)``."""
-        return self.norm_text(self.project_text(text))
+        return self.norm_text(self.project_text(self.dropout(text)))
 
     def _alignable(self, text: Tensor) -> Tensor:
         return self.head(text)[..., 0].float()
 
     def _placed(self, video: Tensor, wanted: bool, offset: int, stretched: int) -> Tensor:
-        video = self.norm_video(self.project_video(video))
+        video = self.norm_video(self.project_video(self.dropout(video)))
         return video + self.places(video.shape[1], offset, stretched) if wanted else video
 
 

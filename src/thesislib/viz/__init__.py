@@ -4,6 +4,7 @@ Every function takes arrays, plain dictionaries or claims and returns a :class:`
 shows itself once in a notebook, carries a caption and an alternative text, and stays below 150 kB.
 """
 
+from thesislib.viz.alignments import alignments
 from thesislib.viz.captions import caption_grid
 from thesislib.viz.charts import (
     alternation,
@@ -31,6 +32,7 @@ from thesislib.viz.video import (
 
 __all__ = [
     "Picture",
+    "alignments",
     "alternation",
     "amplified",
     "block_diagram",

@@ -25,12 +25,14 @@ from thesislib.chapters import run
 from thesislib.chapters.row import Job
 from thesislib.chapters.turbo import starts
 from thesislib.config import RunConfig
+from thesislib.data import narrations
 from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.narrated_clips import NarratedClips, SecondClips, pairs_of, seconds_of
 from thesislib.data.narrations import (
     ALIGNMENTS_FILE,
     NARRATIONS_FILE,
+    has_side_files,
     read_alignments,
     read_narrations,
 )
@@ -76,20 +78,7 @@ def _features(name: str, weights_hash: str, texts: tuple[str, ...]) -> Floats:
 
 def fingerprint(dataset: str) -> str:
     """Of a data set with what is heard and seen in it, for the names of rows."""
-    return _fingerprint(read_manifest(dataset))
-
-
-def _fingerprint(manifest: Manifest) -> str:
-    text = manifest.fingerprint
-    if _has(manifest, NARRATIONS_FILE):  # of videos of actions nothing is said
-        text += f" {read_narrations(manifest)!r}"
-    if _has(manifest, ALIGNMENTS_FILE):
-        text += f" {read_alignments(manifest)!r}"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _has(manifest: Manifest, *names: str) -> bool:
-    return all((manifest.root / name).is_file() for name in names)
+    return narrations.fingerprint(read_manifest(dataset))
 
 
 def settle(config: TurboConfig, job: Job) -> TurboConfig:
@@ -138,7 +127,7 @@ def pretrained(job: Job) -> Trained:
         except ThesisError:  # no such video, or none with a sentence: training goes on without
             return learnt, None
 
-    text = f"{_fingerprint(manifest)} {sentences(config).weights_hash}"
+    text = f"{narrations.fingerprint(manifest)} {sentences(config).weights_hash}"
     digest = hashlib.sha256(text.encode()).hexdigest()
     start = starts.begin(config.source) if config.source else None
     return train(NAME, lambda: Turbo(config), data, config, digest, start=start, log=job.log)
@@ -168,7 +157,7 @@ def seen_sentences(manifest: Manifest) -> dict[str, list[Seen]]:
     Raises:
         Lacking: Nobody knows what is said, or seen when.
     """
-    if not _has(manifest, NARRATIONS_FILE, ALIGNMENTS_FILE):
+    if not has_side_files(manifest, NARRATIONS_FILE, ALIGNMENTS_FILE):
         raise Lacking(
             f"Nobody knows what of {manifest.name!r} is said and seen when: write "
             f"{NARRATIONS_FILE} and {ALIGNMENTS_FILE} into {manifest.root}."

@@ -1,0 +1,143 @@
+"""What chapter 7 reads: a feature for every second of a video, and one for every sentence.
+
+Unless others are named, both are of the image-text model of chapter 5, as the thesis takes both
+from MIL-NCE's network.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thesislib.chapters import frame_features
+from thesislib.data import narrations
+from thesislib.data.features import FeatureStore, Rows, Times
+from thesislib.data.manifest import Manifest, read_manifest
+from thesislib.data.narrated_windows import NarratedWindows, Told
+from thesislib.data.words import read_vocabulary
+from thesislib.errors import ThesisError
+from thesislib.methods.tan_config import TanConfig
+from thesislib.train import Log
+
+RATE = 1.0  # features a second
+
+
+@dataclass(frozen=True)
+class World:
+    """A data set of narrated videos.
+
+    Attributes:
+        manifest: Its videos.
+        kept: Features of frames, or of short clips.
+        config: Of a row, with the widths of these features.
+    """
+
+    manifest: Manifest
+    kept: FeatureStore
+    config: TanConfig
+
+    @property
+    def fingerprint(self) -> str:
+        """Of videos, what is said, and features."""
+        text = f"{narrations.fingerprint(self.manifest)} {self.kept.fingerprint}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def texts(self, sentences: Sequence[str]) -> Tensor:
+        """Ids of words ``(S, L)``, or features ``(S, E)``; computed once a process."""
+        if self.config.texts == "words":
+            return read_vocabulary(self.config.vocabulary).ids(sentences)
+        if not sentences:
+            return torch.zeros(0, self.config.text_dim)
+        known = _features(self.config.model)
+        if new := sorted(set(sentences) - known.keys()):
+            rows = frame_features.encoder(self.config.model).encode_texts(new)
+            known.update(zip(new, rows, strict=True))
+        return torch.stack([known[text] for text in sentences])
+
+    def told(self, split: str) -> dict[str, Told]:
+        """The videos of a split that have features and a sentence: path to what is said in them.
+
+        Raises:
+            ThesisError: There is none.
+        """
+        said = narrations.read_narrations(self.manifest.select(split))
+        found = {path: some for path, some in said.items() if self.kept.has(path)}
+        if not found:
+            raise ThesisError(
+                f"No {split} video of {self.manifest.name!r} has features and a sentence: see "
+                f"{self.kept.folder}."
+            )
+        return {
+            path: Told(
+                by_second(*self.kept.read(path)),
+                some,
+                self.texts([one.text for one in some]),
+                path,
+            )
+            for path, some in found.items()
+        }
+
+    def windows(self, split: str) -> NarratedWindows:
+        """Windows of a split, as training or validation sees them."""
+        config, videos = self.config, list(self.told(split).values())
+        return NarratedWindows(videos, config.seconds, train=split == "train", seed=config.seed)
+
+
+@functools.cache
+def _features(model: str) -> dict[str, Tensor]:
+    """Sentences that were read before, and their features."""
+    return {}
+
+
+def world(dataset: str, config: TanConfig, log: Log = print) -> World:
+    """A data set by its name, for the settings of a row; features that are missing are extracted.
+
+    Raises:
+        ThesisError: There are no features, or no vocabulary for ``texts=words``.
+    """
+    if config.texts == "words" and not (config.features and config.vocabulary):
+        raise ThesisError(
+            "texts=words reads features and words of others: name the folder of the videos' "
+            "features (features=...) and the list of words (vocabulary=...), or set texts=features."
+        )
+    manifest = read_manifest(dataset)
+    if config.features:
+        kept = FeatureStore(config.features)
+    else:
+        kept = frame_features.features_of(manifest, frame_features.encoder(config.model), RATE, log)
+    config = replace(config, dim=kept.width)
+    if config.texts == "words":
+        words = len(read_vocabulary(config.vocabulary))
+        return World(manifest, kept, replace(config, words=words))
+    width = frame_features.encoder(config.model).width
+    return World(manifest, kept, replace(config, text_dim=width))
+
+
+def by_second(features: Rows, times: Times) -> Tensor:
+    """Rows of features to one a second, float32 ``(T, D)``.
+
+    Args:
+        features: ``(N, D)``, at any rate.
+        times: ``(N,)`` seconds, rising from the first.
+
+    Returns:
+        The mean of the rows of each second; a second without one repeats the one before.
+    """
+    second = np.floor(times - times[0] + 1e-6).astype(np.int64)
+    rows = torch.from_numpy(np.asarray(features, np.float32))
+    length = int(second[-1]) + 1
+    total = torch.zeros(length, rows.shape[1]).index_add_(0, torch.from_numpy(second), rows)
+    count = np.bincount(second, minlength=length)
+    filled = np.maximum.accumulate(np.where(count > 0, np.arange(length), 0))
+    return (total / torch.from_numpy(np.maximum(count, 1)).float()[:, None])[filled]
+
+
+def fingerprint(dataset: str) -> str:
+    """Of a data set with what is heard and seen in it, for the names of rows."""
+    return narrations.fingerprint(read_manifest(dataset))

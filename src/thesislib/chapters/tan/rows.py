@@ -1,0 +1,92 @@
+"""The rows of chapter 7."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from thesislib.chapters import clips
+from thesislib.chapters.row import Row
+from thesislib.chapters.tan import judging, learning, lookup, narrated, steps
+from thesislib.subtitles.placing import PRIOR
+
+FIRST, SECOND = "tan/a", "tan/d"
+TWO: dict[str, Any] = {"stage": 2}
+# Found on validation videos.
+SMALL: dict[str, Any] = {"epochs": 50}
+LATER: dict[str, Any] = {"epochs": 38}
+# The thesis's text to the letter, as the preset `paper` has it.
+LITERAL: dict[str, Any] = {
+    "negatives": "own", "joint_negatives": "own", "sides": "text", "random_offset": False,
+    "sharpened": False, "agreement": 0.0, "deduplicated": False, "confidence_inside": True,
+    "label_by_median": False, "edge": 0.0,
+}  # fmt: skip
+ALONE: dict[str, Any] = {"depth": 0, "joint_depth": 0}  # each second for itself
+
+_row = partial(Row, fingerprint=narrated.fingerprint, home=SECOND)
+_judged = partial(_row, judges=(lookup.judge, steps.judge, judging.judge))
+_stage_1 = partial(_judged, train=learning.trained, identity=learning.identity, small=SMALL)
+
+
+def _from(name: str, first: str, **changes: Any) -> Row:
+    """Trained on from another row."""
+    return _judged(
+        name, train=partial(learning.trained, first=first), changes=changes, small=LATER,
+        identity=partial(learning.identity_from, first=first),
+    )  # fmt: skip
+
+
+def _near(name: str, row: str, **changes: Any) -> Row:
+    """A row with the prior on the time of speech."""
+    return _row(
+        name, train=partial(learning.another, row=row), changes=changes,
+        judges=(partial(judging.judge, prior=PRIOR),),
+        identity=partial(learning.identity_like, row=row),
+    )  # fmt: skip
+
+
+ROWS = {
+    # What needs no training.
+    "tan/chance": _row("a second at random", train=clips.nothing, judges=(judging.chance,)),
+    "tan/stamps": _row(
+        "seen when it is heard", train=clips.nothing, judges=(judging.stamps,)
+    ),
+    "tan/zero-shot": _row(
+        "cosines of the frozen encoder", train=clips.nothing,
+        judges=(lookup.judge, steps.judge, judging.zero_shot), identity=learning.identity,
+    ),
+    # Stage 1, and its equals in time.
+    "tan/a": _stage_1("stage 1"),
+    "tan/b": _stage_1(
+        "stage 1, half the layers", changes={"depth": 3, "joint_depth": 3},
+        small={**SMALL, "depth": 1, "joint_depth": 1},
+    ),
+    "tan/cont": _from("stage 1, as long as both stages", FIRST),
+    # Stage 2.
+    "tan/c": _from("stage 2, alpha = 0.25", FIRST, **TWO, alpha=0.25),
+    "tan/d": _from("stage 2, alpha = 0.5", FIRST, **TWO),
+    "tan/e": _from("stage 2, alpha = 0.75", FIRST, **TWO, alpha=0.75),
+    "tan/d-dual": _from("stage 2, the dual encoder decides", FIRST, **TWO, deciders="dual"),
+    "tan/d-joint": _from("stage 2, the joint encoder decides", FIRST, **TWO, deciders="joint"),
+    "tan/d-stamps": _from("stage 2, times as spoken", FIRST, **TWO, retime=False),
+    "tan/d-no-ema": _from("stage 2, no slow copy", FIRST, **TWO, momentum=0.0),
+    "tan/d-literal": _from("stage 2, by the letter of the thesis", FIRST, **TWO, **LITERAL),
+    # Context.
+    "tan/a-32": _stage_1("stage 1, 32 s", changes={"seconds": 32}),
+    "tan/f": _from("stage 2, 32 s", "tan/a-32", **TWO, seconds=32),
+    "tan/a-128": _stage_1("stage 1, 128 s", changes={"seconds": 128}),
+    "tan/g": _from("stage 2, 128 s", "tan/a-128", **TWO, seconds=128),
+    # Each second for itself.
+    "tan/alone": _stage_1("stage 1, no Transformer", changes=ALONE),
+    "tan/alone-cont": _from(
+        "stage 1, no Transformer, as long as both stages", "tan/alone", **ALONE
+    ),
+    "tan/alone-2": _from("stage 2, no Transformer", "tan/alone", **TWO, **ALONE, deciders="dual"),
+    # With the prior on the time of speech.
+    "tan/zero-shot-prior": _row(
+        "cosines of the frozen encoder, near the speech", train=clips.nothing,
+        judges=(partial(judging.zero_shot, prior=PRIOR),), identity=learning.identity,
+    ),
+    "tan/a-prior": _near("stage 1, near the speech", FIRST),
+    "tan/d-prior": _near("stage 2, near the speech", SECOND, **TWO),
+}  # fmt: skip
