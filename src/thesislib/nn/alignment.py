@@ -122,7 +122,9 @@ class AlignmentNetwork(nn.Module):
         nn.init.orthogonal_(self.project_video.weight)
         self.project_text.load_state_dict(self.project_video.state_dict())
         for name, weight in self.named_parameters():
-            if name.endswith(("out_proj.weight", "mlp.2.weight", "norm_positions.weight")):
+            if name.endswith(
+                ("out_proj.weight", "mlp.2.weight", "mlp.2.bias", "norm_positions.weight")
+            ):
                 nn.init.zeros_(weight)
 
     def places(self, seconds: int, offset: int = 0, stretched: int = 0) -> Tensor:
