@@ -299,6 +299,45 @@ def test_padding_decides_nothing() -> None:
         torch.testing.assert_close(one.text[1, :, :3], two.text[1, :, :3])
 
 
+def test_a_network_may_begin_with_the_cosines_of_its_features() -> None:
+    """Layers and positions add nothing at first, and equal features are equal vectors."""
+    same = replace(TINY, text_dim=12, one_space=True)
+    made, data = model(same).eval(), batch(same)
+    data["text"][0, 1] = data["video"][0, 5]
+    dual, joint = made.online(data, offset=3)
+    assert joint is not None
+    for one in (dual, joint):
+        assert float((one.text[0, -1, 1] @ one.video[0, -1, 5]).detach()) == pytest.approx(
+            1, abs=1e-5
+        )
+        torch.testing.assert_close(one.video[:, 0], one.video[:, -1])
+    own = [v @ t for v, t in zip(dual.video[:, -1], dual.text[:, -1].mT, strict=True)]
+    centred = [x - x.mean(-1, keepdim=True) for x in made_of(made, data)]
+    for b in range(3):
+        v, t = (F.normalize(x[b], dim=-1) for x in centred)
+        torch.testing.assert_close(own[b], v @ t.T, atol=1e-4, rtol=0)
+    loss, _ = made.train()(data)
+    loss.backward()
+    grads = {n: p.grad for n, p in made.online.network.dual.named_parameters() if p.ndim > 1}
+    assert any(g is not None and g.abs().max() > 0 for g in grads.values()), "it learns"
+    with pytest.raises(ThesisError, match="12 and 10 numbers are not of one space"):
+        replace(TINY, one_space=True)
+
+
+def made_of(made: TAN, data: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Seconds and sentences by the one rotation."""
+    turn = made.online.network.project_video.weight
+    return [data["video"] @ turn.T, data["text"] @ turn.T]
+
+
+def test_features_and_halves_of_layers_are_left_out_in_training_alone() -> None:
+    made, data = model(replace(TINY, dropout=0.5, drop_path=0.5, stage=2)), batch()
+    drawn = {float(made(data)[0].detach()) for _ in range(4)}
+    assert len(drawn) == 4
+    made.eval()
+    assert len({float(made(data)[0].detach()) for _ in range(4)}) == 1
+
+
 def test_random_positions_in_training_alone() -> None:
     made, data = model(replace(TINY, random_offset=True)), batch()
     drawn = {float(made(data)[0].detach()) for _ in range(12)}

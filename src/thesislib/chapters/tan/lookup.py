@@ -66,7 +66,10 @@ def moments(world: World, split: str) -> Moments:
     """Those of a split, in its order; sentences that share a moment share a clip."""
     seen, videos, steps = judging.truth(world, split), world.told(split), _steps(world, split)
     places: dict[tuple[str, float, float], int] = {}
-    clips, labels, texts, own = [], [], [], []
+    clips: list[Tensor] = []
+    labels: list[str] = []
+    texts: list[Tensor] = []
+    own: list[int] = []
     for path, video in videos.items():
         for one, text in zip(seen[path], video.texts, strict=True):
             if not one.alignable:

@@ -60,10 +60,10 @@ def labelled(
     numbers: dict[str, int] = {}
     right: Labels = {}
     found: Labels = {}
-    for path, steps in read_segments(world.manifest.select(split)).items():
-        if not steps or not world.kept.has(path):
+    for path, shown in read_segments(world.manifest.select(split)).items():
+        if not shown or not world.kept.has(path):
             continue
-        steps = sorted(steps)
+        steps = sorted(shown)
         names = [str(words.get(one.label, one.label.replace("_", " "))) for one in steps]
         labels = np.array([numbers.setdefault(one.label, len(numbers) + 1) for one in steps])
         features = narrated.by_second(*world.kept.read(path))
