@@ -343,6 +343,7 @@ def test_rows_become_seconds_by_their_mean() -> None:
 def test_features_and_words_of_others(made: Path, tmp_path: Path) -> None:
     """As the thesis has them: another network's features at another rate, and a text module."""
     changes = {"texts": "words", "words": 5, "word_dim": 6, "word_hidden": 8, "text_dim": 10}
+    changes |= {"one_space": False}
     with pytest.raises(ThesisError, match="texts=words reads features and words of others"):
         run.train(job("a", **changes))
     manifest = read_manifest("synthetic_narrated")

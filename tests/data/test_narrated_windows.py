@@ -71,7 +71,14 @@ def test_a_batch_trains_tan() -> None:
     assert batch["text_padding"].tolist() == [[False, False], [False, True], [False, True]]
     assert (batch["text"][2] == 4).all()
     config = replace(
-        TanConfig.preset("small"), seconds=30, dim=2, text_dim=1, width=8, heads=2, stage=2
+        TanConfig.preset("small"),
+        seconds=30,
+        dim=2,
+        text_dim=1,
+        width=8,
+        heads=2,
+        stage=2,
+        one_space=False,
     )
     loss, _ = TAN(config)(batch)
     assert loss.isfinite()

@@ -111,7 +111,7 @@ def test_short_videos_and_unknown_times_have_an_answer_outside_the_paper() -> No
 
 SMALL = replace(
     TanConfig.preset("small"), dim=6, text_dim=5, width=8, depth=1, joint_depth=1, heads=2,
-    seconds=64, places=64,
+    seconds=64, places=64, one_space=False,
 )  # fmt: skip
 
 

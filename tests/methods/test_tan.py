@@ -28,6 +28,7 @@ from thesislib.optimiser import make_optimiser
 TINY = replace(
     TanConfig.preset("small"), seconds=16, dim=12, text_dim=10, width=16, depth=2, joint_depth=2,
     heads=2, places=32, batch_size=3, lr=3e-3, random_offset=False,
+    one_space=False,
 )  # fmt: skip
 LITERAL = replace(
     TINY, sharpened=False, agreement=0.0, deduplicated=False, confidence_inside=True,

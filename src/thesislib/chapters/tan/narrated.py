@@ -111,12 +111,11 @@ def world(dataset: str, config: TanConfig, log: Log = print) -> World:
         kept = FeatureStore(config.features)
     else:
         kept = frame_features.features_of(manifest, frame_features.encoder(config.model), RATE, log)
-    config = replace(config, dim=kept.width)
     if config.texts == "words":
         words = len(read_vocabulary(config.vocabulary))
-        return World(manifest, kept, replace(config, words=words))
+        return World(manifest, kept, replace(config, dim=kept.width, words=words))
     width = frame_features.encoder(config.model).width
-    return World(manifest, kept, replace(config, text_dim=width))
+    return World(manifest, kept, replace(config, dim=kept.width, text_dim=width))
 
 
 def by_second(features: Rows, times: Times) -> Tensor:
