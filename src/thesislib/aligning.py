@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
+from thesislib.chapters.tan.judging import windows_of
 from thesislib.classifying.answers import warning_of
 from thesislib.classifying.names import load_encoder
 from thesislib.classifying.windows import encoded
+from thesislib.data.narrated_windows import Told
 from thesislib.data.streaming import Stream
 from thesislib.errors import ThesisError
 from thesislib.files import make_folder, write_text
 from thesislib.image_text import ImageText
+from thesislib.methods.tan import TAN
 from thesislib.own_videos import Say, to_stderr
+from thesislib.runs import load_run
 from thesislib.subtitles import Sentences, whole_sentences
 from thesislib.subtitles.aligned import (
     MEANING,
@@ -29,7 +34,7 @@ from thesislib.subtitles.aligned import (
     as_row,
     write_aligned,
 )
-from thesislib.subtitles.placing import PRIOR, place_cues
+from thesislib.subtitles.placing import LEAST, PRIOR, place_cues
 from thesislib.subtitles.siblings import STDIN, subtitles_of
 from thesislib.viz.aligned_page import aligned_page, pictures_of
 
@@ -51,6 +56,7 @@ def align(
     video: str | Path,
     subtitles: str | None = None,
     *,
+    run: str = "",
     model: str = "",
     weights: str = "",
     download: bool = False,
@@ -66,11 +72,13 @@ def align(
     """Finds when each cue is seen, and writes it beside the video; the subtitles stay as they are.
 
     Each second of the video is compared with each sentence by an image-text model: the baseline of
-    thesis Table 7.1, which sees one frame at a time and no context.
+    thesis Table 7.1, which sees one frame at a time and no context. Or by a network of chapter 7 on
+    top of it, which sees a minute, and after its second stage says which sentences are seen at all.
 
     Args:
         video: The file.
         subtitles: Its subtitles; ``-``: the standard input; default: the file beside it.
+        run: A finished run of ``thesislib train tan``; it brings its image-text model with it.
         model: Image-text model of open_clip, or its folder; default: the small one that ships.
         weights: Of it.
         download: Fetch published weights.
@@ -101,12 +109,16 @@ def align(
         raise ThesisError(f"{read.name} holds no sentence that can be looked for: name another.")
     for note in notes:
         log(note)
-    encoder = load_encoder(model, weights, download=download)
-    scores = compared(stream, said, encoder)
+    network = named_network(run, model, weights) if run else None
+    encoder = load_encoder(network.config.model if network else model, weights, download=download)
+    frames, texts = looked(stream, said, encoder)
+    middles = np.array([(one.start + one.end) / 2 for one in said.sentences])
+    found = compared(frames, texts, middles, network)
     cues = place_cues(
-        read.cues, said, scores, rate=RATE, prior=prior, max_shift=max_shift, min_score=min_score
-    )
-    surer = agreement(scores, said)
+        read.cues, said, found.scores, rate=RATE, prior=prior, max_shift=max_shift,
+        min_score=min_score, alignable=found.alignable,
+    )  # fmt: skip
+    surer = agreement(found.scores, said)
     warnings = [warning_of(encoder), doubt(surer), stream.damage]
     warnings = [one for one in warnings if one]
     seen = sum(one.alignable for one in cues)
@@ -116,6 +128,7 @@ def align(
     about = {
         "video": video.name,
         "subtitles": read.name,
+        "run": run,
         "model": {key: described[key] for key in ("model", "weights", "weights_hash")},
         "prior": prior,
         "max_shift": max_shift,
@@ -131,11 +144,62 @@ def align(
     return {"meaning": MEANING, **about, "cues": [as_row(one) for one in cues], "files": files}
 
 
-def compared(stream: Stream, said: Sentences, encoder: ImageText) -> NDArray[np.float32]:
-    """Cosines of sentences and seconds, (S, T); one frame a second."""
+class Compared(NamedTuple):
+    """What is known of S sentences and T seconds.
+
+    Its fields:
+
+    - ``scores``: float32 (S, T), cosines; below -10,000 where the two were never compared.
+    - ``alignable``: bool (S,), whether a sentence is seen at all; ``None``: nobody says.
+    """
+
+    scores: NDArray[np.float32]
+    alignable: NDArray[np.bool_] | None
+
+
+def named_network(run: str, model: str = "", weights: str = "") -> TAN:
+    """The network of a run, for features of an image-text model.
+
+    Raises:
+        ThesisError: There is no such run, a model is named beside it, or it learnt from features
+            that cannot be computed here.
+    """
+    if model or weights:
+        raise ThesisError("A run brings its image-text model with it: leave --model out.")
+    network, config, folder = load_run(run, ("tan",))
+    if config.texts != "features" or config.features:
+        raise ThesisError(
+            f"{folder.name} learnt from features of {config.features or 'others'}, which cannot be "
+            "computed of a film here: name a run whose features are an image-text model's."
+        )
+    assert isinstance(network, TAN)
+    return network
+
+
+def looked(stream: Stream, said: Sentences, encoder: ImageText) -> tuple[Tensor, Tensor]:
+    """Features of seconds (T, D), one frame each, and of sentences (S, D)."""
     frames = torch.stack([row[1] for row in encoded(stream.rows(RATE), encoder)])
-    texts = encoder.encode_texts([one.text for one in said.sentences])
-    return (F.normalize(texts, dim=1) @ F.normalize(frames, dim=1).T).float().numpy()
+    return frames.float(), encoder.encode_texts([one.text for one in said.sentences]).float()
+
+
+def compared(
+    frames: Tensor, texts: Tensor, heard: NDArray[np.float64], network: TAN | None = None
+) -> Compared:
+    """Scores of sentences and seconds.
+
+    Args:
+        frames: (T, D), one row a second.
+        texts: (S, D).
+        heard: (S,), the middle of the time at which each is spoken, seconds; NaN: unknown.
+        network: Of chapter 7; else plain cosines. Its head, which the second stage trains, says
+            what is seen at all.
+    """
+    if network is None:
+        cosines = F.normalize(texts, dim=1) @ F.normalize(frames, dim=1).T
+        return Compared(cosines.float().numpy(), None)
+    found = windows_of(network, Told(frames, (), texts), heard)
+    learnt = network.config.stage == 2 and network.config.head_weight > 0
+    return Compared(found.similarity, found.head >= 0 if learnt else None)
 
 
 def doubt(surer: float) -> str:
@@ -153,12 +217,14 @@ def agreement(scores: NDArray[np.floating], said: Sentences) -> float:
     middles = np.arange(scores.shape[1])[None] / RATE
     heard = np.array([[(one.start + one.end) / 2] for one in said.sentences])
     near = np.abs(middles - heard) <= NEAR
-    some = near.any(1) & ~near.all(1)
+    known = scores >= LEAST
+    some = (near & known).any(1) & (~near & known).any(1)
     if some.sum() < 3:
         return -math.inf
-    scores, near = scores[some].astype(np.float64), near[some]
-    spread = np.maximum(scores.std(1), 1e-9)
-    better = ((scores * near).sum(1) / near.sum(1) - scores.mean(1)) / spread
+    scores = np.where(known, scores, np.nan)[some].astype(np.float64)
+    beside = np.where(near[some], scores, np.nan)
+    spread = np.maximum(np.nanstd(scores, 1), 1e-9)
+    better = (np.nanmean(beside, 1) - np.nanmean(scores, 1)) / spread
     error = better.std(ddof=1) / math.sqrt(len(better))
     return float(better.mean() / max(error, 1e-9))
 

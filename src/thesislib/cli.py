@@ -236,10 +236,16 @@ def parser() -> argparse.ArgumentParser:
     )
 
     align = add("align", commands.align, "say when a video shows what its subtitles say")
-    align.add_argument("video", type=arguments.path, metavar="VIDEO")
+    align.add_argument(
+        "video", type=arguments.path, metavar="VIDEO", help="or a data set with narrations"
+    )
     align.add_argument(
         "subtitles", nargs="?", help="srt, vtt, ass, ttml, json3; - : stdin; default: beside it"
     )
+    align.add_argument(
+        "--run", dest="source", default="", help="of `train tan`; default: the image-text model"
+    )
+    align.add_argument("--split", default="", help="of a data set; default: all of it")
     align.add_argument("--model", default="", help="image-text model of open_clip; default: small")
     align.add_argument("--weights", default="", help="of the model: a tag of open_clip's, a file")
     align.add_argument("--download", action="store_true", help="fetch these weights if need be")
@@ -256,7 +262,10 @@ def parser() -> argparse.ArgumentParser:
     align.add_argument(
         "--min-score", type=arguments.cosine, help="a cue that scores less is not seen"
     )
-    align.add_argument("--out", metavar="FOLDER", help="default: the video's; - : print alone")
+    align.add_argument(
+        "--out", metavar="FOLDER",
+        help="default: the video's; - : print alone; of a data set: the .csv or .parquet file",
+    )  # fmt: skip
     align.add_argument(
         "--also", action="append", default=[], choices=("srt", "ass"),
         help="also for players, at the time of what is seen; may be given again",

@@ -147,14 +147,22 @@ def as_table(index: FeatureIndex) -> str:
     return sheet_text(("path", "label", *when, *names), rows)
 
 
+def is_data_set(source: str) -> bool:
+    """Whether that names a prepared data set, or its folder."""
+    path = Path(source).expanduser()
+    return _is_name(source) or (path / MANIFEST_FILE).is_file() or path.name == MANIFEST_FILE
+
+
+def _is_name(source: str) -> bool:
+    # A bare name means the data set first; ./name and a/b mean the folder.
+    return source == Path(source).name and (data_root() / source / MANIFEST_FILE).is_file()
+
+
 def data_set(source: str, log: Say = to_stderr) -> Manifest:
     """A prepared data set by its name, or a folder of videos, prepared now if need be."""
     path = Path(source).expanduser()
-    # A bare name means the data set first; ./name and a/b mean the folder.
-    if source == path.name and (data_root() / source / MANIFEST_FILE).is_file():
-        return read_manifest(source)
-    if (path / MANIFEST_FILE).is_file() or path.name == MANIFEST_FILE:
-        return read_manifest(path.resolve())
+    if is_data_set(source):
+        return read_manifest(source if _is_name(source) else path.resolve())
     if not path.exists():
         raise ThesisError(
             f"There is no data set and no folder {source!r}: name a folder of videos, or prepare "

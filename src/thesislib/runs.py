@@ -25,22 +25,23 @@ def encoders() -> tuple[str, ...]:
     return tuple(m for m in book.methods() if issubclass(book.method(m).CONFIG, ClipConfig))
 
 
-def load_run(name: str | Path) -> tuple[Any, Any, RunFolder]:
-    """The model of a finished pre-training run, its settings and its folder.
+def load_run(name: str | Path, methods: tuple[str, ...] = ()) -> tuple[Any, Any, RunFolder]:
+    """The model of a finished run, its settings and its folder.
 
     Args:
         name: Name of a run below :func:`thesislib.places.runs_root`, or the path of its folder,
             whose own name starts with the method: ``dpc-small-...``.
+        methods: It must be of one of these; default: :func:`encoders`, the pre-training ones.
 
     Returns:
         The model on the CPU in evaluation mode; its settings (``config.dataset`` is the data set it
         was trained on); the run.
 
     Raises:
-        ThesisError: There is no such run, it has not finished, it is no pre-training run, or a
-            file of it is damaged.
+        ThesisError: There is no such run, it has not finished, it is of another method, or a file
+            of it is damaged.
     """
-    run = _pre_trained(name)
+    run = _finished(name, methods)
     config = config_of(run)
     model = _method(run).MODEL(config)
     run.load_into(model)
@@ -100,16 +101,18 @@ def _take_over(name: str | Path, model: Any) -> None:
     load_weights(model, weights | own, f"The run {run.name}")
 
 
-def finished_runs(dataset: str | None = None) -> list[RunFolder]:
-    """The finished pre-training runs below the runs' root, the newest first.
+def finished_runs(dataset: str | None = None, methods: tuple[str, ...] = ()) -> list[RunFolder]:
+    """The finished runs below the runs' root, the newest first.
 
     Args:
         dataset: Name of a data set: only the runs that were trained on it.
+        methods: Of which; default: :func:`encoders`.
     """
+    methods = methods or encoders()
     found = []
     for path in runs_root().glob("*-*/"):
         run = RunFolder(path)
-        if run.name.partition("-")[0] not in encoders() or not run.finished:
+        if run.name.partition("-")[0] not in methods or not run.finished:
             continue
         try:
             if dataset is None or run.settings()["dataset"] == dataset:
@@ -121,9 +124,15 @@ def finished_runs(dataset: str | None = None) -> list[RunFolder]:
 
 
 def _pre_trained(name: str | Path) -> RunFolder:
-    """A finished pre-training run."""
-    run = _find(name)
-    if run.name.partition("-")[0] not in encoders():
+    return _finished(name, ())
+
+
+def _finished(name: str | Path, methods: tuple[str, ...]) -> RunFolder:
+    """A finished run of some methods; of none: a pre-training run."""
+    run = _find(name, methods or encoders())
+    if run.name.partition("-")[0] not in (methods or encoders()):
+        if methods:
+            raise ThesisError(f"{run.name} is no run of {' or '.join(methods)}: name one.")
         raise ThesisError(
             f"{run.name} is no pre-training run, so it has no encoder of its own: {_instead(run)}."
         )
@@ -132,15 +141,16 @@ def _pre_trained(name: str | Path) -> RunFolder:
     return run
 
 
-def _find(name: str | Path) -> RunFolder:
+def _find(name: str | Path, methods: tuple[str, ...]) -> RunFolder:
     root = runs_root()
     for folder in (root / name, Path(name).expanduser()):
         if (folder / "config.json").is_file():
             return RunFolder(folder.resolve())
-    runs = finished_runs()
+    runs = finished_runs(methods=methods)
     if not runs:
+        which = "pre-training run" if methods == encoders() else f"run of {' or '.join(methods)}"
         raise ThesisError(
-            f"There is no run {str(name)!r} and no finished pre-training run in {root}: "
+            f"There is no run {str(name)!r} and no finished {which} in {root}: "
             "`thesislib train` makes one."
         )
     near = difflib.get_close_matches(str(name), [run.name for run in runs], n=1)

@@ -30,6 +30,7 @@ def place_cues(
     prior: float = PRIOR,
     max_shift: float | None = None,
     min_score: float | None = None,
+    alignable: NDArray[np.bool_] | None = None,
 ) -> list[Aligned]:
     """When each cue is seen: as long as its sentence lasts, where that fits best.
 
@@ -48,6 +49,7 @@ def place_cues(
         max_shift: Seconds that a middle may be away from it; default: any.
         min_score: A window's mean must reach it, without the prior; a wrong time is worse than
             none. Default: anything.
+        alignable: (S,): sentences that are not are not seen, however they score. Default: all are.
 
     Returns:
         One for each cue, in their order. The score is the window's mean; NaN for a cue without a
@@ -66,15 +68,21 @@ def place_cues(
     if not (0 < rate < math.inf and 0 <= prior < math.inf and (max_shift or 0) >= 0):
         raise ThesisError(f"rate={rate}, prior={prior}, max_shift={max_shift}: give positive ones.")
     places = [
-        _best(row, one.start, one.end, rate, prior, max_shift)
+        best_place(row, one.start, one.end, rate=rate, prior=prior, max_shift=max_shift)
         for row, one in zip(np.asarray(scores, np.float64), said.sentences, strict=True)
     ]
+    able = np.ones(len(places), bool) if alignable is None else alignable
     of_cue = said.of_cue()
     result = []
     for cue in cues:
-        found = [places[i] for i in of_cue.get(cue.number, ()) if not math.isnan(places[i][2])]
-        start, end, score = max(found, key=lambda one: one[2], default=(UNKNOWN,) * 3)
-        seen = not math.isnan(score) and (min_score is None or score >= min_score)
+        found = [
+            (bool(able[i]), *places[i])
+            for i in of_cue.get(cue.number, ())
+            if not math.isnan(places[i][2])
+        ]
+        best = max(found, key=lambda one: (one[0], one[3]), default=(False, *(UNKNOWN,) * 3))
+        seen, start, end, score = best
+        seen = seen and (min_score is None or score >= min_score)
         result.append(
             Aligned(cue, start, end, score, True)
             if seen
@@ -83,20 +91,37 @@ def place_cues(
     return result
 
 
-def _best(
+def best_place(
     row: NDArray[np.float64],
     start: float,
     end: float,
-    rate: float,
-    prior: float,
-    max_shift: float | None,
+    *,
+    rate: float = 1.0,
+    prior: float = PRIOR,
+    max_shift: float | None = None,
 ) -> tuple[float, float, float]:
-    """Start, end and mean score of the best window; NaN where there is none."""
-    length = int(min(max(round((end - start) * rate), math.ceil(rate)), len(row)))
+    """Where one sentence is seen; see :func:`place_cues`.
+
+    Args:
+        row: (T,), its scores.
+        start: When it is spoken, seconds; NaN: nobody knows. It then lasts a second, and is near
+            and far from nothing.
+        end: Seconds, not before the start; NaN likewise.
+        rate: Columns a second.
+        prior: Pull towards the time of speech.
+        max_shift: Seconds.
+
+    Returns:
+        Start, end and mean score of the best window; NaN where there is none.
+    """
+    told = not math.isnan(start + end)
+    spoken = round((end - start) * rate) if told else 0
+    length = int(min(max(spoken, math.ceil(rate)), len(row)))
     sums = np.concatenate([[0.0], np.cumsum(np.where(row < LEAST, 0.0, row))])
     missing = np.concatenate([[0], np.cumsum(row < LEAST)])
     means = (sums[length:] - sums[:-length]) / length
-    away = np.abs((np.arange(len(means)) + length / 2) / rate - (start + end) / 2)
+    middle = (start + end) / 2 if told else 0.0
+    away = told * np.abs((np.arange(len(means)) + length / 2) / rate - middle)
     allowed = missing[length:] == missing[:-length]
     if max_shift is not None:
         allowed &= away <= max_shift
