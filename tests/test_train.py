@@ -85,6 +85,14 @@ def test_same_seed_same_numbers(tmp_path: Path) -> None:
     assert other != rows[0]
 
 
+def test_one_process_trains_in_one_precision_after_another(tmp_path: Path) -> None:
+    plain, _, again = (
+        train.fit(line(), Points(), None, config(precision=kind), run_at(tmp_path / name), log=None)
+        for name, kind in (("a", "no"), ("b", "bf16"), ("c", "no"))
+    )
+    assert again == plain
+
+
 @pytest.mark.parametrize("stop", [2, 3, 5, 11])
 def test_interrupted_equals_undisturbed(
     stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, send_to_device
 from torch import nn
 from torch.utils.data import Dataset
@@ -212,6 +213,9 @@ class _Loop:
     ) -> None:
         self.config, self.run = config, run
         self.sets = (train_set, val_set)
+        known = AcceleratorState._shared_state.get("_mixed_precision", config.precision)
+        if known != config.precision:  # of a training before this one in the same process
+            AcceleratorState._reset_state()
         self.accelerator = Accelerator(
             mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate
         )
