@@ -47,7 +47,7 @@ CHAPTERS = {
         "retrieval-zero-shot", "16+x+16-2tfm",
     ),
     "turbo": _chapter(6, "turbo", "nce-m75-r25", "long-f32", "m75-r25"),
-    "tan": _chapter(7, "tan"),
+    "tan": _chapter(7, "tan", "a", "d"),
     "autoad": _chapter(8, "autoad"),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from thesislib.viz.style import CYCLE, WIDTH, Picture, new_picture
 HEARD, SEEN, LEARNT, OUT = "#888888", "#222222", CYCLE[2], "#DDDDDD"
 Span = tuple[float, float]
 _ROW, _HEAD, _FOOT, _TEXT = 0.2, 0.42, 0.75, 0.36  # inches; the last one a share of the width
-LONGEST = 34  # characters of a sentence
+LONGEST = 31  # characters of a sentence
 
 
 class Labels(NamedTuple):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from thesislib import viz
+from thesislib import published, viz
 from thesislib.alignment_losses import alignment_nce
 from thesislib.chapters import compare, pages, run
 from thesislib.chapters.pages import Page
@@ -256,5 +256,6 @@ def numbers(results: Mapping[str, Mapping[str, Any]], job: Job) -> dict[str, Any
         "alpha": config.alpha,
         "momentum": config.momentum,
         "judged_on": run.judged_on(job),
+        "corrected": published.table("7.1").notes[1],
         **compare.sayings(job, SAID),
     }
