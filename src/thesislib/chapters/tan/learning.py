@@ -11,13 +11,13 @@ from thesislib.chapters import frame_features, run
 from thesislib.chapters.row import Job
 from thesislib.chapters.tan import narrated
 from thesislib.chapters.tan.narrated import World
-from thesislib.checkpoint import RunFolder, load_weights
+from thesislib.checkpoint import load_weights
 from thesislib.config import RunConfig
 from thesislib.data.narrated_windows import NarratedWindows
 from thesislib.errors import ThesisError
 from thesislib.methods.tan import TAN
 from thesislib.methods.tan_config import TanConfig
-from thesislib.places import runs_root
+from thesislib.runs import load_run
 from thesislib.train import Trained, train
 
 NAME = "tan"  # of the runs: other rows start from them
@@ -51,7 +51,7 @@ def trained(job: Job, first: str = "") -> Trained:
     world = given(job)
     config, begin = world.config, None
     if config.source:
-        begin = taking(_model(config.source), config.source)
+        begin = taking(load_run(config.source, (NAME,))[0], config.source)
     elif first:
         start = run.train(before(first, job))
         assert start.run is not None
@@ -83,13 +83,6 @@ def taking(other: TAN, name: str) -> Callable[[TAN], None]:
                 load_weights(part, other.online.state_dict(), f"The run {name}")
 
     return take
-
-
-def _model(source: str) -> TAN:
-    folder = RunFolder(runs_root() / source)
-    model = TAN(TanConfig.from_dict(folder.settings()))
-    folder.load_into(model)
-    return model
 
 
 def identity(job: Job, start: Job | None = None) -> tuple[RunConfig, dict[str, Any]]:
