@@ -16,7 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import studio
 from thesislib import published, runs
-from thesislib.chapters import run
+from thesislib.chapters import frame_features, run
 from thesislib.chapters.clip_prompt import claims, few_shot, frames, lists, recognition, sceptic
 from thesislib.chapters.clip_prompt.rows import ROWS
 from thesislib.chapters.row import Job
@@ -388,12 +388,13 @@ def test_features_are_extracted_once_and_shared(
     assert frames.store(whole, config, said.append) is first and len(said) == 1
     other = frames.store(whole, replace(config, rate=4.0), said.append)
     assert other.folder != first.folder and other.settings["rate"] == 4.0 and len(said) == 2
-    monkeypatch.setattr(frames, "_STORES", {})  # another process: it checks, and extracts nothing
+    # Another process: it checks, and extracts nothing.
+    monkeypatch.setattr(frame_features, "_STORES", {})
     again = frames.store(whole, config, said.append)
     assert again is not first and len(said) == 2
     video = whole.videos[0]
     np.testing.assert_array_equal(again.read(video, 2, 5)[0], first.read(video)[0][2:5])
-    monkeypatch.setattr(frames, "_STORES", {})
+    monkeypatch.setattr(frame_features, "_STORES", {})
     again.file(video).unlink()
     assert len(frames.store(whole, config, said.append).read(video)[0]) == 8 and len(said) == 3
 
@@ -402,12 +403,12 @@ def test_features_stay_in_memory_as_far_as_there_is_room(
     whole: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = frames.store(whole, settings("16+x+16"), None).folder
-    monkeypatch.setattr(frames, "KEPT", 1)
-    kept = frames.Kept(folder)
+    monkeypatch.setattr(frame_features, "KEPT", 1)
+    kept = frame_features.Kept(folder)
     first, second = (video.path for video in whole.videos[:2])
     rows = kept.read(first, 1, 3)[0], kept.read(second, 1, 3)[0]
     assert list(kept._rows) == [first]
-    plain = frames.FeatureStore(folder)
+    plain = frame_features.FeatureStore(folder)
     for path, got in zip((first, second), rows, strict=True):
         np.testing.assert_array_equal(got, plain.read(path, 1, 3)[0])
 
