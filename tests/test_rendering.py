@@ -54,6 +54,13 @@ def test_latex() -> None:
     ]
 
 
+@pytest.mark.parametrize("first", ["[A]", " [0.1, 0.2]", "*"])
+def test_a_line_of_latex_that_begins_like_an_option_is_text(first: str) -> None:
+    """LaTeX said "Missing number" of the rows [A] to [F] of a table of chapter 6."""
+    (line,) = [x for x in to_latex(pd.DataFrame({"a": [first]})).splitlines() if first in x]
+    assert line == f"{{}}{first} \\\\"
+
+
 def unescaped(tex: str) -> str:
     """What is left to LaTeX's own reading once everything that stands for a sign is gone."""
     for order in sorted(LATEX.values(), key=len, reverse=True):

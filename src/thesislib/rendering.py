@@ -92,7 +92,9 @@ def _heads_over(heads: Sequence[str]) -> list[str]:
 
 
 def _line(cells: Sequence[Any]) -> str:
-    return " & ".join(latex_text(cell) for cell in cells) + r" \\"
+    line = " & ".join(latex_text(cell) for cell in cells) + r" \\"
+    # The end of the line before, or a rule, would take a bracket or a star for its own.
+    return "{}" * line.lstrip().startswith(("[", "*")) + line
 
 
 def latex_text(value: Any) -> str:
