@@ -189,7 +189,9 @@ class WindowDataset(VideoDataset):
         super().__init__(manifest, config, config.modality, augmented=False)
         self.crops = crops
         self._last: dict[bool, tuple[tuple[int, int], Frames]] = {}
-        self._passage = Passage()
+        # Where every window shows the same of a frame, that is cut out once, on reading.
+        alike = crops == 1 and self.held == {"video": False} and not config.augment.crop_size
+        self._passage = Passage(self.transform.cut if alike else None)
         if hop_frames is None:
             blocks = None if hop is None else hop * config.seq_len * config.stride
             hop_frames = config.hop if blocks is None else blocks
@@ -247,7 +249,10 @@ class WindowDataset(VideoDataset):
         return self._last[flow][1]
 
     def _in_passing(self, number: int, start: int) -> Frames | None:
-        """A window read on from the one before, see :class:`thesislib.data.passage.Passage`."""
+        """A window read on from the one before, see :class:`thesislib.data.passage.Passage`.
+
+        Its frames are cropped and resized where all windows show the same of them.
+        """
         starts, video = self._starts[number], self.manifest.videos[number]
         apart = int(np.diff(starts).max(initial=0))  # 0: a single window
         if self.config.cache or self.config.backend != "auto" or not 0 < apart <= self.config.span:

@@ -127,6 +127,17 @@ class Transform:
             frames = blur(frames, rng.uniform(*options.blur))
         return frames
 
+    def cut(self, frame: Frames) -> Frames:
+        """One frame (H, W, 3) cropped and resized as at test time: (size, size, 3).
+
+        A clip of such frames goes through :meth:`__call__` as the whole frames would, but for a
+        ``crop_size``.
+        """
+        nothing = np.random.default_rng(0)  # is drawn
+        top, left, h, w = draw_crop(*frame.shape[:2], self.augment, nothing, False)
+        box = frame[None, top : top + h, left : left + w]
+        return resize(box, self.size, self.augment.interpolation)[0]
+
     def to_tensor(self, frames: Frames) -> Tensor:
         """(L, H, W, 3) uint8 to (3, L, H, W) float32, scaled and normalised."""
         out = np.empty((3, *frames.shape[:3]), dtype=np.float32)

@@ -23,6 +23,7 @@ from thesislib.data.manifest import Manifest
 from thesislib.data.transforms import CROP_SHARE, IMAGENET_MEAN, IMAGENET_STD
 from thesislib.evaluation.scores import PerVideo, check_finite
 from thesislib.means import evaluating
+from thesislib.processes import keep_memory
 
 T = TypeVar("T")
 
@@ -149,6 +150,8 @@ def in_batches(
     size = at_once or 2 * config.batch_size
     loader = make_loader(dataset, size, shuffle=False, num_workers=config.num_workers, seed=0)
     device = next(module.parameters()).device
+    if device.type == "cpu":
+        keep_memory()  # frames come and go
     batches = iter(loader) if config.num_workers else ahead(iter(loader))
     off, count = None if progress else True, len(dataset)  # type: ignore[arg-type]
     with evaluating(module), tqdm(desc=progress, total=count, unit="window", disable=off) as bar:
