@@ -96,7 +96,7 @@ def work(tube: Connection, folder: str, whole: dict[str, bytes], seed: int, todo
                 elif call == "pass":
                     source = PyAVReader(path)
                     last = max(0, len(source) - 1)
-                    list(source.onward(sorted({0, last // 2, last}), side=32))
+                    list(source.onward(sorted({0, last // 2, last}), scale=0.5))
                 else:
                     source = open_video(path, call)
                     frames = source.frames(range(min(FRAMES, len(source))))

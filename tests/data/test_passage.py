@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from video_files import write_video
 
-from thesislib.clip_config import ClipConfig
+from thesislib.clip_config import Augment, ClipConfig
 from thesislib.data import passage, reader, video_dataset
 from thesislib.data.dataset import WindowDataset
 from thesislib.data.folder import prepare_folder
@@ -59,6 +60,15 @@ def count_opened(patch: pytest.MonkeyPatch) -> list[str]:
             module, name, lambda path, *a, f=plain: (opened.append(Path(path).name), f(path, *a))[1]
         )
     return opened
+
+
+@pytest.mark.parametrize("augment", [{"crop_size": 12}, {"interpolation": "nearest"}])
+def test_what_is_cut_on_reading_is_what_is_cut_later(
+    videos: Manifest, augment: dict[str, Any]
+) -> None:
+    config = replace(CONFIG, augment=Augment(**augment))
+    expected, data = one_by_one(videos, config), WindowDataset(videos, config)
+    assert all(torch.equal(data[i]["video"], one) for i, one in enumerate(expected))
 
 
 @pytest.mark.parametrize("more", [{}, {"crops": 5}, {"hop_frames": 5}, {"hop_frames": 12}])
@@ -177,15 +187,14 @@ def test_a_pass_jumps_over_what_nobody_asked_for(
 def test_a_pass_gives_small_pictures(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", 12, size=(96, 64))
     large, small = (
-        passage.Going(reader.PyAVReader(tmp_path / "a.mp4"), [[3, 8]], side).next()
-        for side in (0, 24)
+        passage.Going(reader.PyAVReader(tmp_path / "a.mp4"), [[3, 8]], scale).next()
+        for scale in (1.0, 0.25)
     )
     assert small.shape == (2, 16, 24, 3)
     mean = large.reshape(2, 16, 4, 24, 4, 3).mean((2, 4))
     assert np.abs(mean - small).mean() < 4, "each pixel the mean of its area"
     frame = av.VideoFrame.from_ndarray(large[0], format="rgb24")
-    assert Pictures(Shape(96, 64, swapped=True), 24)(frame).shape == (24, 16, 3)
-    assert Pictures(Shape(96, 64), 200)(frame).shape == (64, 96, 3), "never enlarged"
+    assert Pictures(Shape(96, 64, swapped=True), 0.25)(frame).shape == (24, 16, 3)
 
 
 def test_a_pass_stays_in_its_thread(videos: Manifest) -> None:

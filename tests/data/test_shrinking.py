@@ -14,12 +14,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from video_files import write_video
 
 from thesislib.clip_config import Augment, ClipConfig
-from thesislib.data import video_dataset
+from thesislib.data import shrinking, video_dataset
 from thesislib.data.dataset import ClipDataset
 from thesislib.data.folder import prepare_folder
 from thesislib.data.manifest import Manifest, read_manifest
-from thesislib.data.shrinking import PIECE, read_whole, scale_of, shrink
+from thesislib.data.passage import read_small
+from thesislib.data.reader import open_video
+from thesislib.data.shrinking import scale_of
 from thesislib.data.transforms import draw_crop
+from thesislib.errors import VideoError
 from thesislib.methods.coclr_config import CoCLRConfig
 from thesislib.methods.dpc import DPCConfig
 
@@ -32,9 +35,8 @@ def test_no_crop_of_a_shrunk_frame_is_enlarged(
     area: tuple[float, float], aspect: tuple[float, float]
 ) -> None:
     augment = Augment(crop_area=area, crop_aspect=aspect)
-    height, width = shrink(np.zeros((1, 480, 640, 3), np.uint8), scale_of(480, 640, augment, 48))[
-        0
-    ].shape[:2]
+    scale = scale_of(480, 640, augment, 48)
+    height, width = round(480 * scale), round(640 * scale)
     assert height * width < 480 * 640 / 4
     rng = np.random.default_rng(0)
     drawn = [draw_crop(height, width, augment, rng, train=True)[2:] for _ in range(500)]
@@ -50,20 +52,31 @@ def test_what_is_small_or_counted_in_pixels_stays() -> None:
     assert scale_of(480, 640, PLAIN, 224) == 1, "more than half is not worth it"
 
 
-@pytest.mark.parametrize("channels", [2, 3])
-def test_whole_videos_are_read_in_pieces(channels: int) -> None:
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 255, (40, 48, 64, channels), np.uint8)
+def test_flow_is_shrunk_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrinking, "PIECE", 16)
+    fields = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 2), np.uint8)
     asked: list[int] = []
 
     def read(indices: np.ndarray) -> np.ndarray:
         asked.append(len(indices))
-        return frames[indices]
+        return fields[indices]
 
-    found = read_whole(read, 40, PIECE // 16, 0.25)
-    assert asked == [16, 16, 8] and found.shape == (40, 12, 16, channels)
-    means = frames.reshape(40, 12, 4, 16, 4, channels).mean((2, 4))
+    found = shrinking.read_shrunk(read, 0.25, np.arange(40))
+    assert asked == [16, 16, 8] and found.shape == (40, 12, 16, 2)
+    means = fields.reshape(40, 12, 4, 16, 4, 2).mean((2, 4))
     assert np.abs(found - means).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
+def test_frames_are_shrunk_as_they_are_decoded(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, 20, codec="libx264" if name == "a.mp4" else "mpeg4")
+    numbers = np.array([7, 0, 19, 7])
+    found = read_small(path, 0.25, numbers)
+    assert found.shape == (4, 12, 16, 3) and np.array_equal(found[0], found[3])
+    whole = open_video(path).frames(numbers).reshape(4, 12, 4, 16, 4, 3).mean((2, 4))
+    assert np.abs(found - whole).mean() < 3
+    with pytest.raises(VideoError, match="no such file"):
+        read_small(tmp_path / "gone.mp4", 0.25, numbers)
 
 
 @pytest.fixture(scope="module")

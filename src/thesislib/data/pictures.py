@@ -69,12 +69,11 @@ class Pictures:
 
     Args:
         shape: That of the first frame.
-        side: Smaller ones, of at most so many pixels a side; 0: as large as they are.
+        scale: Of their sides, at most 1: each pixel of a smaller one is the mean of its area.
     """
 
-    def __init__(self, shape: Shape, side: int = 0) -> None:
+    def __init__(self, shape: Shape, scale: float = 1.0) -> None:
         self.shape, self._convert = shape, converter()
-        scale = min(1.0, side / max(shape.width, shape.height)) if side else 1.0
         self._size = tuple(max(1, round(scale * n)) for n in (shape.width, shape.height))
         self._how = "BICUBIC" if scale == 1 else "AREA"
 

@@ -238,6 +238,11 @@ class PyAVReader(_Owned):
         self._length = self._table.count if self._table.pts is not None else -1
         self._pictures = Pictures(facts(path).shape)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames."""
+        return self._pictures.shape.shown
+
     def __len__(self) -> int:
         if self._length < 0:
             # Without times a packet may hold no frame of its own (packed B-frames): count them.
@@ -269,7 +274,7 @@ class PyAVReader(_Owned):
         return np.stack([found[i] for i in wanted.tolist()])
 
     def onward(
-        self, numbers: Sequence[int], threads: int = 1, side: int = 0
+        self, numbers: Sequence[int], threads: int = 1, scale: float = 1.0
     ) -> Iterator[tuple[int, Frames]]:
         """Frames in one pass, of however long a video; of the others few are decoded.
 
@@ -278,7 +283,7 @@ class PyAVReader(_Owned):
         Args:
             numbers: Of the frames, rising.
             threads: Of the decoder.
-            side: Pixels that the longer side of a frame is shrunk to; 0: none is.
+            scale: Of the sides of the frames, at most 1.
 
         Yields:
             The number and the frame, (H, W, 3) uint8 RGB.
@@ -289,21 +294,24 @@ class PyAVReader(_Owned):
         self._check(numbers, self._length if self._length >= 0 else self._table.count)
         context = self._stream.codec_context
         context.thread_count, context.thread_type = threads, "AUTO"
-        pictures = Pictures(self._pictures.shape, side) if side else self._pictures
-        found, number = self._decode_from(numbers[0], numbers), numbers[0]
+        pictures = Pictures(self._pictures.shape, scale)
+        found, number, frame = self._decode_from(numbers[0], numbers), numbers[0] - 1, None
         try:
             for due in numbers:
                 with named(self.path):
                     if self._key_before(due) > number + NEAR:
                         found.close()
-                        found = self._decode_from(due, numbers)
-                    number = -1
-                    while number < due:
-                        number, frame = next(found, (numbers[-1] + 1, None))
-                    if number > due:
+                        found, frame = self._decode_from(due, numbers), None
+                    while frame is None or number < due:
+                        if (step := next(found, None)) is None:
+                            break
+                        number, frame = step
+                    # As in frames(): a packed frame may not be there.
+                    short = SLACK if self._table.pts is None else 0
+                    if frame is None or not number <= due <= number + short:
                         raise VideoError(self.path, f"frame {due} does not decode")
                     picture = pictures(frame)
-                yield number, picture
+                yield due, picture
         finally:
             # Container and streams hold each other: the decoder's threads would go on until the
             # collector comes, and hang a child that is forked before.

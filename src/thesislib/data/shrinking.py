@@ -19,7 +19,7 @@ from thesislib.data.clips import Indices
 from thesislib.data.reader import Frames
 
 WORTH = 0.5  # smaller frames, such as those of the studio, stay as they are
-PIECE = 1 << 26  # bytes of whole frames that are decoded at a time
+PIECE = 64  # whole fields that are read at a time
 
 
 def scale_of(height: int, width: int, augment: Augment, size: int) -> float:
@@ -40,24 +40,22 @@ def scale_of(height: int, width: int, augment: Augment, size: int) -> float:
     return scale if scale <= WORTH else 1.0
 
 
-def shrink(frames: Frames, scale: float) -> Frames:
-    """(L, H, W, C) uint8 with sides ``scale`` times as long, each pixel the mean of its area."""
-    if scale == 1:
-        return frames
-    height, width = (max(1, round(side * scale)) for side in frames.shape[1:3])
-    small = (cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames)
-    return np.stack(list(small))
+def read_shrunk(read: Callable[[Indices], Frames], scale: float, indices: Indices) -> Frames:
+    """Fields of flow with sides ``scale`` times as long, few of them whole at a time.
 
+    Frames of a video are shrunk as they are decoded: :func:`thesislib.data.passage.read_small`.
 
-def read_whole(
-    read: Callable[[Indices], Frames], length: int, bytes_a_frame: int, scale: float
-) -> Frames:
-    """All frames of a video, shrunk, with few of them at full size at a time."""
-    if scale == 1:
-        return read(np.arange(length))
-    step = max(1, PIECE // max(1, bytes_a_frame))
-    pieces = [
-        shrink(read(np.arange(first, min(first + step, length))), scale)
-        for first in range(0, length, step)
-    ]
-    return np.concatenate(pieces)
+    Args:
+        read: Gives whole ones by number, (L, H, W, C) uint8.
+        scale: Below 1.
+        indices: Which.
+
+    Returns:
+        (L, h, w, C) uint8, each pixel the mean of its area.
+    """
+    small = []
+    for first in range(0, len(indices), PIECE):
+        whole = read(indices[first : first + PIECE])
+        height, width = (max(1, round(side * scale)) for side in whole.shape[1:3])
+        small += [cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in whole]
+    return np.stack(small)

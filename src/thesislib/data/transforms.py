@@ -134,7 +134,8 @@ class Transform:
         ``crop_size``.
         """
         nothing = np.random.default_rng(0)  # is drawn
-        top, left, h, w = draw_crop(*frame.shape[:2], self.augment, nothing, False)
+        height, width = frame.shape[:2]
+        top, left, h, w = draw_crop(height, width, self.augment, nothing, False)
         box = frame[None, top : top + h, left : left + w]
         return resize(box, self.size, self.augment.interpolation)[0]
 

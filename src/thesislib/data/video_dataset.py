@@ -17,8 +17,9 @@ from thesislib.clip_config import ClipConfig
 from thesislib.data import clips
 from thesislib.data.flow_files import check_flow, flow_file, read_flow, remedy
 from thesislib.data.manifest import Manifest, Video
+from thesislib.data.passage import read_small
 from thesislib.data.reader import Frames, open_video
-from thesislib.data.shrinking import read_whole, scale_of, shrink
+from thesislib.data.shrinking import read_shrunk, scale_of
 from thesislib.data.transforms import Transform
 from thesislib.errors import ThesisError, VideoError, choose
 
@@ -164,11 +165,11 @@ class VideoDataset(Dataset[Item]):
         key = self.manifest.root, file, changed, config.backend, scale
         if key in KEPT:
             return KEPT[key][indices]
-        read = self._fields(video) if flow else self._frames(video)
-        full = (2 if flow else 3) * video.width * video.height  # bytes of a frame
-        if not config.cache or not self._room(round(length * full * scale**2)):
-            return shrink(read(indices), scale)
-        KEPT[key] = read_whole(read, length, full, scale)
+        read = self._fields(video, scale) if flow else self._frames(video, scale)
+        size = (2 if flow else 3) * video.width * video.height * scale**2  # bytes of a frame
+        if not config.cache or not self._room(round(length * size)):
+            return read(indices)
+        KEPT[key] = read(np.arange(length))
         return KEPT[key][indices]
 
     def _room(self, size: int) -> bool:
@@ -185,11 +186,14 @@ class VideoDataset(Dataset[Item]):
                 held -= KEPT.pop(key).nbytes
         return held <= room
 
-    def _frames(self, video: Video) -> Read:
+    def _frames(self, video: Video, scale: float) -> Read:
+        if scale < 1:  # shrunk as they are decoded, by the reader that can
+            return partial(read_small, self.manifest.file(video), scale)
         return open_video(self.manifest.file(video), self.config.backend).frames
 
-    def _fields(self, video: Video) -> Read:
-        return partial(read_flow, self.manifest, video)
+    def _fields(self, video: Video, scale: float) -> Read:
+        read = partial(read_flow, self.manifest, video)
+        return partial(read_shrunk, read, scale) if scale < 1 else read
 
     def _blocks(self, clip: Tensor) -> Tensor:
         """(3, N * T, S, S) to (N, 3, T, S, S)."""

@@ -91,7 +91,7 @@ def pictures_of(shots: Sequence[Shot]) -> list[Thumbnail]:
             np.linspace(first, first + length - 1, min(FRAMES, length)).round().astype(int).tolist()
             for first, length in map(parts.__getitem__, order)
         ]
-        going = Going(reader, windows, SIDE)
+        going = Going(reader, windows, min(1.0, SIDE / max(reader.size)))
         for shot in order:
             found[shot] = _thumbnail(going.next(), parts[shot][1] / rate)
     except (VideoError, OSError) as error:
