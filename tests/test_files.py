@@ -258,6 +258,17 @@ def test_arrays_have_the_rights_of_other_files(tmp_path: Path) -> None:
     assert len(rights) == 1
 
 
+def test_what_safetensors_has_left_of_a_killed_process_goes_in_time(tmp_path: Path) -> None:
+    for name in (".tmpAb3xyz", "sub/.tmpq0Zrst", ".tmp", "kept.safetensors"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    os.utime(tmp_path / ".tmpAb3xyz", (0, 0))
+    os.utime(tmp_path / ".tmp", (0, 0))
+    files.sweep(tmp_path)
+    assert names(tmp_path) == [".tmp", "kept.safetensors", "sub"], "somebody may write the other"
+    assert names(tmp_path / "sub") == [".tmpq0Zrst"]
+
+
 def test_a_lock_needs_no_space(tmp_path: Path) -> None:
     script = """
         import sys

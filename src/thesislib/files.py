@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # in the place of commas
 LONGEST = 230  # bytes of a name, of the 255 that disks allow: a partial file's is longer
 SUFFIX = ".part"  # of a file that is not whole yet; its name begins with a dot
+STILL = 600.0  # seconds without a byte, after which nobody writes a file any more
 os.umask(_MASK := os.umask(0o022))  # there is no other way to ask for it
 
 
@@ -91,6 +93,10 @@ def derived(name: str, suffix: str) -> str:
 def sweep(folder: Path) -> None:
     """Removes what killed processes have left half written in a folder and below."""
     _remove_dead(folder.rglob(f".*{SUFFIX}"))
+    for left in folder.rglob(".tmp??????"):  # of safetensors, which does not say of which process
+        with contextlib.suppress(OSError):
+            if left.is_file() and time.time() - left.stat().st_mtime > STILL:
+                left.unlink()
 
 
 def _remove_dead(partials: Iterable[Path]) -> None:
