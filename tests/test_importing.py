@@ -210,3 +210,45 @@ def test_what_the_authors_published_is_listed(ran: Ran) -> None:
     assert not any(one.row for one in weights("clip_prompt"))
     with pytest.raises(ThesisError, match="There is no method"):
         weights("dpcc")
+
+
+TAN_NAMES = (  # ours, theirs
+    ("network.dual.blocks", "video_temporal_encoder.resblocks"),
+    ("network.joint.blocks", "joint_temporal_encoder.resblocks"),
+    (".norm_1", ".ln_1"), (".norm_2", ".ln_2"), (".attention.", ".attn."),
+    (".mlp.0.", ".mlp.c_fc."), (".mlp.2.", ".mlp.c_proj."),
+    ("network.positions", "temporal_pos_embed"), ("network.project_video", "video_pre_proj"),
+    ("network.project_text", "text_pre_proj"), ("network.norm_video", "ln_video_init"),
+    ("network.norm_text", "ln_text_init"), ("network.norm_positions", "ln_position_init"),
+    ("network.dual.norm", "ln_video_post_enc"), ("network.joint.norm", "ln_joint_post_enc"),
+    ("network.head", "binary_head"), ("text.table", "lang_model.word_embd"),
+    ("text.fc", "lang_model.fc"),
+)  # fmt: skip
+SMALL_TAN = (
+    "dim=8", "width=8", "depth=1", "joint_depth=1", "heads=2", "words=10", "word_dim=4",
+    "word_hidden=6", "text_dim=8", "places=64",
+)  # fmt: skip
+
+
+def test_tan_of_both_stages(roots: Path, ran: Ran) -> None:
+    config = importing.settings("tan/d", "as_released", {})
+    config = config.override({n: int(v) for n, _, v in (s.partition("=") for s in SMALL_TAN)})
+    torch.manual_seed(3)
+    ours = book.method("tan").MODEL(config)
+    theirs = {}
+    for name, value in ours.state_dict().items():
+        for mine, other in TAN_NAMES:
+            name = name.replace(mine, other)
+        theirs[name] = value
+    theirs |= {f"{part}.mlp.weight": torch.zeros(8, 8) for part in ("online", "target")}
+    file = roots / "epoch19.pth.tar"
+    torch.save({"epoch": 19, "state_dict": theirs, "best_acc": 0.5, "iteration": 9}, file)
+    made = ran("import", "tan", str(file), *sets("--set", SMALL_TAN))
+    assert made["row"] == "tan/d" and made["file"]["epoch"] == 19
+    assert sorted(made["tensors"]["set_aside"]) == ["online.mlp.weight", "target.mlp.weight"]
+    assert made["tensors"]["start_fresh"] == []
+    model, config, _ = load_run(made["run"], ("tan",))
+    assert config.texts == "words"
+    for name, value in ours.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert "trains nothing" in ran("import", "tan", str(file), "--row", "stamps", code=1)

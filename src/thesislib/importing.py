@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from thesislib import authors, book
+from thesislib import authors, authors_tan, book
 from thesislib.authors import LoadReport, read_told
 from thesislib.chapters import clips, run
 from thesislib.checkpoint import RunFolder, save_state, seal
@@ -52,6 +52,7 @@ READERS = {
     "memdpc": Reader(authors.load_memdpc, "memdpc/bd-rgb"),
     "coclr": Reader(authors.load_coclr, "coclr/coclr-rgb", aside=("queue",)),
     "turbo": Reader(authors.load_videomae, "turbo/mae", preset="paper"),
+    "tan": Reader(authors_tan.load_tan, "tan/d"),
 }
 
 
@@ -65,7 +66,7 @@ def import_weights(
     """Makes a finished run of a file of the authors, or finds it made.
 
     Args:
-        method: ``dpc``, ``memdpc``, ``coclr``, or ``turbo`` for VideoMAE's.
+        method: ``dpc``, ``memdpc``, ``coclr``, ``tan``, or ``turbo`` for VideoMAE's.
         file: A checkpoint, as the authors save it; nothing in it is executed.
         row: Of the chapter: whose network it is.
         preset: ``as_released`` or ``paper``: whose settings the run has.
