@@ -64,6 +64,7 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib retrieve holiday_index": [],
     "thesislib retrieve holiday_index --above 0.9 --csv near.csv": [],
     "thesislib classify PATH --classes names.txt --out page.html": [],
+    "thesislib align FILM": [],
     "thesislib report table 2.1": [],
     "thesislib report table 2.1 --format csv": [],
     "thesislib report claims --format latex": [],
@@ -88,6 +89,7 @@ SAYS = {
         "page: page.html",
         "Of real videos it knows nothing",
     ],
+    "thesislib align FILM": ["1 cues, 1 of them seen", "film.aligned.html"],
     "torchrun": ["batches of 2 processes x 4 = 8"],
     "sbatch": ["batches of 4\n"],
 }
@@ -135,6 +137,10 @@ def typed_here(command: str, home: Path) -> list[str]:
         (home / "names.txt").write_text("waving\nkicking\nsomething else\n")
     if "PATH" in words:
         words[words.index("PATH")] = str(own_videos(home))
+    if "FILM" in words:
+        film = shutil.copy(next(own_videos(home).glob("*/*.mp4")), home / "film.mp4")
+        (home / "film.en.srt").write_text("1\n00:00:00,200 --> 00:00:01,500\nSomeone waves.\n")
+        words[words.index("FILM")] = str(film)
     if "RUN" in command:
         newest = max((home / "runs").glob("dpc-*"), key=lambda run: run.stat().st_mtime)
         words = [word.replace("init=RUN", f"init={newest.name}") for word in words]
