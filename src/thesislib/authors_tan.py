@@ -39,6 +39,12 @@ _TAN = (
     *_WORDS,
 )  # fmt: skip
 TAN_NAMES = tuple((_START + theirs, rf"\1.{ours}") for theirs, ours in _TAN)
+# Of no use in the released code either; a file of both stages has them twice.
+UNUSED = tuple(
+    f"{part}{name}"
+    for part in ("", "online.", "target.")
+    for name in ("mlp.", "text_temporal_pos_embed")
+)
 _BRANCHES = (
     *((rf"\.conv_b{b}(?:_a)?\.(conv|bn)1\.", rf".branch{b}.0.\1.") for b in (0, 1, 2)),
     *((rf"\.conv_b{b}_b\.", rf".branch{b}.1.") for b in (1, 2)),

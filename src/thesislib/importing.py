@@ -52,7 +52,7 @@ READERS = {
     "memdpc": Reader(authors.load_memdpc, "memdpc/bd-rgb"),
     "coclr": Reader(authors.load_coclr, "coclr/coclr-rgb", aside=("queue",)),
     "turbo": Reader(authors.load_videomae, "turbo/mae", preset="paper"),
-    "tan": Reader(authors_tan.load_tan, "tan/d"),
+    "tan": Reader(authors_tan.load_tan, "tan/d", aside=authors_tan.UNUSED),
 }
 
 

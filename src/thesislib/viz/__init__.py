@@ -4,7 +4,7 @@ Every function takes arrays, plain dictionaries or claims and returns a :class:`
 shows itself once in a notebook, carries a caption and an alternative text, and stays below 150 kB.
 """
 
-from thesislib.viz.alignments import alignments
+from thesislib.viz.alignment_plots import alignments
 from thesislib.viz.captions import caption_grid
 from thesislib.viz.charts import (
     alternation,

@@ -27,7 +27,7 @@ from thesislib.data.narrations import Narration, read_alignments, read_narration
 from thesislib.data.reader import open_video
 from thesislib.methods.tan import TAN, check_batch, own_pairs
 from thesislib.nn.alignment import all_pairs
-from thesislib.viz.alignments import Labels
+from thesislib.viz.alignment_plots import Labels
 
 AXES = {
     "video": "(B, T, D)",
