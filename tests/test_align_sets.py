@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,6 +20,8 @@ from thesislib import aligning, aligning_sets
 from thesislib.chapters import run
 from thesislib.chapters.row import Job
 from thesislib.cli import main
+from thesislib.data.narrated_windows import Told
+from thesislib.data.narrations import Narration
 from thesislib.errors import ThesisError
 from thesislib.methods.tan import TAN
 from thesislib.methods.tan_config import TanConfig
@@ -122,18 +124,19 @@ def network() -> TAN:
 
 
 def test_a_network_scores_a_film_and_its_head_decides(network: TAN) -> None:
-    frames, texts = torch.randn(40, 8), torch.randn(5, 8)
-    heard = np.array([3.0, 10, 20, 30, np.nan])
-    found = aligning.compared(frames, texts, heard, network)
+    times = [2.0, 9, 19, 29, math.nan]
+    said = tuple(Narration(start, start + 2, "words") for start in times)
+    video = Told(torch.randn(40, 8), said, torch.randn(5, 8))
+    found = aligning.compared(video, network)
     assert found.scores.shape == (5, 40) and found.alignable is not None
     for bias, able in ((3.0, True), (-3.0, False)):
         with torch.no_grad():
             network.online.network.head.bias.fill_(bias)
             network.online.network.head.weight.zero_()
-        again = aligning.compared(frames, texts, heard, network)
+        again = aligning.compared(video, network)
         assert again.alignable is not None and (again.alignable == able).all()
     first = TAN(replace(network.config, stage=1))
-    assert aligning.compared(frames, texts, heard, first).alignable is None
+    assert aligning.compared(video, first).alignable is None
 
 
 def test_a_run_brings_its_model(network: TAN, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from thesislib.chapters.tan.judging import windows_of
+from thesislib.chapters.tan import judging
 from thesislib.classifying.answers import warning_of
 from thesislib.classifying.names import load_encoder
 from thesislib.classifying.windows import encoded
 from thesislib.data.narrated_windows import Told
+from thesislib.data.narrations import Narration
 from thesislib.data.streaming import Stream
 from thesislib.errors import ThesisError
 from thesislib.files import make_folder, write_text
@@ -111,9 +110,7 @@ def align(
         log(note)
     network = named_network(run, model, weights) if run else None
     encoder = load_encoder(network.config.model if network else model, weights, download=download)
-    frames, texts = looked(stream, said, encoder)
-    middles = np.array([(one.start + one.end) / 2 for one in said.sentences])
-    found = compared(frames, texts, middles, network)
+    found = compared(told(stream, said, encoder), network)
     cues = place_cues(
         read.cues, said, found.scores, rate=RATE, prior=prior, max_shift=max_shift,
         min_score=min_score, alignable=found.alignable,
@@ -176,30 +173,26 @@ def named_network(run: str, model: str = "", weights: str = "") -> TAN:
     return network
 
 
-def looked(stream: Stream, said: Sentences, encoder: ImageText) -> tuple[Tensor, Tensor]:
-    """Features of seconds (T, D), one frame each, and of sentences (S, D)."""
+def told(stream: Stream, said: Sentences, encoder: ImageText) -> Told:
+    """A film and what is said in it, as features; of each second one frame."""
     frames = torch.stack([row[1] for row in encoded(stream.rows(RATE), encoder)])
-    return frames.float(), encoder.encode_texts([one.text for one in said.sentences]).float()
+    texts = encoder.encode_texts([one.text for one in said.sentences])
+    heard = tuple(Narration(one.start, one.end, one.text) for one in said.sentences)
+    return Told(frames.float(), heard, texts.float())
 
 
-def compared(
-    frames: Tensor, texts: Tensor, heard: NDArray[np.float64], network: TAN | None = None
-) -> Compared:
+def compared(video: Told, network: TAN | None = None) -> Compared:
     """Scores of sentences and seconds.
 
     Args:
-        frames: (T, D), one row a second.
-        texts: (S, D).
-        heard: (S,), the middle of the time at which each is spoken, seconds; NaN: unknown.
+        video: Features of its seconds and sentences; a sentence is looked for where it is spoken.
         network: Of chapter 7; else plain cosines. Its head, which the second stage trains, says
             what is seen at all.
     """
     if network is None:
-        cosines = F.normalize(texts, dim=1) @ F.normalize(frames, dim=1).T
-        return Compared(cosines.float().numpy(), None)
-    found = windows_of(network, Told(frames, (), texts), heard)
-    learnt = network.config.stage == 2 and network.config.head_weight > 0
-    return Compared(found.similarity, found.head >= 0 if learnt else None)
+        return Compared(judging.cosines(video), None)
+    found = judging.windows_of(network, video, judging.heard(video))
+    return Compared(found.similarity, found.head >= 0 if network.config.says_alignable else None)
 
 
 def doubt(surer: float) -> str:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from thesislib.aligning import Compared, compared
-from thesislib.chapters.tan import judging, narrated
+from thesislib.aligning import compared
+from thesislib.chapters.tan import narrated
 from thesislib.data.narrated_windows import Told
 from thesislib.data.narrations import read_narrations
 from thesislib.errors import ThesisError
@@ -92,9 +92,7 @@ def align_set(
     rows = []
     for path, some in said.items():
         if world.kept.has(path):
-            texts = world.texts([one.text for one in some])
-            video = Told(narrated.by_second(*world.kept.read(path)), some, texts, path)
-            rows += rows_of(video, network, prior, max_shift, min_score)
+            rows += rows_of(world.video(path, some), network, prior, max_shift, min_score)
     if not rows:
         raise ThesisError(
             f"No video of {dataset!r} has features and a sentence: see {world.kept.folder}."
@@ -119,7 +117,7 @@ def rows_of(
     min_score: float | None = None,
 ) -> list[Row]:
     """The rows of one video, one for each sentence; see :func:`align_set`."""
-    found: Compared = compared(video.features, video.texts, judging.heard(video), network)
+    found = compared(video, network)
     rows = []
     for number, one in enumerate(video.narrations):
         scores = found.scores[number].astype(np.float64)

@@ -54,7 +54,7 @@ def imported(name: str | Path) -> tuple[Any, str]:
     Raises:
         ThesisError: There is no such run, or it was trained here.
     """
-    run = _pre_trained(name)
+    run = _finished(name)
     result = run.result()
     if result.get("weights") != AUTHORS:
         raise ThesisError(
@@ -90,7 +90,7 @@ def starting_from(name: str | Path) -> Callable[[Any], None]:
         ThesisError: At once, where there is no such finished run; when the weights are given, where
             they do not fit the model.
     """
-    _pre_trained(name)  # before a folder is made for a run that could not start
+    _finished(name)  # before a folder is made for a run that could not start
     return partial(_take_over, name)
 
 
@@ -123,11 +123,7 @@ def finished_runs(dataset: str | None = None, methods: tuple[str, ...] = ()) -> 
     return [run for _, _, run in sorted(found, reverse=True, key=lambda item: item[:2])]
 
 
-def _pre_trained(name: str | Path) -> RunFolder:
-    return _finished(name, ())
-
-
-def _finished(name: str | Path, methods: tuple[str, ...]) -> RunFolder:
+def _finished(name: str | Path, methods: tuple[str, ...] = ()) -> RunFolder:
     """A finished run of some methods; of none: a pre-training run."""
     run = _find(name, methods or encoders())
     if run.name.partition("-")[0] not in (methods or encoders()):

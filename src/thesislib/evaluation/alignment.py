@@ -105,6 +105,12 @@ def alignment(videos: Sequence[Pointing], rule: str = "released", name: str = "a
     return Scores(metrics, {name: as_hits(found)}, counts=counts)
 
 
+def away(at: Any, start: Any, end: Any) -> NDArray[np.float64]:
+    """Seconds from moments to the nearest points of segments, 0 inside; the three are broadcast."""
+    at, start, end = (np.asarray(x, np.float64) for x in (at, start, end))
+    return np.asarray(np.maximum(0, np.maximum(start - at, at - end)), np.float64)
+
+
 def near(videos: Sequence[Pointing], within: Sequence[float] = (0.5, 1, 2, 5)) -> Scores:
     """How often the second that is pointed at lies near the time at which a sentence is seen.
 
@@ -124,9 +130,7 @@ def near(videos: Sequence[Pointing], within: Sequence[float] = (0.5, 1, 2, 5)) -
     for video in videos:
         similarity = _checked(video)
         if similarity.size:
-            at = pointed(similarity) + 0.5
-            start, end = (np.asarray(x, np.float64) for x in (video.start, video.end))
-            apart.append(np.maximum(0, np.maximum(start - at, at - end)))
+            apart.append(away(pointed(similarity) + 0.5, video.start, video.end))
     if not apart:
         raise Lacking("No sentence is seen in any video: alignment cannot be judged here.")
     seconds = np.concatenate(apart)

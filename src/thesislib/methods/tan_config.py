@@ -112,6 +112,11 @@ class TanConfig(RunConfig):
                 "deciders=joint needs a joint encoder: set joint_depth above 0, or deciders=dual."
             )
 
+    @property
+    def says_alignable(self) -> bool:
+        """Whether the head is trained, so that it can say which sentences are seen at all."""
+        return self.stage == 2 and self.head_weight > 0
+
     @classmethod
     def preset(cls, name: str) -> Self:
         """``small``, ``gpu``, ``paper`` (model D of Table 7.1) or ``as_released``.

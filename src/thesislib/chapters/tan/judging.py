@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from thesislib.data.narrations import (
     read_alignments,
 )
 from thesislib.evaluation.aligning import Aligned, align, nearer
-from thesislib.evaluation.alignment import Pointing, alignability, alignment, near
+from thesislib.evaluation.alignment import Pointing, alignability, alignment, away, near
 from thesislib.evaluation.scores import Lacking, Scores
 from thesislib.files import replacing
 from thesislib.methods.tan import TAN
@@ -110,11 +110,10 @@ def found_by(model: TAN, world: World, split: str) -> dict[str, Found]:
     """What a network finds of each video of a split."""
     seen, videos = truth(world, split), world.told(split)
     done = {path: windows_of(model, video, heard(video)) for path, video in videos.items()}
-    judges_itself = model.config.stage == 2 and model.config.head_weight > 0
     return {
         path: Found(
             seen[path], heard(video), done[path].similarity,
-            done[path].head if judges_itself else None,
+            done[path].head if model.config.says_alignable else None,
         )
         for path, video in videos.items()
     }  # fmt: skip
@@ -203,11 +202,15 @@ def nearer_all(found: Mapping[str, Found], prior: float) -> dict[str, Found]:
 # -- what needs no network -----------------------------------------------------------------
 
 
-def zero_shot(job: Job, trained: Trained, split: str = "test", prior: float = 0.0) -> Scores:
-    """The frozen encoder's cosines: what each second shows, without a neighbour."""
+def _scored(job: Job, split: str, score: Callable[[Told], Floats]) -> dict[str, Found]:
     world = asked(job)
     seen = truth(world, split)
-    found = {p: Found(seen[p], heard(v), cosines(v)) for p, v in world.told(split).items()}
+    return {p: Found(seen[p], heard(v), score(v)) for p, v in world.told(split).items()}
+
+
+def zero_shot(job: Job, trained: Trained, split: str = "test", prior: float = 0.0) -> Scores:
+    """The frozen encoder's cosines: what each second shows, without a neighbour."""
+    found = _scored(job, split, cosines)
     if prior:
         return measured(nearer_all(found, prior), strengths=False)
     return measured(found)
@@ -215,17 +218,12 @@ def zero_shot(job: Job, trained: Trained, split: str = "test", prior: float = 0.
 
 def stamps(job: Job, trained: Trained, split: str = "test") -> Scores:
     """Every sentence is seen when it is heard."""
-    world = asked(job)
-    seen = truth(world, split)
-    found = {p: Found(seen[p], heard(v), as_heard(v)) for p, v in world.told(split).items()}
-    return measured(found, strengths=False)
+    return measured(_scored(job, split, as_heard), strengths=False)
 
 
 def chance(job: Job, trained: Trained, split: str = "test") -> Scores:
     """A second at random."""
-    world = asked(job)
-    seen = truth(world, split)
-    found = {p: Found(seen[p], heard(v), as_heard(v)) for p, v in world.told(split).items()}
+    found = _scored(job, split, as_heard)
     usual = measured(found, strengths=False).metrics
     metrics = {name: usual[f"chance_{name}"] for name in ("align_r1", "align_r1_strict")}
     for limit in WITHIN:
@@ -237,6 +235,5 @@ def chance(job: Job, trained: Trained, split: str = "test") -> Scores:
 def _share(video: Pointing, limit: float) -> NDArray[np.float64]:
     """Of each sentence, which share of the video's seconds is near enough."""
     at = np.arange(video.similarity.shape[1]) + 0.5
-    start, end = (np.asarray(x, np.float64)[:, None] for x in (video.start, video.end))
-    apart = np.maximum(0, np.maximum(start - at, at - end))
+    apart = away(at, video.start[:, None], video.end[:, None])
     return np.asarray((apart <= limit).mean(1), np.float64)

@@ -20,6 +20,7 @@ from thesislib.data import narrations
 from thesislib.data.features import FeatureStore, Rows, Times
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.narrated_windows import NarratedWindows, Told
+from thesislib.data.narrations import Narration
 from thesislib.data.words import read_vocabulary
 from thesislib.errors import ThesisError
 from thesislib.methods.tan_config import TanConfig
@@ -73,15 +74,12 @@ class World:
                 f"No {split} video of {self.manifest.name!r} has features and a sentence: see "
                 f"{self.kept.folder}."
             )
-        return {
-            path: Told(
-                by_second(*self.kept.read(path)),
-                some,
-                self.texts([one.text for one in some]),
-                path,
-            )
-            for path, some in found.items()
-        }
+        return {path: self.video(path, some) for path, some in found.items()}
+
+    def video(self, path: str, said: Sequence[Narration]) -> Told:
+        """A video that has features, and what is said in it."""
+        features, texts = by_second(*self.kept.read(path)), self.texts([one.text for one in said])
+        return Told(features, tuple(said), texts, path)
 
     def windows(self, split: str) -> NarratedWindows:
         """Windows of a split, as training or validation sees them."""
