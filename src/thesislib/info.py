@@ -38,10 +38,15 @@ def describe(name: str, preset: str, changes: Mapping[str, Any] | None = None) -
 
 
 def _brought(config: Any) -> dict[str, Any]:
-    """What a method is built on besides its settings: the frozen model of chapter 5.
+    """What a method is built on besides its settings: the frozen model of chapters 5 and 8.
 
     Its weights decide no count, so they need not be on this machine.
     """
+    if hasattr(config, "language"):
+        from thesislib.language.model import skeleton
+
+        with torch.device("meta"):  # moved there, weights that are tied would count twice
+            return {"language": skeleton(config.language)}
     if not hasattr(config, "weights"):
         return {}
     from thesislib.image_text.model import RANDOM, load_image_text

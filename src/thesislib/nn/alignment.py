@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
-from thesislib.nn.transformer import Block
+from thesislib.nn.transformer import Block, draw_as_clip
 
 
 class Encoded(NamedTuple):
@@ -44,15 +44,7 @@ class Stages(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(Block(dim, heads, drop_path=drop_path) for _ in range(depth))
         self.norm = nn.LayerNorm(dim) if depth else nn.Identity()
-        # As in CLIP: what is added to the sum shrinks with the number of additions.
-        small, added = dim**-0.5, (2 * dim * max(1, depth)) ** -0.5
-        for name, weight in self.named_parameters():
-            if name.endswith("in_proj_weight"):
-                nn.init.normal_(weight, std=small)
-            elif name.endswith(("out_proj.weight", "mlp.2.weight")):
-                nn.init.normal_(weight, std=added)
-            elif name.endswith("mlp.0.weight"):
-                nn.init.normal_(weight, std=(2 * dim) ** -0.5)
+        draw_as_clip(self.blocks)
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
         """``(B, N, W)`` to ``(B, S, N, W)``; padding is bool ``(B, N)``."""

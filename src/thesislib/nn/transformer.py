@@ -136,3 +136,20 @@ class Block(nn.Module):
                 f"{type(self.attention).__name__} takes no masks: leave attention=None."
             )
         return self.attention(y)
+
+
+def draw_as_clip(blocks: nn.ModuleList) -> None:
+    """First weights as CLIP draws them: what is added to the sum shrinks with the number of sums.
+
+    Args:
+        blocks: The :class:`Block` of one Transformer.
+    """
+    for name, weight in blocks.named_parameters():
+        dim = weight.shape[-1]
+        if name.endswith("in_proj_weight"):
+            nn.init.normal_(weight, std=dim**-0.5)
+        elif name.endswith(("out_proj.weight", "mlp.2.weight")):
+            dim = weight.shape[0]
+            nn.init.normal_(weight, std=(2 * dim * len(blocks)) ** -0.5)
+        elif name.endswith("mlp.0.weight"):
+            nn.init.normal_(weight, std=(2 * dim) ** -0.5)
