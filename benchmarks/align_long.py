@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from conditions import conditions
-from thesislib.evaluation.aligning import align, window_starts
+from thesislib.evaluation.aligning import align_windows, window_starts
 from thesislib.methods.tan import TAN
 from thesislib.methods.tan_config import TanConfig
 
@@ -40,7 +40,7 @@ def main() -> None:
     if config.texts == "words":
         text = torch.randint(1, config.words, (args.sentences, 32))
     wall, processor = time.perf_counter(), time.process_time()
-    done = align(model, video, text, heard, config.seconds)
+    done = align_windows(model, video, text, heard, config.seconds)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     assert (done.windows > 0).all() and np.isfinite(done.similarity).all()

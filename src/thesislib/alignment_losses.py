@@ -33,26 +33,27 @@ def alignment_nce(
     Returns:
         Scalar: the mean over stages and sentences, and of the two sides. 0 where nothing is chosen.
     """
-    videos, _, seconds, _, sentences = logits.shape
-    own = torch.eye(videos, dtype=torch.bool, device=logits.device)[:, None, :, None]
-    right = own & positives.permute(2, 0, 1)[None]  # (A, T, B, N)
-    x = logits.transpose(0, 1)  # (S, A, T, B, N)
-    if negatives == "own":
-        x = x.masked_fill(~own, -torch.inf)
     real = torch.ones_like(positives[..., 0]) if padding is None else ~padding
     learnt = real if chosen is None else real & chosen
-    real, learnt = real.flatten(), learnt.flatten()
-    x = x.reshape(-1, videos * seconds, videos * sentences)[:, :, real]  # (S, seconds, sentences)
-    right = right.reshape(videos * seconds, -1)[:, real]
-    taken = right & learnt[real]
-    texts, rows = taken.any(0), taken.any(1)
+    right = positives.transpose(1, 2) & real[:, None]  # (B, T, N)
+    taken = right & learnt[:, None]
+    texts, rows = taken.any(1), taken.any(2)
     if not texts.any():
         return logits.sum() * 0
-    best = x.masked_fill(~right, -torch.inf)
-    text = (x[:, :, texts].logsumexp(1) - best[:, :, texts].logsumexp(1)).mean()
+    own = logits.diagonal(0, 0, 3).permute(3, 1, 2, 0)  # (B, T, N, S), where the right ones are
+    best = own.masked_fill(~right[..., None], -torch.inf)
+    if negatives == "own":
+        against = own.transpose(1, 2)[texts].logsumexp(1)
+    else:
+        against = logits.logsumexp((0, 2)).permute(1, 2, 0)[texts]
+    text = (against - best.transpose(1, 2)[texts].logsumexp(1)).mean()
     if sides == "text":
         return text
-    video = (x[:, rows].logsumexp(2) - best[:, rows].logsumexp(2)).mean()
+    if negatives == "own":
+        against = own.masked_fill(~real[:, None, :, None], -torch.inf)[rows].logsumexp(1)
+    else:
+        against = logits.masked_fill(~real, -torch.inf).logsumexp((3, 4)).transpose(1, 2)[rows]
+    video = (against - best[rows].logsumexp(1)).mean()
     return (text + video) / 2
 
 

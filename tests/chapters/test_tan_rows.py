@@ -119,6 +119,18 @@ def test_other_rows_run(row: str, made: Path) -> None:
     assert 0 <= found["metrics"]["align_r1"] <= 1
 
 
+def test_lists_of_steps_tune_the_second_stage(made: Path) -> None:
+    found = run.run(job("d-finetuned"))
+    assert 0 <= found["metrics"]["segment_frame_acc_foreground"] <= 1
+    assert "align_r1" not in found["metrics"] and found["dataset"] == "synthetic_narrated"
+    second = run.train(job("d"))
+    assert second.run is not None and found["config"]["pretrain"]["stage"] == 3
+    trained = run.train(job("d-finetuned"))
+    assert trained.model.config.source == second.run.name and trained.model.target is None
+    items = learning.given(job("d-finetuned")).lists("train")
+    assert len(items) == 8 and set(items[0]) == {"video", "text"}, "no time is read"
+
+
 def test_a_result_is_named_by_all_that_decides_it(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,7 +401,7 @@ def test_a_window_is_shown_with_its_labels(second: dict[str, Any]) -> None:
 
 def test_the_best_span_by_trying_all() -> None:
     row = np.random.default_rng(0).standard_normal(30)
-    found = show.best_span(row, Narration(3.1, 7.4, "x"))
+    found = show._found(row, Narration(3.1, 7.4, "x"))
     means = [row[s : s + 4].mean() for s in range(27)]
     assert found == (float(np.argmax(means)), float(np.argmax(means)) + 4)
 

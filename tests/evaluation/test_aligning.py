@@ -14,7 +14,14 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from thesislib.errors import ThesisError
-from thesislib.evaluation.aligning import UNSEEN, align, asked, nearer, stitch, window_starts
+from thesislib.evaluation.aligning import (
+    UNSEEN,
+    align_windows,
+    asked,
+    nearer,
+    stitch,
+    window_starts,
+)
 from thesislib.evaluation.alignment import Pointing, alignability, alignment, auc, near
 from thesislib.evaluation.scores import Lacking
 from thesislib.methods.tan import TAN, TanConfig
@@ -119,7 +126,7 @@ def test_a_model_aligns_a_long_video_as_window_by_window() -> None:
     torch.manual_seed(0)
     model = TAN(SMALL).eval()
     video, text = torch.randn(100, 6), torch.randn(3, 5)
-    done = align(model, video, text, [20.0, 50.0, 80.0])
+    done = align_windows(model, video, text, [20.0, 50.0, 80.0])
     starts = window_starts(100)
     parts = [model.window(video[s : s + 64], text) for s in starts]
     rows = [(p["dual"] + p["joint"])[1] / 2 for p in parts]
@@ -131,7 +138,7 @@ def test_a_model_aligns_a_long_video_as_window_by_window() -> None:
     words = TAN(replace(SMALL, texts="words", words=9)).eval()
     ids = torch.randint(1, 9, (3, 4))
     times = [20.0, 50, 80]
-    same, done = (align(words, video, x, times) for x in (ids, words.sentences(ids)))
+    same, done = (align_windows(words, video, x, times) for x in (ids, words.sentences(ids)))
     np.testing.assert_allclose(same.similarity, done.similarity)
 
 
@@ -149,9 +156,9 @@ def test_what_cannot_be_aligned_gets_a_sentence(
     video: torch.Tensor, text: torch.Tensor, heard: list[float], sentence: str
 ) -> None:
     with pytest.raises(ThesisError, match=sentence):
-        align(TAN(SMALL).eval(), video, text, heard)
+        align_windows(TAN(SMALL).eval(), video, text, heard)
     with pytest.raises(ThesisError, match="Windows of 64 s every 0 s"):
-        align(TAN(SMALL).eval(), torch.zeros(9, 6), torch.zeros(1, 5), [0.0], hop=0)
+        align_windows(TAN(SMALL).eval(), torch.zeros(9, 6), torch.zeros(1, 5), [0.0], hop=0)
 
 
 # -- measures --------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ put together by ``|``. Frozen features take a few lines::
 * ``aligning``, ``alignment``: sentences and a video of any length, by windows; R@1, ROC-AUC,
   seconds off::
 
-    aligned = align(tan, seconds, sentences, heard)
+    aligned = align_windows(tan, seconds, sentences, heard)
     alignment([Pointing(aligned.similarity[seen], start, end)])
 
 * ``segmentation``, ``warping``: actions laid over a video in order; accuracy, IoU, IoD, edit, F1::

@@ -30,7 +30,7 @@ Score = Callable[[int, int, slice], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Aligned:
+class Stitched:
     """What was found of S sentences in a video of T seconds.
 
     Attributes:
@@ -90,7 +90,7 @@ def asked(heard: Any, starts: list[int], seconds: int = 64) -> list[slice | None
 
 def stitch(
     score: Score, length: int, heard: Any, seconds: int = 64, hop: int = 16, released: bool = False
-) -> Aligned:
+) -> Stitched:
     """Scores every window and averages.
 
     Args:
@@ -133,13 +133,13 @@ def stitch(
         head[some] += found["head"]
         windows[some] += 1
     similarity = np.where(times > 0, total / np.maximum(times, 1), UNSEEN).astype(np.float32)
-    return Aligned(similarity, head / np.maximum(windows, 1), windows)
+    return Stitched(similarity, head / np.maximum(windows, 1), windows)
 
 
-def align(
+def align_windows(
     model: Any, video: Tensor, text: Tensor, heard: Any, seconds: int = 64, hop: int = 16,
     released: bool = False,
-) -> Aligned:  # fmt: skip
+) -> Stitched:  # fmt: skip
     """Aligns the sentences of one video.
 
     Args:

@@ -26,6 +26,7 @@ from thesislib.methods.tan_labels import (
     confidence,
     likeliest,
 )
+from thesislib.methods.tan_lists import lists_loss
 from thesislib.nn.alignment import AlignmentNetwork, Encoded, all_pairs
 from thesislib.nn.momentum import momentum_update
 from thesislib.nn.word_text import WordText
@@ -102,13 +103,15 @@ class TAN(nn.Module, PyTorchModelHubMixin):
         return self.training_step(batch)
 
     def training_step(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """One of the two stages on a batch.
+        """A stage on a batch.
 
         Logged: ``dual`` and ``joint``, their contrastive losses; in stage 2 also ``head``,
         ``agree`` (share of the sentences with a new time) and ``alignable`` (share of positives).
         """
-        spoken = check_batch(batch)
         config = self.config
+        if config.stage == 3:
+            return lists_loss(self.online, batch, config)
+        spoken = check_batch(batch)
         if self.training and self.target is not None:
             momentum_update(self.target, self.online, config.momentum)
         encoded = self.online(batch, self._offset(batch["video"].shape[1]))

@@ -22,7 +22,7 @@ from thesislib.data.narrations import (
     has_side_files,
     read_alignments,
 )
-from thesislib.evaluation.aligning import Aligned, align, nearer
+from thesislib.evaluation.aligning import Stitched, align_windows, nearer
 from thesislib.evaluation.alignment import Pointing, alignability, alignment, away, near
 from thesislib.evaluation.scores import Lacking, Scores
 from thesislib.files import replacing
@@ -93,7 +93,7 @@ def heard(video: Told) -> NDArray[np.float64]:
     return np.array([(one.start + one.end) / 2 for one in video.narrations])
 
 
-def windows_of(model: TAN, video: Told, times: NDArray[np.float64]) -> Aligned:
+def windows_of(model: TAN, video: Told, times: NDArray[np.float64]) -> Stitched:
     """A video by the network, window by window.
 
     Args:
@@ -103,7 +103,7 @@ def windows_of(model: TAN, video: Told, times: NDArray[np.float64]) -> Aligned:
     """
     device, seconds = next(model.parameters()).device, model.config.seconds
     features, texts = video.features.to(device), video.texts.to(device)
-    return align(model.eval(), features, texts, times, seconds, max(1, seconds // 4))
+    return align_windows(model.eval(), features, texts, times, seconds, max(1, seconds // 4))
 
 
 def found_by(model: TAN, world: World, split: str) -> dict[str, Found]:

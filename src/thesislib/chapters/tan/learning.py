@@ -1,4 +1,7 @@
-"""How the rows of chapter 7 learn: on the times of speech (stage 1), then on found ones (2)."""
+"""How the rows of chapter 7 learn.
+
+On the times of speech (stage 1), then on found ones (2); on lists of steps without a time (3).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from torch.utils.data import Dataset
+
 from thesislib.chapters import frame_features, run
 from thesislib.chapters.row import Job
 from thesislib.chapters.tan import narrated
 from thesislib.chapters.tan.narrated import World
 from thesislib.checkpoint import load_weights
 from thesislib.config import RunConfig
-from thesislib.data.narrated_windows import NarratedWindows
 from thesislib.errors import ThesisError
 from thesislib.methods.tan import TAN
 from thesislib.methods.tan_config import TanConfig
@@ -41,6 +45,11 @@ def before(first: str, job: Job) -> Job:
     return replace(job.also(first), on="", more=(), changes=own)
 
 
+def on_own_data(config: TanConfig, job: Job) -> TanConfig:
+    """A row that learns from the data set on which it is judged."""
+    return replace(config, dataset=run.judged_on(job))
+
+
 def trained(job: Job, first: str = "") -> Trained:
     """Training of a row, or the finished run.
 
@@ -58,10 +67,11 @@ def trained(job: Job, first: str = "") -> Trained:
         config = replace(config, source=start.run.name)
         begin = taking(start.model, config.source)
 
-    def data() -> tuple[NarratedWindows, NarratedWindows | None]:
-        learnt = world.windows("train")
+    def data() -> tuple[Dataset[Any], Dataset[Any] | None]:
+        some = world.lists if config.stage == 3 else world.windows
+        learnt = some("train")
         try:
-            return learnt, world.windows("val")
+            return learnt, some("val")
         except ThesisError:  # no such video, or none with a sentence: training goes on without
             return learnt, None
 

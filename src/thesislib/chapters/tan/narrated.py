@@ -21,6 +21,8 @@ from thesislib.data.features import FeatureStore, Rows, Times
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.narrated_windows import NarratedWindows, Told
 from thesislib.data.narrations import Narration
+from thesislib.data.segments import Segment, read_segments
+from thesislib.data.step_lists import StepLists
 from thesislib.data.words import read_vocabulary
 from thesislib.errors import ThesisError
 from thesislib.methods.tan_config import TanConfig
@@ -80,6 +82,28 @@ class World:
         """A video that has features, and what is said in it."""
         features, texts = by_second(*self.kept.read(path)), self.texts([one.text for one in said])
         return Told(features, tuple(said), texts, path)
+
+    def listed(self, split: str) -> dict[str, tuple[Told, tuple[Segment, ...]]]:
+        """The videos of a split that have features and a step, with the steps as sentences.
+
+        The manifest's ``step_texts`` have words for them.
+
+        Raises:
+            ThesisError: Nobody knows which steps the videos show.
+        """
+        words, found = self.manifest.info.get("step_texts", {}), {}
+        for path, shown in read_segments(self.manifest.select(split)).items():
+            if not shown or not self.kept.has(path):
+                continue
+            steps = tuple(sorted(shown))
+            names = [str(words.get(one.label, one.label.replace("_", " "))) for one in steps]
+            features = by_second(*self.kept.read(path))
+            found[path] = Told(features, (), self.texts(names), path), steps
+        return found
+
+    def lists(self, split: str) -> StepLists:
+        """Videos of a split and the lists of their steps, without a time."""
+        return StepLists([video for video, _ in self.listed(split).values()])
 
     def windows(self, split: str) -> NarratedWindows:
         """Windows of a split, as training or validation sees them."""

@@ -19,6 +19,8 @@ LITERAL: dict[str, Any] = {
     "label_by_median": False, "edge": 0.0,
 }  # fmt: skip
 ALONE: dict[str, Any] = {"depth": 0, "joint_depth": 0}  # each second for itself
+RANDOM: dict[str, Any] = {"one_space": False, "epochs": 38, "val_every": 38}
+LISTED: dict[str, Any] = {"epochs": 4, "lr": 3e-4, "val_every": 4}
 FASTER: dict[str, Any] = {"lr": 2e-3}  # on validation videos better than the others' rate
 
 _row = partial(Row, fingerprint=narrated.fingerprint, home=SECOND)
@@ -69,6 +71,13 @@ ROWS = {
     "tan/d-stamps": _from("stage 2, times as spoken", FIRST, **TWO, retime=False),
     "tan/d-no-ema": _from("stage 2, no slow copy", FIRST, **TWO, momentum=0.0),
     "tan/d-literal": _from("stage 2, by the letter of the thesis", FIRST, **TWO, **LITERAL),
+    # On lists of steps; the thesis tunes for fifty epochs.
+    "tan/d-finetuned": Row(
+        "stage 2, tuned on lists of steps", train=partial(learning.trained, first=SECOND),
+        judges=(steps.judge,), changes={"stage": 3, "epochs": 50}, small=LISTED,
+        fingerprint=narrated.fingerprint, settle=learning.on_own_data,
+        identity=partial(learning.identity_from, first=SECOND),
+    ),
     # Context.
     "tan/a-32": _stage_1("stage 1, 32 s", changes={"seconds": 32}),
     "tan/f": _from("stage 2, 32 s", "tan/a-32", **TWO, seconds=32),
@@ -82,6 +91,12 @@ ROWS = {
     "tan/alone-2": _from(
         "stage 2, no Transformer", "tan/alone", FASTER, **TWO, **ALONE, deciders="dual"
     ),
+    # From random projections, as the thesis's: a space has to be learnt, and takes longer.
+    "tan/random": _stage_1("stage 1 from random projections", small=RANDOM),
+    "tan/random-cont": _from(
+        "stage 1 from random projections, as long as both stages", "tan/random", RANDOM
+    ),
+    "tan/random-2": _from("stage 2 from random projections", "tan/random", RANDOM, **TWO),
     # With the prior on the time of speech.
     "tan/zero-shot-prior": _row(
         "cosines of the frozen encoder, near the speech", train=clips.nothing,

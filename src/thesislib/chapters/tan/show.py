@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from thesislib.data.narrations import Narration, read_alignments, read_narration
 from thesislib.data.reader import open_video
 from thesislib.methods.tan import TAN, check_batch, own_pairs
 from thesislib.nn.alignment import all_pairs
+from thesislib.subtitles.placing import best_place
 from thesislib.viz.alignment_plots import Labels
 
 AXES = {
@@ -210,10 +210,15 @@ def time_line_picture(
     found = {"heard": [(said[i].start, said[i].end, name, 1.0) for i, name in places]}
     for title, row in rows.items():
         kept = load_file(run.folder(job.also(row)).path / ALIGNED)[f"similarity/{video.path}"]
-        found[title] = [(*best_span(kept[i], said[i]), name, 1.0) for i, name in places]
+        found[title] = [(*_found(kept[i], said[i]), name, 1.0) for i, name in places]
     truth = [(seen[i].start, seen[i].end, name, 1.0) for i, name in places]
     length = video.n_frames / video.fps
     return viz.timeline(truth, found, length, _strip(world.manifest.file(video), video), caption)
+
+
+def _found(similarity: NDArray[np.float32], said: Narration) -> tuple[float, float]:
+    """The seconds, as many as a sentence was spoken, that are most similar to it in the mean."""
+    return best_place(similarity.astype(np.float64), said.start, said.end, prior=0.0)[:2]
 
 
 def _names(texts: Sequence[str], longest: int = 30) -> list[str]:
@@ -223,14 +228,6 @@ def _names(texts: Sequence[str], longest: int = 30) -> list[str]:
         text if short.count(text) == 1 else f"{text} ({short[: i + 1].count(text)})"
         for i, text in enumerate(short)
     ]
-
-
-def best_span(similarity: NDArray[Any], said: Narration) -> tuple[float, float]:
-    """The seconds, as many as a sentence was spoken, that are most similar to it in the mean."""
-    length = max(1, min(len(similarity), math.floor(said.end - said.start + 0.5)))
-    summed = np.concatenate([[0.0], np.cumsum(similarity.astype(np.float64))])
-    start = int(np.argmax(summed[length:] - summed[:-length]))
-    return float(start), float(start + length)
 
 
 def _strip(path: Any, video: Video) -> NDArray[np.uint8]:

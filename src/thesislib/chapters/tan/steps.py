@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thesislib.chapters.row import Job
-from thesislib.chapters.tan import judging, narrated
+from thesislib.chapters.tan import judging
 from thesislib.chapters.tan.narrated import World
 from thesislib.data.narrated_windows import Told
-from thesislib.data.segments import SEGMENTS_FILE, Segment, read_segments
+from thesislib.data.segments import SEGMENTS_FILE, Segment
 from thesislib.evaluation.scores import Lacking, Scores
 from thesislib.evaluation.segmentation import segmentation
 from thesislib.evaluation.warping import in_order
@@ -52,23 +52,17 @@ def labelled(
     """The step of every second of the videos of a split: the truth, and what was found.
 
     Args:
-        world: With words for its steps in the manifest's ``step_texts``.
+        world: Of the videos.
         split: Of its videos; those without a step or features are left out.
         score: Steps and seconds of a video to similarities ``(K, T)``.
     """
-    words = world.manifest.info.get("step_texts", {})
     numbers: dict[str, int] = {}
     right: Labels = {}
     found: Labels = {}
-    for path, shown in read_segments(world.manifest.select(split)).items():
-        if not shown or not world.kept.has(path):
-            continue
-        steps = sorted(shown)
-        names = [str(words.get(one.label, one.label.replace("_", " "))) for one in steps]
+    for path, (video, steps) in world.listed(split).items():
         labels = np.array([numbers.setdefault(one.label, len(numbers) + 1) for one in steps])
-        features = narrated.by_second(*world.kept.read(path))
-        right[path] = at_seconds(steps, labels, len(features))
-        found[path] = labels[in_order(score(Told(features, (), world.texts(names))))]
+        right[path] = at_seconds(steps, labels, len(video.features))
+        found[path] = labels[in_order(score(video))]
     return right, found
 
 
