@@ -33,6 +33,7 @@ RECIPES = {
     "synthetic_captions": Recipe("synthetic", "prepare_captions", _FILMED),
     "synthetic_untrimmed": Recipe("synthetic", "prepare_untrimmed", _FILMED),
     "synthetic_narrated": Recipe("synthetic", "prepare_narrated", _FILMED),
+    "synthetic_films": Recipe("synthetic", "prepare_films", _FILMED),
     "big_buck_bunny": Recipe("data.big_buck_bunny", "prepare", ("size", "jobs")),
     "folder": Recipe("data.folder", "prepare_folder", _OWN, path=True),
     "ucf101": Recipe("data.public", "prepare_ucf101", ("split", *_LISTED), path=True),

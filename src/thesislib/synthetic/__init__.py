@@ -4,6 +4,7 @@ from thesislib.synthetic.actions import ACTIONS, PAIRS
 from thesislib.synthetic.captioned import CAPTIONED, CaptionedRecipe, prepare_captions
 from thesislib.synthetic.captions import caption, describe, names
 from thesislib.synthetic.facts import Facts
+from thesislib.synthetic.films import FILMS, FilmRecipe, film_texts, prepare_films
 from thesislib.synthetic.narrated import NARRATED, NarratedRecipe, prepare_narrated
 from thesislib.synthetic.oops import OopsRecipe, prepare_oops
 from thesislib.synthetic.render import ClipSpec, clip_spec, joints_2d, render_clip
@@ -14,9 +15,10 @@ from thesislib.synthetic.wording import TEMPLATES, vocabulary
 from thesislib.synthetic.world import DEFAULT_ACTIONS, STUDIO, World
 
 __all__ = [
-    "ACTIONS", "CAPTIONED", "DEFAULT_ACTIONS", "NARRATED", "PAIRS", "ROOMS", "STUDIO", "TEMPLATES",
-    "UNTRIMMED", "CaptionedRecipe", "ClipSpec", "Facts", "NarratedRecipe", "OopsRecipe", "Recipe",
-    "UntrimmedRecipe", "World", "caption", "clip_spec", "describe", "joints_2d", "names", "prepare",
-    "prepare_captions", "prepare_narrated", "prepare_oops", "prepare_rooms", "prepare_untrimmed",
+    "ACTIONS", "CAPTIONED", "DEFAULT_ACTIONS", "FILMS", "NARRATED", "PAIRS", "ROOMS", "STUDIO",
+    "TEMPLATES", "UNTRIMMED", "CaptionedRecipe", "ClipSpec", "Facts", "FilmRecipe",
+    "NarratedRecipe", "OopsRecipe", "Recipe", "UntrimmedRecipe", "World", "caption", "clip_spec",
+    "describe", "film_texts", "joints_2d", "names", "prepare", "prepare_captions", "prepare_films",
+    "prepare_narrated", "prepare_oops", "prepare_rooms", "prepare_untrimmed",
     "render_clip", "vocabulary",
 ]  # fmt: skip

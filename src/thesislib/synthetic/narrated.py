@@ -17,11 +17,12 @@ import numpy as np
 from thesislib.data.manifest import SPLITS, Manifest
 from thesislib.data.narrations import write_narrations
 from thesislib.data.segments import write_segments
+from thesislib.synthetic.acting import acted
 from thesislib.synthetic.actions import ACTIONS, seat
 from thesislib.synthetic.activities import NAMES, PAINTS, PLACES, painted, steps, steps_of
 from thesislib.synthetic.drawing import Painter, turned
-from thesislib.synthetic.figure import Array, D
-from thesislib.synthetic.motion import FPS, Motion, Take, joints_of, wander
+from thesislib.synthetic.figure import Array
+from thesislib.synthetic.motion import FPS, Take, wander
 from thesislib.synthetic.narrator import title
 from thesislib.synthetic.props import Prop, bystander, carried
 from thesislib.synthetic.render import (
@@ -42,7 +43,7 @@ from thesislib.synthetic.render import (
 from thesislib.synthetic.scenes import Image, Room
 from thesislib.synthetic.script import RATE, SCRIPT, Scene, Sentence, scenes, told
 from thesislib.synthetic.studio import CODEC, Recipe, balanced_deck, file_of, film, split_counts
-from thesislib.synthetic.untrimmed import UNTRIMMED, idle
+from thesislib.synthetic.untrimmed import UNTRIMMED
 from thesislib.synthetic.world import World
 
 SEED = 2_000_000_000  # added to the seed: no actor or room of other data sets is met again
@@ -157,7 +158,8 @@ def setting(spec: NarratedSpec, actor: Actor, number: int) -> Setting:
     # A take counts thirty frames a second: the tempo makes up for those that are not filmed.
     tempo, amplitude = float(rng.uniform(*w.tempo)) * EVERY, float(rng.uniform(*w.amplitude))
     take = Take(scene.frames, tempo, amplitude, float(rng.uniform()), actor.body, rng)
-    joints, motion = acted(spec, scene, take)
+    habit = wander(take, w.style, w.tremor, habits_of(spec))
+    joints, motion = acted(take, habit, scene.step.action if scene.step else "", scene.act)
     travel = np.zeros((scene.frames, 3)) if motion.travel is None else motion.travel
     prop = carried(joints, *motion.carry) if motion.carry is not None else motion.prop
     place, paint = float(rng.uniform(-0.15, 0.15)), list(PAINTS)[int(rng.integers(len(PAINTS)))]
@@ -170,30 +172,6 @@ def setting(spec: NarratedSpec, actor: Actor, number: int) -> Setting:
     if prop is None and rng.random() < w.props:
         prop = bystander(rng, scene.frames, seat(actor.body), joints)
     return Setting(joints, travel, prop, paint, place, yaw)
-
-
-def acted(spec: NarratedSpec, scene: Scene, take: Take) -> tuple[Array, Motion]:
-    """Joints ``(frames, 17, 3)`` of a scene, and the motion whose things they use.
-
-    What leads somewhere is walked once, and the figure stays as it is before and after; a cycle is
-    stood about before and after.
-    """
-    habit = wander(take, spec.world.style, spec.world.tremor, habits_of(spec))
-    standing = Motion(idle(take), plant=False)
-    if scene.step is None:
-        return joints_of(standing, take.body, habit), standing
-    a, b = scene.act
-    action = ACTIONS[scene.step.action]
-    if action.direction:
-        u = np.clip((np.arange(take.frames) - a + 0.5) / (b - a), 0, 1)
-        motion = action.perform(take, u if action.direction > 0 else 1 - u)
-        aside = (u <= 0) | (u >= 1)
-        motion.angles[:, D["turn"]] += aside * standing.angles[:, D["turn"]]  # talking
-        return joints_of(motion, take.body, habit), motion
-    motion = action.perform(replace(take, frames=b - a), np.zeros(b - a))
-    joints = joints_of(standing, take.body, habit)
-    joints[a:b] = joints_of(motion, take.body, habit[a:b])
-    return joints, Motion(motion.angles)
 
 
 def habits_of(spec: NarratedSpec) -> np.random.Generator:
