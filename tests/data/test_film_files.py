@@ -113,7 +113,7 @@ def test_subtitles_of_the_last_minute() -> None:
     cues = [Cue(float(t), t + 1.0, f"Ben, look! {t}") for t in range(0, 100, 10)]
     assert [cue.start for cue in recent(cues, 95.0)] == [60.0, 70.0, 80.0, 90.0]
     assert [cue.start for cue in recent(cues, 30.0)] == [0.0, 10.0, 20.0]
-    assert [cue.start for cue in recent(cues, 95.0, lines=9)][0] == 40.0
+    assert recent(cues, 95.0, lines=9)[0].start == 40.0
     assert recent(cues, 95.0, lines=0) == () == recent(cues, 0.0)
     said = [*cues[:1], Cue(2.0, 3.0, "Anna and Ben are here.")]
     assert names_of(said, ("Anna", "Ben", "Clara")) == ("Ben", "Anna")
