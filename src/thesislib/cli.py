@@ -1,7 +1,8 @@
 """The ``thesislib`` command: the calls of the notebooks, from a terminal.
 
-Results go to standard output, progress to standard error. Exit codes: 0, 1 for a named problem,
-2 for a wrong call, 130 and 143 for a stop. What the commands do is in :mod:`thesislib.commands`.
+Results go to standard output, progress to standard error. Exit codes: 0, 1 for a named problem
+or a check that fails, 2 for a wrong call, 130 and 143 for a stop. What the commands do is in
+:mod:`thesislib.commands` and :mod:`thesislib.film_commands`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from thesislib import __version__, arguments, book, commands, recipes, terminal
+from thesislib import __version__, arguments, book, commands, film_commands, recipes, terminal
 from thesislib.clip_config import FLOW_ALGORITHMS
 from thesislib.config import MEASURED, PROFILES
 
@@ -37,14 +38,18 @@ PREPARE: tuple[tuple[str, Callable[[str], Any], str], ...] = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     args = parser().parse_args(argv)
+    passed = True
 
     def work() -> str | None:
+        nonlocal passed
         result = args.run(args)
+        if isinstance(result, terminal.Verdict):
+            result, passed = result
         if result is None or not commands.first_process():
             return None
         return json.dumps(result, indent=1, default=str) if args.json else terminal.as_text(result)
 
-    return terminal.run(work)
+    return terminal.run(work) or int(not passed)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -235,41 +240,7 @@ def parser() -> argparse.ArgumentParser:
         "--jobs", type=arguments.jobs, help="videos at a time; default: one a core"
     )
 
-    align = add("align", commands.align, "say when a video shows what its subtitles say")
-    align.add_argument(
-        "video", type=arguments.path, metavar="VIDEO", help="or a data set with narrations"
-    )
-    align.add_argument(
-        "subtitles", nargs="?", help="srt, vtt, ass, ttml, json3; - : stdin; default: beside it"
-    )
-    align.add_argument(
-        "--run", dest="source", default="", help="of `train tan`; default: the image-text model"
-    )
-    align.add_argument("--split", default="", help="of a data set; default: all of it")
-    align.add_argument("--model", default="", help="image-text model of open_clip; default: small")
-    align.add_argument("--weights", default="", help="of the model: a tag of open_clip's, a file")
-    align.add_argument("--download", action="store_true", help="fetch these weights if need be")
-    align.add_argument("--language", default="en", help="of the subtitles; default: en")
-    align.add_argument("--encoding", help="of the subtitles; default: what they say, or a guess")
-    align.add_argument(
-        "--prior", type=arguments.not_negative, default=0.003,
-        help="pull towards the time of speech, a second; default: 0.003",
-    )  # fmt: skip
-    align.add_argument(
-        "--max-shift", type=arguments.not_negative, metavar="SECONDS",
-        help="how far what is seen may be from what is heard; default: any",
-    )  # fmt: skip
-    align.add_argument(
-        "--min-score", type=arguments.cosine, help="a cue that scores less is not seen"
-    )
-    align.add_argument(
-        "--out", metavar="FOLDER",
-        help="default: the video's; - : print alone; of a data set: the .csv or .parquet file",
-    )  # fmt: skip
-    align.add_argument(
-        "--also", action="append", default=[], choices=("srt", "ass"),
-        help="also for players, at the time of what is seen; may be given again",
-    )  # fmt: skip
+    film_commands.add_options(add)
 
     weights = add(
         "weights",

@@ -6,7 +6,6 @@ Heavy modules load inside the command that needs them, so that ``--help`` is qui
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -244,51 +243,6 @@ def classify(args: argparse.Namespace) -> Any:
     timing = Timing(args.rate, args.window, args.hop)
     found = classify(args.videos, args.classes, how, timing, out=args.out, jobs=args.jobs, log=say)
     return found if args.json else as_text(found)
-
-
-def align(args: argparse.Namespace) -> Any:
-    """Says when a video shows what its subtitles say."""
-    from thesislib.aligning import align
-    from thesislib.own_videos import is_data_set
-
-    if is_data_set(str(args.video)):
-        return _align_set(args)
-    if args.split:
-        raise ThesisError(f"--split is of a data set, and {args.video} is none: leave it out.")
-    found = align(
-        args.video,
-        args.subtitles,
-        run=args.source,
-        model=args.model,
-        weights=args.weights,
-        download=args.download,
-        language=args.language,
-        encoding=args.encoding,
-        prior=args.prior,
-        max_shift=args.max_shift,
-        min_score=args.min_score,
-        out=args.out,
-        also=args.also,
-        log=say,
-    )
-    if args.out == "-" and not args.json:
-        return json.dumps(found, indent=1, ensure_ascii=False)
-    return found if args.json else {key: found[key] for key in ("files", "agreement", "warnings")}
-
-
-def _align_set(args: argparse.Namespace) -> dict[str, Any]:
-    from thesislib.aligning_sets import align_set
-
-    own = ("subtitles", "model", "weights", "download", "encoding", "also")
-    if given := [name for name in own if getattr(args, name)]:
-        raise ThesisError(
-            f"{args.video} is a data set: it has narrations and a run's model, so leave out "
-            f"{', '.join(given)}."
-        )
-    return align_set(
-        str(args.video), args.source, split=args.split, prior=args.prior, max_shift=args.max_shift,
-        min_score=args.min_score, out=args.out, log=say,
-    )  # fmt: skip
 
 
 def import_weights(args: argparse.Namespace) -> dict[str, Any]:

@@ -10,11 +10,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from thesislib.errors import ThesisError, of_the_system
 
 GOES_ON = "the same command goes on from here."
+
+
+class Verdict(NamedTuple):
+    """What a command that judges found, and whether that passed: else its exit code is 1."""
+
+    result: Any
+    passed: bool
 
 
 class Terminated(KeyboardInterrupt):

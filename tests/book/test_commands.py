@@ -65,6 +65,7 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib retrieve holiday_index --above 0.9 --csv near.csv": [],
     "thesislib classify PATH --classes names.txt --out page.html": [],
     "thesislib align FILM": [],
+    "thesislib describe --check TRACK --film FILM": [],
     "thesislib report table 2.1": [],
     "thesislib report table 2.1 --format csv": [],
     "thesislib report claims --format latex": [],
@@ -90,6 +91,7 @@ SAYS = {
         "Of real videos it knows nothing",
     ],
     "thesislib align FILM": ["1 cues, 1 of them seen", "film.aligned.html"],
+    "thesislib describe --check TRACK --film FILM": ["passed                         true"],
     "torchrun": ["batches of 2 processes x 4 = 8"],
     "sbatch": ["batches of 4\n"],
 }
@@ -141,6 +143,9 @@ def typed_here(command: str, home: Path) -> list[str]:
         film = shutil.copy(next(own_videos(home).glob("*/*.mp4")), home / "film.mp4")
         (home / "film.en.srt").write_text("1\n00:00:00,200 --> 00:00:01,500\nSomeone waves.\n")
         words[words.index("FILM")] = str(film)
+    if "TRACK" in words:
+        (home / "track.vtt").write_text("WEBVTT\n\n00:01.500 --> 00:02.000\nSomeone stands.\n")
+        words[words.index("TRACK")] = str(home / "track.vtt")
     if "RUN" in command:
         newest = max((home / "runs").glob("dpc-*"), key=lambda run: run.stat().st_mtime)
         words = [word.replace("init=RUN", f"init={newest.name}") for word in words]

@@ -25,7 +25,7 @@ FEW_MARKS = 40  # words: with fewer full stops than one in so many, a text has n
 
 Punctuate = Callable[[Sequence[str]], Sequence[str]]  # words to the same words with marks
 
-_SOUND = re.compile(r"\[[^\[\]]*\]|^[-– ]*\([^()]*\)\s*$|^\s*\*[^*]*\*\s*$|[♪♫♬]", re.MULTILINE)
+SOUND = re.compile(r"\[[^\[\]]*\]|^[-– ]*\([^()]*\)\s*$|^\s*\*[^*]*\*\s*$|[♪♫♬]", re.MULTILINE)
 _SPEAKER = re.compile(r"^\s*(?:>>+|[-–—](?=\s))\s*", re.MULTILINE)
 _STOP = re.compile(r"[.?!…。？！][\"'”’)\]]*$")
 _MARK = re.compile(r"[.?!…,;:—–。？！，、][\"'”’)\]]*$")
@@ -154,7 +154,7 @@ def _cleaned(cues: Sequence[Cue], shortest: float) -> tuple[list[Cue], dict[str,
     fates["empty"] = [cue.number for cue in cues if not cue.text]
     spoken, sounds, cut = [], [], []
     for cue in (cue for cue in cues if cue.text):
-        lines = (" ".join(line.split()) for line in _SOUND.sub(" ", cue.text).split("\n"))
+        lines = (" ".join(line.split()) for line in SOUND.sub(" ", cue.text).split("\n"))
         text = "\n".join(line for line in lines if line)
         if not any(character.isalnum() for character in text):
             sounds.append(cue.number)

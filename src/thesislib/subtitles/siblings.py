@@ -14,6 +14,7 @@ from thesislib.subtitles.reading import parse_subtitles, read_subtitles
 ENDINGS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".json3", ".srv3", ".srv2", ".srv1")
 STDIN = "-"
 ALIGNED = ".aligned"  # in the names of what `thesislib align` writes
+DESCRIPTIONS = ".descriptions"  # in those of audio description, which is no dialogue
 
 
 def beside(video: str | Path, language: str = "en") -> list[Path]:
@@ -38,7 +39,7 @@ def beside(video: str | Path, language: str = "en") -> list[Path]:
         if ending.lower() not in ENDINGS or not (video.parent / name).is_file():
             continue
         tag = stem[len(video.stem) :] if stem.startswith(video.stem) else "?"
-        if tag and (not tag.startswith(".") or tag.startswith(ALIGNED)):
+        if tag and (not tag.startswith(".") or tag.startswith(ALIGNED) or DESCRIPTIONS in tag):
             continue
         code = tag[1:].lower().replace("_", "-")
         wanted = [code == "", code == language, code.split("-")[0].split(".")[0] == language]

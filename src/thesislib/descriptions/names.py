@@ -1,0 +1,126 @@
+"""Names in descriptions: what is one, and whether the audience has met it.
+
+A describer names a character only once the film has, or introduces the name with who it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import sentencex
+
+from thesislib.errors import ThesisError
+from thesislib.files import read_text
+from thesislib.subtitles.cues import Cue
+
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_END = re.compile(r"[.!?…][\"'”’)\]]*$")
+_NO_NAMES = {"I", "Mr", "Mrs", "Ms", "Dr"}
+_ONE_A_LINE = "give a text file with one name a line."
+
+
+class Use(NamedTuple):
+    """The first time that a track uses a name.
+
+    Its fields:
+
+    - ``name``: As it is written.
+    - ``cue``: Number of the cue.
+    - ``start``: Seconds.
+    - ``introduced``: Whether the audience has met it by then.
+    """
+
+    name: str
+    cue: int
+    start: float
+    introduced: bool
+
+
+def sentences_of(text: str, language: str = "en") -> list[str]:
+    """The sentences of a cue, each on one line."""
+    return [one.strip() for one in sentencex.segment(language, " ".join(text.split()))]
+
+
+def read_names(path: str | Path) -> tuple[str, ...]:
+    """A cast list: a text file with one name a line.
+
+    Raises:
+        ThesisError: It cannot be read, or holds no name.
+    """
+    names = [" ".join(line.split()) for line in read_text(path, _ONE_A_LINE).splitlines()]
+    if not any(names):
+        raise ThesisError(f"{path} holds no name: {_ONE_A_LINE}")
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def names_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """Words that are names, in their order: capitalised inside a sentence, and never small.
+
+    A text that no full stop, question or exclamation mark ends is a title or a list of credits, and
+    none of its capitals say anything. Words all in capitals are none either.
+
+    Args:
+        texts: Whole sentences.
+    """
+    found: dict[str, None] = {}
+    small: set[str] = set()
+    for text in texts:
+        words = _WORD.findall(text)
+        small |= {word for word in words if word.islower()}
+        if _END.search(text):
+            found |= {w: None for w in words[1:] if w[0].isupper() and not w.isupper()}
+    return tuple(name for name in found if name.lower() not in small and name not in _NO_NAMES)
+
+
+def has_name(name: str, text: str) -> bool:
+    """Whether a text holds a name, as it is written or all in capitals."""
+    return any(re.search(rf"(?<!\w){re.escape(n)}(?!\w)", text) for n in (name, name.upper()))
+
+
+def introduces(name: str, text: str) -> bool:
+    """Whether a description says who bears a name that it uses.
+
+    "The old man, Proog, ..."; "Emo, a boy, ..."; "Sam (the cook)"; "Director: Sam"; "a dog named
+    Rex".
+    """
+    word = rf"(?<!\w){re.escape(name)}(?!\w)"
+    ways = (
+        rf"\w\s*,\s*{word}\s*(?:[,;.!?]|$)",
+        rf"{word}\s*[,(]\s*(?:an?|the|his|her|their|its|who)\b",
+        rf"[(:]\s*{word}",
+        rf"\b(?:named|called|known as)\s+{word}",
+    )
+    return any(re.search(way, text) for way in ways)
+
+
+def first_uses(
+    track: Sequence[Cue], dialogue: Sequence[Cue] = (), cast: Sequence[str] = ()
+) -> list[Use]:
+    """When a track first uses each name, and whether it had been introduced.
+
+    It has been where a line of dialogue that began before the cue ends holds it, or where the cue
+    itself says who bears it (:func:`introduces`).
+
+    Args:
+        track: The descriptions, by their start.
+        dialogue: What is spoken.
+        cast: Names; default: those that :func:`names_in` finds in the track.
+    """
+    texts = [sentence for cue in track for sentence in sentences_of(cue.text)]
+    found = []
+    for name in cast or names_in([*texts, *(_small(cue.text) for cue in dialogue)]):
+        cue = next((cue for cue in track if has_name(name, cue.text)), None)
+        if cue is None:
+            continue
+        heard = any(line.start < cue.end and has_name(name, line.text) for line in dialogue)
+        flat = " ".join(cue.text.split())
+        found.append(Use(name, cue.number, cue.start, heard or introduces(name, flat)))
+    return sorted(found, key=lambda use: use.start)
+
+
+def _small(text: str) -> str:
+    """What the dialogue says of which words are no names: those that it writes small."""
+    return " ".join(word for word in _WORD.findall(text) if word.islower())
