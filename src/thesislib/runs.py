@@ -25,13 +25,16 @@ def encoders() -> tuple[str, ...]:
     return tuple(m for m in book.methods() if issubclass(book.method(m).CONFIG, ClipConfig))
 
 
-def load_run(name: str | Path, methods: tuple[str, ...] = ()) -> tuple[Any, Any, RunFolder]:
+def load_run(
+    name: str | Path, methods: tuple[str, ...] = (), **brought: Any
+) -> tuple[Any, Any, RunFolder]:
     """The model of a finished run, its settings and its folder.
 
     Args:
         name: Name of a run below :func:`thesislib.places.runs_root`, or the path of its folder,
             whose own name starts with the method: ``dpc-small-...``.
         methods: It must be of one of these; default: :func:`encoders`, the pre-training ones.
+        brought: What its model is built on besides its settings, as ``language`` of AutoAD.
 
     Returns:
         The model on the CPU in evaluation mode; its settings (``config.dataset`` is the data set it
@@ -43,7 +46,7 @@ def load_run(name: str | Path, methods: tuple[str, ...] = ()) -> tuple[Any, Any,
     """
     run = _finished(name, methods)
     config = config_of(run)
-    model = _method(run).MODEL(config)
+    model = _method(run).MODEL(config, **brought)
     run.load_into(model)
     return model.eval(), config, run
 

@@ -1,4 +1,4 @@
-"""The small language model as it ships; :mod:`.recipe` makes it again.
+"""The small language model as it ships; its recipe makes it again.
 
 ``load_language_model("small")`` of :mod:`thesislib.language` reads it.
 """

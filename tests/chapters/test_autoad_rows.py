@@ -1,0 +1,130 @@
+"""Chapter 8's rows on made-up films: whole rows, beginnings, judges against what is on the disk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import studio
+import toy_films
+from thesislib import published
+from thesislib.chapters import run
+from thesislib.chapters.autoad import learning
+from thesislib.chapters.autoad.rows import CC3M, ROWS, TEXT, WEBVID
+from thesislib.chapters.row import Job
+from thesislib.evaluation.captions import caption_scores
+from thesislib.files import read_json_lines
+
+CLIPS = toy_films.CLIPS * toy_films.SPLIT["test"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    root = tmp_path_factory.mktemp("autoad")
+    tiny = {
+        "language": str(root / "lm"), "heads": 2, "latents": 2, "depth": 1, "frames": 4,
+        "pairs": 3, "epochs": 2, "warmup": 0, "past": 3, "decoding.beams": 2,
+        "decoding.new_tokens": 5, "batch_size": 4,
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        studio.use_folders(patch, root)
+        toy_films.make(root, patch)
+        yield tiny
+
+
+def job(row: str, made: dict[str, Any], **changes: Any) -> Job:
+    own = {k: v for k, v in made.items() if k not in ROWS[f"autoad/{row}"].changes}
+    return Job(f"autoad/{row}", log=None, changes=own | changes)
+
+
+def test_a_row_learns_to_say_what_is_seen(made: dict[str, Any]) -> None:
+    """The deed stands in the picture, the name nowhere: random words say neither."""
+    seen = run.run(job("v", made, epochs=60, lr=1e-2))["metrics"]
+    blind = run.run(job("blind", made, lr=1e-2))["metrics"]
+    wanted = {"cider", "rouge_l", "bleu_4", "identity_recall", "identity_precision"}
+    assert wanted <= seen.keys() and "cider_oracle" not in seen
+    assert seen["rouge_l"] > 0.5 > 0.45 > blind["rouge_l"]
+
+
+def test_what_was_written_is_kept_and_gives_the_scores(made: dict[str, Any]) -> None:
+    asked = job("v+ad", made)
+    result = run.run(asked)
+    trained = run.train(asked)
+    assert trained.run is not None and {"cider", "cider_oracle"} <= result["metrics"].keys()
+    assert result["videos"]["evaluated"] == CLIPS
+    truth = [
+        cue.text for n in range(8, 11) for cue in toy_films.film(n, "test")[0].named
+    ]  # films in order
+    for kind, end in (("recurrent", ""), ("oracle", "_oracle")):
+        path = trained.run.path / f"descriptions-synthetic_films-test-{kind}.jsonl"
+        rows = sorted(read_json_lines(path, "x")[1:], key=lambda r: (int(r["film"][1:]), r["clip"]))
+        assert len(rows) == CLIPS
+        scores = caption_scores([row["text"] for row in rows], [[text] for text in truth])
+        for name in ("cider", "rouge_l", "bleu_1"):
+            assert result["metrics"][f"{name}{end}"] == pytest.approx(scores.metrics[name])
+    assert run.run(asked) == result
+
+
+@pytest.mark.parametrize("row", ["ad", "v+ad+sub", "v+subn", "mad2-unnamed", "clipcap", "capdec"])
+def test_other_rows_run(row: str, made: dict[str, Any]) -> None:
+    found = run.run(job(row, made))
+    assert found["videos"]["evaluated"] == CLIPS
+    assert all(value >= 0 for value in found["metrics"].values())
+
+
+def test_partial_data_come_together(made: dict[str, Any]) -> None:
+    """The pictures' part of the run on captions, the words' of the run on text (8.3.3)."""
+    both = run.train(job("v+ad-text+webvid", made, lr=0.0))
+    seen = run.train(learning.before(WEBVID, job("v+ad-text+webvid", made)))
+    read = run.train(learning.before(TEXT, job("v+ad-text+webvid", made)))
+    assert both.run is not None and seen.run is not None and read.run is not None
+    assert both.model.config.source == f"{seen.run.name},{read.run.name}"
+    state = both.model.state_dict()
+    for name, value in seen.model.state_dict().items():
+        if name.startswith(("mapping", "project")):
+            assert torch.equal(state[name], value)
+    for name, value in read.model.state_dict().items():
+        if name.startswith(("reader", "context", "begin")):
+            assert torch.equal(state[name], value)
+    assert not torch.equal(  # the language model of the text run has learnt
+        read.model.reader.model.transformer.wte.weight,
+        learning.given(job("v", made)).language.model.transformer.wte.weight,
+    )
+    named = learning.trained(job("v+ad-text+webvid", made, lr=0.0, source=both.model.config.source))
+    assert named.run == both.run
+    other = run.identity(job("v+ad-text+webvid", made))[1]["init"]
+    assert other.count(" from ") == 2
+
+
+def test_a_sequence_holds_what_precedes_its_clips(made: dict[str, Any]) -> None:
+    world = learning.given(job("v+ad+sub", made))
+    item = world.sequences("train")[1]  # the second half of the first film
+    film, features = toy_films.film(0)
+    assert item["features"].shape == (3, 4, 12) and item["index"].tolist() == [3, 4, 5]
+    decode = world.language.decode
+    for at, number in enumerate((3, 4, 5)):
+        ids = {name: [i for i in item[name][at].tolist() if i >= 0] for name in
+               ("context", "subtitles", "text")}  # fmt: skip
+        assert ids["text"][-1] == 0 and decode(ids["text"]) == film.named[number].text
+        before = [cue.text for cue in film.named[number - 3 : number]]
+        assert decode(ids["context"]) == " ".join(before)
+        said = [cue.text for cue in film.subtitles[max(0, number - 4) : number]]
+        assert ids["subtitles"] == world.language.encode(" ".join(said))
+        start = number * 4 * toy_films.RATE
+        rows = torch.tensor(features[start : start + 2 * toy_films.RATE + 1]).float()
+        nearest = torch.cdist(item["features"][at], rows).min(1).values
+        assert nearest.max() < 0.01
+    blind = learning.given(job("text", made)).written()[0]
+    assert not blind["features"].any() and (blind["context"] >= 0).any()
+
+
+def test_keys_are_those_of_the_tables() -> None:
+    tables = [published.table(number) for number in ("8.2", "8.4")]
+    keys = {row.key for table in tables for row in table.rows if row.key}
+    assert keys and keys <= ROWS.keys() and {CC3M, WEBVID, TEXT} <= ROWS.keys()
