@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from thesislib.classifying.answers import warning_of
+from thesislib.classifying.names import load_encoder
+from thesislib.data.containers import probe
+from thesislib.data.extraction import extract_features
+from thesislib.data.features import FeatureStore, fingerprint
+from thesislib.data.film_features import RATE, clip_of
+from thesislib.data.films import Cue, names_of, recent
+from thesislib.data.manifest import Manifest, Video
+from thesislib.data.sound import loud_spans
 from thesislib.data.streaming import Stream
 from thesislib.descriptions.checking import Limits, check_track
+from thesislib.descriptions.gaps import Span, gaps_between, spoken
 from thesislib.descriptions.names import read_names
+from thesislib.descriptions.writing import EXTENDED, SILENT, Described, Pace, clips_in, fitted
+from thesislib.errors import ThesisError
+from thesislib.files import derived, make_folder, write_text
+from thesislib.image_text import ImageText
+from thesislib.language import LanguageModel, load_language_model
+from thesislib.language.describing import describe_clips
+from thesislib.methods.autoad import AutoAD
 from thesislib.own_videos import Say, to_stderr
-from thesislib.subtitles import Subtitles, read_subtitles
-from thesislib.subtitles.siblings import STDIN, beside, subtitles_of
+from thesislib.runs import finished_runs, load_run, settings_of
+from thesislib.subtitles import Subtitles, parse_subtitles, read_subtitles
+from thesislib.subtitles.siblings import DESCRIPTIONS, STDIN, beside, subtitles_of
+from thesislib.subtitles.writing import untouched, vtt
+from thesislib.synthetic.describer import NAMES
+from thesislib.viz.described_page import described_page, pictures_of_clips
+
+NO_RUN = (
+    "A film is described by a run of chapter 8, and there is no finished one here: `thesislib "
+    "train autoad` makes one. `thesislib describe --check` judges a track without any."
+)
+NO_DIALOGUE = (
+    "There are no subtitles beside {film}, and without them nobody knows when it speaks: name them "
+    "with --subtitles, or let --sound go by how loud it is."
+)
+KIND = "kind: descriptions. Spoken by a player or a screen reader while the film goes on."
+STOPS = "Cues that are longer than their gap, at which the film has to stop: "
 
 
 def check(
@@ -64,3 +102,182 @@ def dialogue_of(
         where = film if film is not None else STDIN
         return subtitles_of(where, subtitles, language=language, encoding=encoding)
     return None
+
+
+@dataclass(frozen=True)
+class Describer:
+    """What describes: a finished run and the two frozen models around it."""
+
+    run: str
+    model: AutoAD
+    language: LanguageModel
+    encoder: ImageText
+
+
+def load_describer(run: str = "", *, weights: str = "", download: bool = False) -> Describer:
+    """The models of a run of chapter 8.
+
+    Args:
+        run: Its name or folder; default: the newest that has finished.
+        weights: Of its image-text model, where that needs some.
+        download: Fetch what is published and not here.
+
+    Raises:
+        ThesisError: There is no such run, or it learnt from features that cannot be computed here.
+    """
+    if not run:
+        runs = finished_runs(methods=("autoad",))
+        if not runs:
+            raise ThesisError(NO_RUN)
+        run = str(runs[0].path)
+    config = settings_of(run, ("autoad",))
+    language = load_language_model(config.language, download=download)
+    model, _, folder = load_run(run, ("autoad",), language=language.model)
+    if config.features:
+        raise ThesisError(
+            f"{folder.name} learnt from features of {config.features}, which cannot be computed of "
+            "a film here: name a run whose features are an image-text model's."
+        )
+    encoder = load_encoder(config.model, weights, download=download)
+    return Describer(folder.name, model, language, encoder)
+
+
+def describe(
+    film: str | Path,
+    subtitles: str | None = None,
+    *,
+    run: str = "",
+    weights: str = "",
+    download: bool = False,
+    pace: Pace = Pace(),  # noqa: B008  # frozen
+    sound: bool = False,
+    names: str | Path | None = None,
+    language: str = "en",
+    encoding: str | None = None,
+    out: str | Path | None = None,
+    log: Say = to_stderr,
+) -> dict[str, Any]:
+    """Describes a film where nobody speaks, and writes that beside it; the film stays as it is.
+
+    A killed call is simply repeated: what it had done lies in a folder ``<film>.describing`` until
+    the track is written.
+
+    Args:
+        film: The file.
+        subtitles: Its dialogue; ``-``: the standard input; default: the file beside the film.
+        run: See :func:`load_describer`.
+        weights: Likewise.
+        download: Likewise.
+        pace: How cues are fitted in.
+        sound: Where there are no subtitles, take what is loud for dialogue.
+        names: A file with a name of the cast a line.
+        language: Of the subtitles, where several lie beside the film.
+        encoding: Of the subtitles, where it is known.
+        out: Folder to write to, default that of the film.
+        log: Where the log lines go.
+
+    Returns:
+        Plain JSON: ``cues``, ``clips`` that nothing is said of, what :func:`check` would say of the
+        track, and ``files``: ``<film>.descriptions.vtt`` (kind descriptions) and ``.html``.
+
+    Raises:
+        ThesisError: A file cannot be used, there is no gap, or no run.
+    """
+    film = Path(film).expanduser()
+    stream = Stream(film)
+    dialogue = dialogue_of(film, subtitles, language=language, encoding=encoding)
+    if dialogue is None and not sound:
+        raise ThesisError(NO_DIALOGUE.format(film=film))
+    lines = spoken(dialogue.cues) if dialogue else []
+    speech = [(line.start, line.end) for line in lines] if dialogue else loud_spans(film)
+    clips = clips_in(gaps_between(speech, stream.duration, pace.min_gap), pace)
+    if not clips:
+        raise ThesisError(
+            f"{film} leaves no gap of {pace.min_gap:g} s without dialogue: lower --min-gap."
+        )
+    for note in (
+        dialogue.summary() if dialogue else ["Without subtitles: what is loud is dialogue."]
+    ):
+        log(note)
+    cast = [*(read_names(names) if names is not None else ()), *NAMES]
+    describer = load_describer(run, weights=weights, download=download)
+    target = film if out is None else make_folder(Path(out).expanduser()) / film.name
+    files = [target.with_name(derived(film.stem, f"{DESCRIPTIONS}{e}")) for e in (".vtt", ".html")]
+    for path in files:
+        untouched(path, [film, *([dialogue.name] if dialogue and subtitles != STDIN else [])])
+    said = [Cue(line.start, line.end, line.text) for line in lines]
+    heard = [_heard(said, clip.start, describer, cast) for clip in clips]
+    work = target.with_name(derived(film.stem, ".describing"))
+    texts = _texts(film, clips, heard, describer, work)
+    described = fitted(clips, texts, pace, lines, cast)
+    cues = [one for one in described if one.text]
+    track = _track(described)
+    write_text(files[0], track)
+    seconds = stream.duration
+    limits = Limits(min_gap=pace.min_gap)
+    known = lines if dialogue else None
+    report = None
+    if cues:
+        read = parse_subtitles(track.encode(), files[0].name)
+        report = check_track(read, known, seconds, limits, cast)
+    warning = warning_of(describer.encoder)
+    notes = [
+        f"{len(clips):,} clips in gaps of {pace.min_gap:g} s or more, {len(cues):,} of them "
+        f"described by {describer.run}, a machine: nobody has looked at what it says.",
+    ]
+    page = described_page(
+        film, seconds, described, [[line.text for line in recent(said, c.start)] for c in clips],
+        notes=notes, warning=warning, pictures=pictures_of_clips(film, described),
+    )  # fmt: skip
+    write_text(files[1], page)
+    shutil.rmtree(work, ignore_errors=True)
+    for line in (*notes, warning):
+        if line:
+            log(line)
+    return {
+        "film": str(film),
+        "run": describer.run,
+        "subtitles": dialogue.name if dialogue else None,
+        "clips": len(clips),
+        "cues": [one._asdict() for one in cues],
+        "silent": [one._asdict() for one in described if one.kind == SILENT],
+        "check": report.as_dict() if report else None,
+        "warning": warning,
+        "files": [str(path) for path in files],
+    }
+
+
+def _heard(said: Sequence[Cue], start: float, by: Describer, cast: Sequence[str]) -> list[str]:
+    """The dialogue before a clip as the run reads it: lines, names, or nothing."""
+    config = by.model.config
+    if config.subtitles == "none":
+        return []
+    lines = recent(said, start, config.dialogues, config.seconds)
+    return list(names_of(lines, cast) if config.subtitles == "names" else (c.text for c in lines))
+
+
+def _texts(
+    film: Path, clips: Sequence[Span], heard: Sequence[Sequence[str]], by: Describer, work: Path
+) -> list[str]:
+    """What is written of each clip, in a folder that lets a killed call go on."""
+    video = Video.of(str(film.absolute()), "", "test", "", probe(film))
+    manifest = Manifest(film.name, work, (video,), {})
+    # Each mixture of film, clips and dialogue has a file of its own.
+    asked = json.dumps([fingerprint(film), clips, heard, by.encoder.describe()], default=str)
+    text = work / f"texts-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.jsonl"
+    frames = work / hashlib.sha256(json.dumps(by.encoder.describe()).encode()).hexdigest()[:12]
+    if (report := extract_features(manifest, by.encoder, frames, rate=RATE, jobs=1)).skipped:
+        raise ThesisError(f"{film}: {next(iter(report.skipped.values()))}.")
+    rows, times = FeatureStore(frames).read(video)
+    count = by.model.config.frames
+    features: Tensor = torch.stack([clip_of(rows, times, *clip, count) for clip in clips])
+    found = describe_clips(by.model, by.language, features, heard, out=text)
+    return [one.text for one in found]
+
+
+def _track(described: Sequence[Described]) -> str:
+    """The WebVTT; a note names the cues at which the film has to stop."""
+    cues = [one for one in described if one.text]
+    stops = [str(number) for number, one in enumerate(cues, 1) if one.kind == EXTENDED]
+    note = f"{KIND}\n{STOPS}{', '.join(stops)}." if stops else KIND
+    return vtt([Cue(one.start, one.until, one.text) for one in cues], note)

@@ -61,37 +61,70 @@ def _align_options(add: Add) -> None:
 
 def _describe_options(add: Add) -> None:
     describe = add(
-        "describe", describe_film, "judge a track of audio description by when the film speaks"
+        "describe", describe_film, "describe a film where nobody speaks; or judge such a track"
     )
+    describe.add_argument("film", nargs="?", type=arguments.path, metavar="FILM")
     describe.add_argument(
-        "--check", type=arguments.path, metavar="FILE", required=True,
-        help="the track: WebVTT, srt and whatever `align` reads. Exit code 1 where more than "
+        "--check", type=arguments.path, metavar="FILE",
+        help="judge this track: WebVTT, srt, whatever `align` reads. Exit code 1 where more than "
         "--tolerance of its time is over dialogue, of its cues too fast or of its sentences "
         "repeated; or where cues are out of order, overlap, have no time or end after the film. "
         "Warned of: each such cue, gaps left empty, names before their introduction, no text",
     )  # fmt: skip
-    describe.add_argument("--film", type=arguments.path, help="gives its length and its subtitles")
+    describe.add_argument(
+        "--film", dest="of_film", type=arguments.path, metavar="FILM",
+        help="with --check: gives its length and its subtitles",
+    )  # fmt: skip
     describe.add_argument(
         "--subtitles", metavar="FILE", help="the dialogue; - : stdin; default: beside the film"
     )
     describe.add_argument("--language", default="en", help="of the subtitles; default: en")
     describe.add_argument("--encoding", help="of the subtitles; default: what they say, or a guess")
     describe.add_argument(
-        "--max-rate", type=arguments.positive, default=5.3, metavar="WORDS",
-        help="a second, above which a cue is too fast; default: 5.3",
-    )  # fmt: skip
-    describe.add_argument(
         "--min-gap", type=arguments.not_negative, default=2.0, metavar="SECONDS",
         help="without dialogue that can be described; default: 2",
     )  # fmt: skip
-    describe.add_argument(
-        "--tolerance", type=arguments.share, default=0.1, help="see --check; default: 0.1"
-    )
     describe.add_argument(
         "--names", type=arguments.path, metavar="FILE",
         help="the cast, a name a line; default: words with a capital inside a sentence that the "
         "track and the subtitles never write small",
     )  # fmt: skip
+    check = describe.add_argument_group("with --check")
+    check.add_argument(
+        "--max-rate", type=arguments.positive, metavar="WORDS",
+        help="a second, above which a cue is too fast; default: 5.3",
+    )  # fmt: skip
+    check.add_argument("--tolerance", type=arguments.share, help="see --check; default: 0.1")
+    write = describe.add_argument_group("without it")
+    write.add_argument(
+        "--run", dest="source", metavar="RUN", help="of `train autoad`; default: the newest"
+    )
+    write.add_argument("--weights", help="of the run's image-text model, where it needs some")
+    write.add_argument("--download", action="store_true", help="fetch published weights")
+    write.add_argument(
+        "--sound", action="store_true",
+        help="where there are no subtitles, take what is loud for dialogue",
+    )  # fmt: skip
+    write.add_argument(
+        "--rate", type=arguments.positive, metavar="WORDS", help="a second; default: 3.5"
+    )
+    write.add_argument(
+        "--lead", type=arguments.not_negative, metavar="SECONDS",
+        help="left free after the dialogue; default: 0.2",
+    )  # fmt: skip
+    write.add_argument(
+        "--tail", type=arguments.not_negative, metavar="SECONDS",
+        help="left free before it; default: 0.2",
+    )  # fmt: skip
+    write.add_argument(
+        "--longest", type=arguments.positive, metavar="SECONDS",
+        help="of film that one cue describes; default: 6",
+    )  # fmt: skip
+    write.add_argument(
+        "--extended", action="store_true",
+        help="keep cues that are longer than their gap, for players that stop the film",
+    )  # fmt: skip
+    write.add_argument("--out", metavar="FOLDER", help="default: that of the film")
 
 
 def align_film(args: argparse.Namespace) -> Any:
@@ -139,16 +172,61 @@ def _align_set(args: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def describe_film(args: argparse.Namespace) -> Verdict:
-    """Judges a track of descriptions."""
+PACE = ("rate", "lead", "tail", "longest", "extended")
+WRITING = ("source", "weights", "download", "sound", *PACE, "out")
+CHECKING = ("of_film", "max_rate", "tolerance")
+OPTIONS = {"source": "run", "of_film": "film"}  # where the option has another name
+
+
+def describe_film(args: argparse.Namespace) -> Any:
+    """Describes a film, or judges a track of descriptions."""
+    other = CHECKING if args.check is None else WRITING
+    if given := [name for name in other if getattr(args, name) not in (None, False)]:
+        names = ", ".join(f"--{OPTIONS.get(n, n).replace('_', '-')}" for n in given)
+        use = "of judging: name the track with --check" if args.check is None else "of describing"
+        raise ThesisError(f"{names} is {use}, or leave it out.")
+    if args.check is not None:
+        return _check(args)
+    if args.film is None:
+        raise ThesisError("Name the film to describe, or with --check the track to judge.")
+    from thesislib.describing import describe
+    from thesislib.descriptions.writing import Pace
+
+    pace = {name: getattr(args, name) for name in PACE if getattr(args, name) is not None}
+    found = describe(
+        args.film,
+        args.subtitles,
+        run=args.source or "",
+        weights=args.weights or "",
+        download=args.download,
+        pace=Pace(min_gap=args.min_gap, **pace),
+        sound=args.sound,
+        names=args.names,
+        language=args.language,
+        encoding=args.encoding,
+        out=args.out,
+        log=say,
+    )
+    if args.json:
+        return found
+    checked = found["check"]
+    wrong = [row["text"] for row in checked["findings"]] if checked else []
+    counts = {"cues": len(found["cues"]), "clips without": len(found["silent"])}
+    return {"run": found["run"], **counts, "check": wrong, "files": found["files"]}
+
+
+def _check(args: argparse.Namespace) -> Verdict:
     from thesislib.describing import check
     from thesislib.descriptions.checking import Limits
 
+    if args.film is not None and args.of_film is not None:
+        raise ThesisError(f"{args.film} and {args.of_film} are two films: name one.")
+    asked = {"rate": args.max_rate, "tolerance": args.tolerance}
     found = check(
         args.check,
-        args.film,
+        args.film if args.of_film is None else args.of_film,
         args.subtitles,
-        limits=Limits(args.max_rate, args.min_gap, args.tolerance),
+        limits=Limits(min_gap=args.min_gap, **{k: v for k, v in asked.items() if v is not None}),
         names=args.names,
         language=args.language,
         encoding=args.encoding,

@@ -67,6 +67,11 @@ def imported(name: str | Path) -> tuple[Any, str]:
     return config_of(run), str(result["row"])
 
 
+def settings_of(name: str | Path, methods: tuple[str, ...] = ()) -> Any:
+    """The settings of a finished run; see :func:`load_run`, whose ``brought`` they decide."""
+    return config_of(_finished(name, methods))
+
+
 def config_of(run: RunFolder) -> Any:
     """The settings of a pre-training run, as its method has them.
 

@@ -66,6 +66,7 @@ COMMANDS: dict[str, list[str]] = {
     "thesislib classify PATH --classes names.txt --out page.html": [],
     "thesislib align FILM": [],
     "thesislib describe --check TRACK --film FILM": [],
+    "thesislib describe FILM": ["--min-gap", "0.1"],
     "thesislib report table 2.1": [],
     "thesislib report table 2.1 --format csv": [],
     "thesislib report claims --format latex": [],
@@ -95,7 +96,10 @@ SAYS = {
     "torchrun": ["batches of 2 processes x 4 = 8"],
     "sbatch": ["batches of 4\n"],
 }
-REFUSED = {"thesislib reproduce 02 --seed 1": "sede"}
+REFUSED = {
+    "thesislib reproduce 02 --seed 1": "sede",
+    "thesislib describe FILM": "there is no finished one here",  # no run of chapter 8 is made here
+}
 
 
 def typed(text: str) -> list[str]:

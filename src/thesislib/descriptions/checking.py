@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from thesislib.descriptions.gaps import MIN_GAP, Span, gaps_between, joined, shared, spoken
-from thesislib.descriptions.names import first_uses, sentences_of
+from thesislib.descriptions.names import first_uses, sentence_key, sentences_of
 from thesislib.fields import NonNegative, Positive, Share, settle
 from thesislib.subtitles.cues import Cue, Subtitles, listed
 
@@ -211,7 +210,7 @@ def _repeated(cues: Sequence[Cue], limits: Limits) -> tuple[float, list[Finding]
     total = again = 0
     for cue in cues:
         for sentence in sentences_of(cue.text):
-            key = tuple(re.findall(r"\w+", sentence.casefold()))
+            key = sentence_key(sentence)
             if not key:
                 continue
             total += 1

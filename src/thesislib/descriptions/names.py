@@ -44,6 +44,11 @@ def sentences_of(text: str, language: str = "en") -> list[str]:
     return [one.strip() for one in sentencex.segment(language, " ".join(text.split()))]
 
 
+def sentence_key(sentence: str) -> tuple[str, ...]:
+    """What two sentences share that say the same: their words in small letters."""
+    return tuple(re.findall(r"\w+", sentence.casefold()))
+
+
 def read_names(path: str | Path) -> tuple[str, ...]:
     """A cast list: a text file with one name a line.
 

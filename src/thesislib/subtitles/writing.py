@@ -46,9 +46,14 @@ def srt(cues: Iterable[Timed]) -> str:
     return "\n".join(blocks)
 
 
-def vtt(cues: Iterable[Timed]) -> str:
-    """WebVTT, sorted by start, with signs that mean something there as entities."""
-    return _vtt((cue.start, cue.end, _escaped(cue.text)) for cue in _sorted(cues))
+def vtt(cues: Iterable[Timed], note: str = "") -> str:
+    """WebVTT, sorted by start, with signs that mean something there as entities.
+
+    Args:
+        cues: In any order.
+        note: A remark on top.
+    """
+    return _vtt(((cue.start, cue.end, _escaped(cue.text)) for cue in _sorted(cues)), note)
 
 
 def metadata_vtt(payloads: Iterable[tuple[float, float, Mapping[str, Any]]], note: str = "") -> str:

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from thesislib.data.reader import open_video
-from thesislib.errors import VideoError
 from thesislib.subtitles.aligned import Aligned
-from thesislib.viz.timeline_page import Picture, between, clock, ticks
+from thesislib.viz.timeline_page import Picture, between, clock, pictures_at, ticks
 from thesislib.viz.web import COLOURS, HEAD, OVER_TIME, breaking, inline, link, text
 
 PICTURES = 300  # at most: some 1.5 MB
@@ -37,20 +35,7 @@ def pictures_of(
     seen = [one for one in cues if one.alignable]
     if len(seen) > most:
         seen = [seen[i] for i in np.linspace(0, len(seen) - 1, most).round().astype(int)]
-    seen.sort(key=lambda one: one.start + one.end)
-    if not seen:
-        return {}
-    try:
-        reader = open_video(path)
-        times = reader.timestamps()
-        middles = np.array([(one.start + one.end) / 2 for one in seen])
-        numbers = np.clip(np.searchsorted(times, middles, side="right") - 1, 0, len(times) - 1)
-        return {
-            one.cue.number: Picture.of(float(times[number]), reader.frames([number])[0])
-            for one, number in zip(seen, numbers, strict=True)
-        }
-    except VideoError:
-        return {}
+    return pictures_at(path, {one.cue.number: (one.start + one.end) / 2 for one in seen})
 
 
 def aligned_page(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from thesislib.data.class_list import shortened
+from thesislib.data.reader import open_video
+from thesislib.errors import VideoError
 from thesislib.viz.video import shrunk
 from thesislib.viz.web import COLOURS, HEAD, OVER_TIME, breaking, inline, link, text
+
+Key = TypeVar("Key", bound=Hashable)
 
 LANES = 6  # classes that are drawn over time; the table names all
 BINS = 240  # points of a time line at most: of a long video neighbours are averaged
@@ -80,6 +86,33 @@ class TimeLine:
             self.path, self.name, self.seconds, self.starts[edges[:-1]], self.ends[edges[1:] - 1],
             means.astype(np.float32), self.pictures, self.note,
         )  # fmt: skip
+
+
+def pictures_at(path: str | Path, moments: Mapping[Key, float]) -> dict[Key, Picture]:
+    """The frames that a player shows at some moments.
+
+    Args:
+        path: The video.
+        moments: Seconds, by whatever names them.
+
+    Returns:
+        Their pictures by the same names. Empty where the video cannot be read (it has been, so this
+        is no news to tell).
+    """
+    order = sorted(moments, key=lambda key: moments[key])
+    if not order:
+        return {}
+    try:
+        reader = open_video(path)
+        times = reader.timestamps()
+        wanted = np.array([moments[key] for key in order])
+        numbers = np.clip(np.searchsorted(times, wanted, side="right") - 1, 0, len(times) - 1)
+        return {
+            key: Picture.of(float(times[number]), reader.frames([number])[0])
+            for key, number in zip(order, numbers, strict=True)
+        }
+    except VideoError:
+        return {}
 
 
 def clock(seconds: float, whole: float) -> str:

@@ -1,0 +1,164 @@
+"""Films described by the command line, with a small network that has learnt nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from methods.writing import little
+from thesislib import describing
+from thesislib.checkpoint import RunFolder, save_state
+from thesislib.cli import main
+from thesislib.language.describing import Description
+from thesislib.methods.autoad import AutoAD, AutoADConfig
+from thesislib.methods.autoad_config import Decoding
+from thesislib.subtitles import read_subtitles
+
+sys.path.insert(0, str(Path(__file__).parent / "data"))
+from video_files import write_video
+
+LINES = [(4, 5, "Anna?"), (16, 20, "Come here!"), (22, 22.9, "[Music]")]
+
+
+@pytest.fixture
+def run(roots: Path) -> str:
+    """A finished run; its language model knows a few words."""
+    folder = roots / "words"
+    language = little()
+    language.model.save_pretrained(folder)
+    language.tokenizer.save(str(folder / "tokenizer.json"))
+    config = replace(
+        AutoADConfig.preset("small"), language=str(folder), heads=2, subtitles="all", frames=4,
+        decoding=Decoding(beams=1, new_tokens=5, penalty=1.0, no_repeat=0),
+    )  # fmt: skip
+    torch.manual_seed(12)  # one that says something
+    model = AutoAD(config, language.model)
+    model.project.weight.data.mul_(3)
+    run = RunFolder.open("autoad", config, "data")
+    save_state(run.checkpoint, model, None, {})
+    run.finish({})
+    return run.name
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = write_video(
+        tmp_path / "my film.mp4", 60, times=[15 * i for i in range(60)], size=(64, 48)
+    )
+    rows = [f"{i}\n00:00:{a:06.3f} --> 00:00:{b:06.3f}\n{t}\n" for i, (a, b, t) in enumerate(LINES)]
+    path.with_suffix(".srt").write_text("\n".join(rows))
+    return path
+
+
+def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    capsys.readouterr()
+    assert main(["describe", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_film_and_the_subtitles_beside_it(
+    run: str, film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = film.read_bytes(), film.with_suffix(".srt").read_bytes()
+    found = said([str(film), "--rate", "4"], capsys)
+    assert (film.read_bytes(), film.with_suffix(".srt").read_bytes()) == before
+    names = sorted(path.name for path in film.parent.iterdir() if path.name.startswith("my film"))
+    assert names == [
+        f"my film{e}" for e in (".descriptions.html", ".descriptions.vtt", ".mp4", ".srt")
+    ]
+    assert found["run"] == run and found["clips"] == len(found["cues"]) + len(found["silent"])
+    assert found["clips"] == 1 + 2 + 2  # 0 to 4, 5 to 16 and 20 to 29.5 s; music is no dialogue
+    assert found["cues"], [one["written"] for one in found["silent"]]
+    track = film.with_name("my film.descriptions.vtt")
+    assert track.read_text().startswith("WEBVTT\n\nNOTE\nkind: descriptions.")
+    read = read_subtitles(track)
+    assert [cue.text for cue in read.cues] == [one["text"] for one in found["cues"]]
+    for cue in read.cues:
+        assert all(cue.end <= a or cue.start >= b for a, b, _ in LINES[:2])
+        assert len(cue.text.split()) / (cue.end - cue.start) <= 4.01
+    # What was written is what the judge passes.
+    assert main(["describe", "--check", str(track), "--film", str(film)]) == 0
+    page = film.with_name("my film.descriptions.html").read_text()
+    assert page.count("<li ") == 5 and page.count("<img ") == 15
+    assert "heard before: <q>Anna?</q>" in page and "described before:" in page
+    assert found["warning"] and page.count("class=warning") == 1
+
+
+def test_killed_it_goes_on(
+    run: str, film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = said([str(film)], capsys)
+    track = film.with_name("my film.descriptions.vtt")
+    whole, looked = track.read_bytes(), []
+    track.unlink()
+
+    def killed(*args: Any, **more: Any) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(describing, "fitted", killed)
+        assert main(["describe", str(film)]) == 130
+    work = film.with_name("my film.describing")
+    assert work.is_dir() and not track.exists()
+    encode = describing.ImageText.encode_frames
+
+    def counted(self: Any, frames: np.ndarray, *more: Any) -> torch.Tensor:
+        looked.append(len(frames))
+        return encode(self, frames, *more)
+
+    monkeypatch.setattr(describing.ImageText, "encode_frames", counted)
+    assert said([str(film)], capsys) == found
+    assert track.read_bytes() == whole and not looked and not work.exists()
+    assert said([str(film), "--out", str(film.parent / "new")], capsys)["cues"] == found["cues"]
+    assert looked and (film.parent / "new" / "my film.descriptions.vtt").read_bytes() == whole
+
+
+def test_long_cues_and_names(
+    run: str, film: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["Anna waves.", "Anna and Bob sit on a very long red bench by the old sea wall, still."]
+
+    def write(model: Any, language: Any, features: torch.Tensor, *args: Any, **more: Any) -> Any:
+        assert features.shape[1:] == (4, 128)
+        rows = [texts[min(i, 1)] for i in range(len(features))]
+        return [Description("film", i, text, text, 0.0) for i, text in enumerate(rows)]
+
+    monkeypatch.setattr(describing, "describe_clips", write)
+    (film.parent / "cast.txt").write_text("Bob\n")
+    words = [str(film), "--names", str(film.parent / "cast.txt"), "--rate", "1.5"]
+    found = said(words, capsys)
+    assert [one["text"] for one in found["cues"]] == ["Someone waves."]
+    found = said([*words, "--extended"], capsys)
+    assert found["cues"][1]["kind"] == "extended"
+    assert found["cues"][1]["text"].startswith("Anna and someone sit")
+    track = film.with_name("my film.descriptions.vtt").read_text()
+    assert "the film has to stop: 2." in track
+
+
+def test_what_is_refused(
+    film: Path, roots: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def refused(*words: str) -> str:
+        capsys.readouterr()
+        assert main(["describe", *words]) == 1
+        return capsys.readouterr().err
+
+    assert "there is no finished one here" in refused(str(film))
+    assert "Name the film to describe" in refused()
+    assert "--tolerance is of judging" in refused(str(film), "--tolerance", "0.2")
+    assert "--rate, --out is of describing" in refused(
+        "--check", str(film), "--rate", "2", "--out", "x"
+    )
+    assert "are two films" in refused(str(film), "--check", "x.vtt", "--film", str(film))
+    film.with_suffix(".srt").unlink()
+    assert "let --sound go by" in refused(str(film))
+    assert "has no sound" in refused(str(film), "--sound")
+    (tmp_path / "all.vtt").write_text("WEBVTT\n\n00:00.000 --> 01:00.000\nOn and on.\n")
+    assert "leaves no gap of 2 s" in refused(str(film), "--subtitles", str(tmp_path / "all.vtt"))
