@@ -91,6 +91,12 @@ def test_a_film_and_the_subtitles_beside_it(
     assert found["warning"] and page.count("class=warning") == 1
 
 
+def test_a_film_without_dialogue(run: str, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said([str(film), "--silent", "--min-gap", "5", "--longest", "10"], capsys)
+    assert found["subtitles"] is None and found["clips"] == 3  # of 29.1 s
+    assert found["check"]["over_dialogue"] == 0
+
+
 def test_killed_it_goes_on(
     run: str, film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,8 +47,12 @@ NO_RUN = (
 )
 NO_DIALOGUE = (
     "There are no subtitles beside {film}, and without them nobody knows when it speaks: name them "
-    "with --subtitles, or let --sound go by how loud it is."
+    "with --subtitles, let --sound go by how loud it is, or say --silent where nobody speaks."
 )
+REAL = (
+    "name a run that has learnt from films by the features of a real model (--set model=ViT-B-16)"
+)
+LOOKS = "Looking at the film, {rate:g} frames a second; that takes longest."
 KIND = "kind: descriptions. Spoken by a player or a screen reader while the film goes on."
 STOPS = "Cues that are longer than their gap, at which the film has to stop: "
 
@@ -151,6 +155,7 @@ def describe(
     download: bool = False,
     pace: Pace = Pace(),  # noqa: B008  # frozen
     sound: bool = False,
+    silent: bool = False,
     names: str | Path | None = None,
     language: str = "en",
     encoding: str | None = None,
@@ -170,6 +175,7 @@ def describe(
         download: Likewise.
         pace: How cues are fitted in.
         sound: Where there are no subtitles, take what is loud for dialogue.
+        silent: Nobody speaks in the film, whatever lies beside it.
         names: A file with a name of the cast a line.
         language: Of the subtitles, where several lie beside the film.
         encoding: Of the subtitles, where it is known.
@@ -185,11 +191,15 @@ def describe(
     """
     film = Path(film).expanduser()
     stream = Stream(film)
-    dialogue = dialogue_of(film, subtitles, language=language, encoding=encoding)
-    if dialogue is None and not sound:
+    dialogue = None
+    if not silent:
+        dialogue = dialogue_of(film, subtitles, language=language, encoding=encoding)
+    if dialogue is None and not (sound or silent):
         raise ThesisError(NO_DIALOGUE.format(film=film))
     lines = spoken(dialogue.cues) if dialogue else []
-    speech = [(line.start, line.end) for line in lines] if dialogue else loud_spans(film)
+    speech = [(line.start, line.end) for line in lines]
+    if dialogue is None and sound and not silent:
+        speech = loud_spans(film)
     clips = clips_in(gaps_between(speech, stream.duration, pace.min_gap), pace)
     if not clips:
         raise ThesisError(
@@ -208,6 +218,7 @@ def describe(
     said = [Cue(line.start, line.end, line.text) for line in lines]
     heard = [_heard(said, clip.start, describer, cast) for clip in clips]
     work = target.with_name(derived(film.stem, ".describing"))
+    log(LOOKS.format(rate=RATE))
     texts = _texts(film, clips, heard, describer, work)
     described = fitted(clips, texts, pace, lines, cast)
     cues = [one for one in described if one.text]
@@ -215,12 +226,12 @@ def describe(
     write_text(files[0], track)
     seconds = stream.duration
     limits = Limits(min_gap=pace.min_gap)
-    known = lines if dialogue else None
+    known = lines if dialogue or silent else None
     report = None
     if cues:
         read = parse_subtitles(track.encode(), files[0].name)
         report = check_track(read, known, seconds, limits, cast)
-    warning = warning_of(describer.encoder)
+    warning = warning_of(describer.encoder, REAL)
     notes = [
         f"{len(clips):,} clips in gaps of {pace.min_gap:g} s or more, {len(cues):,} of them "
         f"described by {describer.run}, a machine: nobody has looked at what it says.",

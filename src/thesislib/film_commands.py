@@ -105,6 +105,7 @@ def _describe_options(add: Add) -> None:
         "--sound", action="store_true",
         help="where there are no subtitles, take what is loud for dialogue",
     )  # fmt: skip
+    write.add_argument("--silent", action="store_true", help="nobody speaks in the film")
     write.add_argument(
         "--rate", type=arguments.positive, metavar="WORDS", help="a second; default: 3.5"
     )
@@ -173,7 +174,7 @@ def _align_set(args: argparse.Namespace) -> dict[str, Any]:
 
 
 PACE = ("rate", "lead", "tail", "longest", "extended")
-WRITING = ("source", "weights", "download", "sound", *PACE, "out")
+WRITING = ("source", "weights", "download", "sound", "silent", *PACE, "out")
 CHECKING = ("of_film", "max_rate", "tolerance")
 OPTIONS = {"source": "run", "of_film": "film"}  # where the option has another name
 
@@ -201,6 +202,7 @@ def describe_film(args: argparse.Namespace) -> Any:
         download=args.download,
         pace=Pace(min_gap=args.min_gap, **pace),
         sound=args.sound,
+        silent=args.silent,
         names=args.names,
         language=args.language,
         encoding=args.encoding,

@@ -184,8 +184,16 @@ def _classifier(
     return classifier, {"shots": shots.counts, "held_out": held or None, "notes": [*shots.notes]}
 
 
-def warning_of(encoder: ImageText) -> str:
-    """What nobody may overlook: a model that knows little, or nothing; or ""."""
+ANOTHER = "name a real model of open_clip, such as --model ViT-B-16 --weights openai"
+
+
+def warning_of(encoder: ImageText, remedy: str = ANOTHER) -> str:
+    """What nobody may overlook: a model that knows little, or nothing; or "".
+
+    Args:
+        encoder: The model.
+        remedy: What to do for real videos.
+    """
     if encoder.weights == RANDOM:
         return UNTRAINED
     if not is_small(encoder):
@@ -193,8 +201,7 @@ def warning_of(encoder: ImageText) -> str:
     actions = ", ".join(NAMES[action] for action in DEFAULT_ACTIONS)
     return (
         "The small model has seen nothing but drawn figures in thesislib's own simulated studio, "
-        f"at sixteen actions: {actions}. Of real videos it knows nothing. For those name a real "
-        "model of open_clip, such as --model ViT-B-16 --weights openai."
+        f"at sixteen actions: {actions}. Of real videos it knows nothing. For those {remedy}."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -65,6 +66,8 @@ def gaps_between(
 
 
 def shared(span: tuple[float, float], others: Sequence[Span]) -> float:
-    """Seconds of a stretch that lie in any of others, which do not overlap (:func:`joined`)."""
+    """Seconds of a stretch that lie in any of others, which are in order as of :func:`joined`."""
     start, end = span
-    return math.fsum(max(0.0, min(end, b) - max(start, a)) for a, b in others)
+    first = bisect.bisect_right(others, start, key=lambda one: one.end)
+    reached = itertools.takewhile(lambda one: one.start < end, others[first:])
+    return math.fsum(min(end, b) - max(start, a) for a, b in reached)

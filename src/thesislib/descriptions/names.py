@@ -5,6 +5,7 @@ A describer names a character only once the film has, or introduces the name wit
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -101,6 +102,11 @@ def introduces(name: str, text: str) -> bool:
     return any(re.search(way, text) for way in ways)
 
 
+def first_heard(name: str, dialogue: Sequence[Cue]) -> float:
+    """When the first line begins that holds a name, seconds; infinity: none does."""
+    return min((line.start for line in dialogue if has_name(name, line.text)), default=math.inf)
+
+
 def first_uses(
     track: Sequence[Cue], dialogue: Sequence[Cue] = (), cast: Sequence[str] = ()
 ) -> list[Use]:
@@ -120,9 +126,8 @@ def first_uses(
         cue = next((cue for cue in track if has_name(name, cue.text)), None)
         if cue is None:
             continue
-        heard = any(line.start < cue.end and has_name(name, line.text) for line in dialogue)
-        flat = " ".join(cue.text.split())
-        found.append(Use(name, cue.number, cue.start, heard or introduces(name, flat)))
+        met = first_heard(name, dialogue) < cue.end or introduces(name, " ".join(cue.text.split()))
+        found.append(Use(name, cue.number, cue.start, met))
     return sorted(found, key=lambda use: use.start)
 
 

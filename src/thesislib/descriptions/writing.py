@@ -12,6 +12,7 @@ from thesislib.data.anonymise import SOMEONE, anonymise
 from thesislib.descriptions.checking import words
 from thesislib.descriptions.gaps import MIN_GAP, Span
 from thesislib.descriptions.names import (
+    first_heard,
     has_name,
     introduces,
     names_in,
@@ -122,12 +123,12 @@ def fitted(
     sentences = [one for text in texts for one in sentences_of(text)]
     lines = [one for line in dialogue for one in sentences_of(line.text)]
     names, known = {*cast, *names_in([*sentences, *lines])}, set[str]()
+    heard = {name: first_heard(name, dialogue) for name in names}
     said: set[tuple[str, ...]] = set()
     out = []
     for clip, text in zip(clips, texts, strict=True):
         flat = " ".join(text.split())
-        heard = [line.text for line in dialogue if line.start < clip.start]
-        known |= {name for name in names if any(has_name(name, line) for line in heard)}
+        known |= {name for name, start in heard.items() if start < clip.start}
         told = {name for name in names - known if introduces(name, flat)}
         hidden = anonymise(flat, names - known - told)
         notes = [UNKNOWN] if hidden != flat else []
