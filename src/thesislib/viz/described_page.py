@@ -142,6 +142,7 @@ li p { margin: 0 0 .2rem; } li .quiet { font-size: .85rem; font-variant-numeric:
 .frames { display: flex; gap: 4px; } .frames img { flex: 1; min-width: 0; aspect-ratio: 4 / 3;
  object-fit: contain; background: var(--tile); border-radius: 4px; }
 .cue { font-weight: 600; } .silent .cue { font-weight: 400; color: var(--quiet); }
-@media (max-width: 40rem) { li { grid-template-columns: 1fr; } }
+li > div { min-width: 0; }
+@media (max-width: 40rem) { li { grid-template-columns: minmax(0, 1fr); } }
 """
 )
