@@ -14,7 +14,7 @@ import sys
 from typing import Any, Dict, Iterator, List, NoReturn, Optional
 
 MINIMUM = (3, 11)
-EXTRAS = "board,models,imagenet,parquet,mad,captions,book,dev"
+EXTRAS = "board,models,imagenet,parquet,mad,book,dev"
 
 
 def stop(sentence: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from dataclasses import replace
@@ -95,6 +96,22 @@ def test_a_film_without_dialogue(run: str, film: Path, capsys: pytest.CaptureFix
     found = said([str(film), "--silent", "--min-gap", "5", "--longest", "10"], capsys)
     assert found["subtitles"] is None and found["clips"] == 3  # of 29.1 s
     assert found["check"]["over_dialogue"] == 0
+
+
+def test_gaps_by_the_sound(
+    run: str, film: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reader has tests of its own; here somebody speaks from 10 to 20 s of 29.5."""
+    film.with_suffix(".srt").unlink()
+    sound = np.random.default_rng(0).normal(0, 1e-4, 472_000).astype(np.float32)
+    sound[160_000:320_000] *= 1000
+    monkeypatch.setattr(describing, "read_sound", lambda path: sound)
+    found = said([str(film), "--sound"], capsys)
+    assert found["clips"] == 2 + 2 and found["check"]["over_dialogue"] is None
+    assert not any(9.8 < one["start"] < 20.2 for one in [*found["cues"], *found["silent"]])
+    if importlib.util.find_spec("faster_whisper") is None:
+        assert main(["describe", str(film), "--sound", "voice"]) == 1
+        assert "which is not installed: pip install thesislib[audio]" in capsys.readouterr().err
 
 
 def test_killed_it_goes_on(

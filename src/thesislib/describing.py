@@ -21,13 +21,12 @@ from thesislib.data.features import FeatureStore, fingerprint
 from thesislib.data.film_features import RATE, clip_of
 from thesislib.data.films import Cue, names_of, recent
 from thesislib.data.manifest import Manifest, Video
-from thesislib.data.sound import loud_spans
 from thesislib.data.streaming import Stream
 from thesislib.descriptions.checking import Limits, check_track
 from thesislib.descriptions.gaps import Span, gaps_between, spoken
 from thesislib.descriptions.names import read_names
 from thesislib.descriptions.writing import EXTENDED, SILENT, Described, Pace, clips_in, fitted
-from thesislib.errors import ThesisError
+from thesislib.errors import ThesisError, choose
 from thesislib.files import derived, make_folder, write_text
 from thesislib.image_text import ImageText
 from thesislib.language import LanguageModel, load_language_model
@@ -35,6 +34,9 @@ from thesislib.language.describing import describe_clips
 from thesislib.methods.autoad import AutoAD
 from thesislib.own_videos import Say, to_stderr
 from thesislib.runs import finished_runs, load_run, settings_of
+from thesislib.soundtrack.loudness import Loud
+from thesislib.soundtrack.parts import FindsSpeech, Silero
+from thesislib.soundtrack.sound import read_sound
 from thesislib.subtitles import Subtitles, parse_subtitles, read_subtitles
 from thesislib.subtitles.siblings import DESCRIPTIONS, STDIN, beside, subtitles_of
 from thesislib.subtitles.writing import untouched, vtt
@@ -49,6 +51,11 @@ NO_DIALOGUE = (
     "There are no subtitles beside {film}, and without them nobody knows when it speaks: name them "
     "with --subtitles, let --sound go by how loud it is, or say --silent where nobody speaks."
 )
+# Ways to find dialogue in the sound, and what they take for it.
+SOUNDS: dict[str, tuple[type[FindsSpeech], str]] = {
+    "loud": (Loud, "what is loud is dialogue"),
+    "voice": (Silero, "dialogue is where voices are heard"),
+}
 REAL = (
     "name a run that has learnt from films by the features of a real model (--set model=ViT-B-16)"
 )
@@ -154,7 +161,7 @@ def describe(
     weights: str = "",
     download: bool = False,
     pace: Pace = Pace(),  # noqa: B008  # frozen
-    sound: bool = False,
+    sound: str = "",
     silent: bool = False,
     names: str | Path | None = None,
     language: str = "en",
@@ -174,7 +181,7 @@ def describe(
         weights: Likewise.
         download: Likewise.
         pace: How cues are fitted in.
-        sound: Where there are no subtitles, take what is loud for dialogue.
+        sound: Where there are no subtitles, one of ``SOUNDS`` finds dialogue in the sound.
         silent: Nobody speaks in the film, whatever lies beside it.
         names: A file with a name of the cast a line.
         language: Of the subtitles, where several lie beside the film.
@@ -199,7 +206,9 @@ def describe(
     lines = spoken(dialogue.cues) if dialogue else []
     speech = [(line.start, line.end) for line in lines]
     if dialogue is None and sound and not silent:
-        speech = loud_spans(film)
+        speech = list(
+            SOUNDS[choose("way to hear dialogue", sound, SOUNDS)][0]().spans(read_sound(film))
+        )
     clips = clips_in(gaps_between(speech, stream.duration, pace.min_gap), pace)
     if not clips:
         raise ThesisError(

@@ -102,8 +102,9 @@ def _describe_options(add: Add) -> None:
     write.add_argument("--weights", help="of the run's image-text model, where it needs some")
     write.add_argument("--download", action="store_true", help="fetch published weights")
     write.add_argument(
-        "--sound", action="store_true",
-        help="where there are no subtitles, take what is loud for dialogue",
+        "--sound", nargs="?", const="loud", choices=("loud", "voice"),
+        help="where there are no subtitles: what is loud is dialogue, music too; or, with the "
+        "extra audio, what a detector of voices hears; default: loud",
     )  # fmt: skip
     write.add_argument("--silent", action="store_true", help="nobody speaks in the film")
     write.add_argument(
@@ -201,7 +202,7 @@ def describe_film(args: argparse.Namespace) -> Any:
         weights=args.weights or "",
         download=args.download,
         pace=Pace(min_gap=args.min_gap, **pace),
-        sound=args.sound,
+        sound=args.sound or "",
         silent=args.silent,
         names=args.names,
         language=args.language,
