@@ -52,6 +52,9 @@ RECIPES = {
     "htm_370k": Recipe("data.public", "prepare_htm_370k", _LISTED, path=True),
     "htm_aa": Recipe("data.public", "prepare_htm_aa", _LISTED, path=True),
     "youcook2": Recipe("data.public", "prepare_youcook2", _LISTED, path=True),
+    "mad": Recipe("data.mad", "prepare_mad", ("annotations", "force"), path=True),
+    "webvid": Recipe("data.public", "prepare_webvid", _LISTED, path=True),
+    "cc3m": Recipe("data.public", "prepare_cc3m", _LISTED, path=True),
 }
 OPTIONS = tuple(dict.fromkeys(option for one in RECIPES.values() for option in one.options))
 

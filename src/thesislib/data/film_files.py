@@ -103,7 +103,12 @@ def write_films(manifest: Manifest, films: Iterable[Film]) -> None:
     """
     films = list(films)
     for name, field in ((NAMED, "named"), (UNNAMED, "unnamed"), (SUBTITLES, "subtitles")):
-        write_side_file(manifest, name, csv_text(COLUMNS, rows_of(films, field)))
+        rows = list(rows_of(films, field))
+        if rows:
+            write_side_file(manifest, name, csv_text(COLUMNS, rows))
+        else:  # nobody speaks, or nobody has hidden the names
+            (manifest.root / name).unlink(missing_ok=True)
+            manifest.info.pop(checksum_key(name), None)
     parts: dict[str, list[str]] = {"TRAIN": [], "VAL": [], "EVAL": []}
     for film in films:
         parts[next(part for part in parts if PARTS[part] == film.split)].append(film.movie)

@@ -2,8 +2,8 @@
 
 Nothing is downloaded: each set has its own terms. What a list says is read by kind: classes of
 whole videos (``actions``), actions in time (``intervals``), both (``activities``), sentences
-(``captions``), sentences in time (``narrated``, ``howto100m``). One function joins any of them
-with the disk (``joining``).
+(``captions``, ``web``), sentences in time (``narrated``, ``howto100m``). One function joins any of
+them with the disk (``joining``).
 """
 
 from thesislib.data.public.actions import (
@@ -23,11 +23,13 @@ from thesislib.data.public.howto100m import prepare_htm_370k
 from thesislib.data.public.intervals import prepare_activitynet, prepare_thumos14
 from thesislib.data.public.joining import Listed, prepare_listed
 from thesislib.data.public.narrated import prepare_htm_aa, prepare_htm_align, prepare_youcook2
+from thesislib.data.public.web import prepare_cc3m, prepare_webvid
 
 __all__ = [
     "Listed",
     "prepare_activitynet",
     "prepare_breakfast",
+    "prepare_cc3m",
     "prepare_coin",
     "prepare_didemo",
     "prepare_hmdb51",
@@ -42,5 +44,6 @@ __all__ = [
     "prepare_smit",
     "prepare_thumos14",
     "prepare_ucf101",
+    "prepare_webvid",
     "prepare_youcook2",
 ]
