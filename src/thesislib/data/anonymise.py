@@ -1,6 +1,7 @@
 """Names to "someone": how LSMDC and MAD hide who is who (thesis 8.4).
 
-By rule, with the film's cast given; or by any model that finds names, as the thesis has it.
+By rule, with the film's cast given; or by a model that finds names, as the thesis has it: no
+publisher puts one on PyPI that works offline, so it is a function that you give (``find``).
 """
 
 from __future__ import annotations
