@@ -262,3 +262,16 @@ def test_settings_that_cannot_be_are_refused(language: LanguageModel) -> None:
         model.see({"features": torch.zeros(1, 5, 17)})
     assert AutoADConfig.preset("as_released").decoding.stop == "end"
     assert AutoADConfig.preset("paper").decoding == Decoding()
+
+
+def test_special_tokens_can_begin_as_words(language: LanguageModel) -> None:
+    model, words = made(language), language.model.transformer.wte.weight
+    drawn = model.project.weight.detach().clone()
+    model.start_as_words(language.end, language.full_stop)
+    for pair in (model.context, model.subtitle):
+        torch.testing.assert_close(pair.detach(), words[:2])
+    torch.testing.assert_close(model.begin.detach(), words[1:2])
+    torch.testing.assert_close(model.project.weight.detach(), drawn * words.std())
+    loss, _ = model(batch(language))
+    loss.backward()  # they learn, and the words stay
+    assert model.begin.grad is not None and words.grad is None

@@ -149,6 +149,24 @@ class AutoAD(nn.Module, PyTorchModelHubMixin):
         ]
 
     @torch.no_grad()
+    def start_as_words(self, end: int, full_stop: int) -> None:
+        """First values among those of words, for a language model that has seen nothing else.
+
+        As drawn, all that is learnt is several times as long as a word's vector, and unlike any. So
+        texts begin as after the mark of an end, go on as after a full stop, and the vectors of a
+        clip are as long as words.
+
+        Args:
+            end: Id of the end-of-text token.
+            full_stop: Id of the full stop.
+        """
+        words = self.reader.model.get_input_embeddings().weight
+        for pair in (self.context, self.subtitle):
+            pair.copy_(words[[end, full_stop]])
+        self.begin.copy_(words[[full_stop]])
+        self.project.weight.mul_(words.std())
+
+    @torch.no_grad()
     def start_from(self, other: "AutoAD") -> None:
         """Takes what another model has learnt (8.3.3): of its parts those that it used.
 

@@ -46,7 +46,8 @@ class Decoding:
 SMALL: dict[str, Any] = {
     "profile": "small", "dataset": "synthetic_films", "epochs": 10, "batch_size": 2, "lr": 1e-3,
     "warmup": 20, "num_workers": 0, "model": "small", "language": "small", "dim": 128, "heads": 4,
-    "places": 64, "val_every": 5,
+    "places": 64, "val_every": 5, "tokens_start": "words",
+    "order": ("visual", "subtitles", "context"),  # what is told goes on where the context ends
 }  # fmt: skip
 # Not measured yet.
 GPU: dict[str, Any] = {
@@ -83,6 +84,9 @@ class AutoADConfig(RunConfig):
     # Whether the language model learns: no; here; or it has, before, in the run that this starts
     # from, and is frozen since.
     tuned: Annotated[str, one_of("tuned", TUNED)] = "no"
+    # First values of the special tokens: drawn (released), or those of words, which a language
+    # model that is small and frozen takes in more easily.
+    tokens_start: Annotated[str, one_of("tokens_start", ("drawn", "words"))] = "drawn"
     past: Annotated[int, between(0, 1000)] = 6  # descriptions before a clip; 0: none
     subtitles: Annotated[str, one_of("subtitles", SUBTITLES)] = "none"  # names: those alone
     dialogues: Count = 4  # the latest subtitles ...

@@ -45,8 +45,11 @@ def before(first: str, job: Job) -> Job:
 
 def build(config: AutoADConfig) -> AutoAD:
     """A fresh model."""
-    model: AutoAD = placed(AutoAD(config, films.language(config.language).model))
-    return model
+    language = films.language(config.language)
+    model = AutoAD(config, language.model)
+    if config.tokens_start == "words":
+        model.start_as_words(language.end, language.full_stop)
+    return placed(model)
 
 
 def trained(job: Job, starts: Sequence[str] = (), data: str = "films") -> Trained:
