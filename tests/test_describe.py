@@ -165,6 +165,20 @@ def test_long_cues_and_names(
     assert "the film has to stop: 2." in track
 
 
+def test_what_a_human_has_written_or_changed_is_not_replaced(
+    run: str, film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    track = film.with_name("my film.descriptions.vtt")
+    assert said([str(film)], capsys) == said([str(film)], capsys)  # its own is
+    changed = track.read_text().replace("waves", "greets")
+    for text in (changed, "WEBVTT\n\n00:01.000 --> 00:02.000\nTom waves.\n", ""):
+        track.write_text(text)
+        assert main(["describe", str(film)]) == 1
+        assert "is not as this command writes it" in capsys.readouterr().err
+        assert track.read_text() == text and not film.with_name("my film.describing").exists()
+    assert said([str(film), "--out", str(film.parent / "new")], capsys)["cues"]
+
+
 def test_what_is_refused(
     film: Path, roots: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ from thesislib.descriptions.gaps import Span, gaps_between, spoken
 from thesislib.descriptions.names import read_names
 from thesislib.descriptions.writing import EXTENDED, SILENT, Described, Pace, clips_in, fitted
 from thesislib.errors import ThesisError, choose
-from thesislib.files import derived, make_folder, write_text
+from thesislib.files import derived, make_folder, read_text, write_text
 from thesislib.image_text import ImageText
 from thesislib.language import LanguageModel, load_language_model
 from thesislib.language.describing import describe_clips
@@ -61,6 +62,7 @@ REAL = (
 )
 LOOKS = "Looking at the film, {rate:g} frames a second; that takes longest."
 KIND = "kind: descriptions. Spoken by a player or a screen reader while the film goes on."
+SEAL = "Written by thesislib describe, "
 STOPS = "Cues that are longer than their gap, at which the film has to stop: "
 
 
@@ -224,6 +226,7 @@ def describe(
     files = [target.with_name(derived(film.stem, f"{DESCRIPTIONS}{e}")) for e in (".vtt", ".html")]
     for path in files:
         untouched(path, [film, *([dialogue.name] if dialogue and subtitles != STDIN else [])])
+    _check_ours(files[0])
     said = [Cue(line.start, line.end, line.text) for line in lines]
     heard = [_heard(said, clip.start, describer, cast) for clip in clips]
     work = target.with_name(derived(film.stem, ".describing"))
@@ -296,8 +299,26 @@ def _texts(
 
 
 def _track(described: Sequence[Described]) -> str:
-    """The WebVTT; a note names the cues at which the film has to stop."""
+    """The WebVTT; a note names the cues at which the film has to stop, and tells it from others."""
     cues = [one for one in described if one.text]
     stops = [str(number) for number, one in enumerate(cues, 1) if one.kind == EXTENDED]
-    note = f"{KIND}\n{STOPS}{', '.join(stops)}." if stops else KIND
-    return vtt([Cue(one.start, one.until, one.text) for one in cues], note)
+    rows = [Cue(one.start, one.until, one.text) for one in cues]
+    notes = [KIND, f"{STOPS}{', '.join(stops)}."] if stops else [KIND]
+    return vtt(rows, "\n".join([*notes, f"{SEAL}{_seal(vtt(rows))}"]))
+
+
+def _seal(cues: str) -> str:
+    return hashlib.sha256(cues.encode()).hexdigest()[:12]
+
+
+def _check_ours(path: Path) -> None:
+    """Refuses to replace a track that somebody else has written, or has changed."""
+    if not path.exists():
+        return
+    text = read_text(path, "name another folder with --out.")
+    note = re.search(r"NOTE\n.*?\n\n", text, re.DOTALL)
+    if note is None or f"{SEAL}{_seal(text.replace(note[0], '', 1))}" not in note[0]:
+        raise ThesisError(
+            f"{path} is there and is not as this command writes it: move it away, or name another "
+            "folder with --out."
+        )
