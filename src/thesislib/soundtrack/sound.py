@@ -14,6 +14,7 @@ from thesislib.files import reading
 
 RATE = 16000  # samples a second, of everything here
 HOP = 160  # samples from one value of an envelope to the next
+MINUTE = 60 * RATE // HOP  # such values
 BANDS = 8  # of the spectrum, in which loudness is compared
 PLAY = "look whether a player plays it."
 Sound = NDArray[np.float32]
@@ -64,6 +65,11 @@ def shift_between(track: Sound, film: Sound, longest: float = 60.0) -> float:
     return float(shifts[within[int(np.argmax(score[within]))]])
 
 
+def spectra(frames: Sound) -> NDArray[np.float64]:
+    """Power of frames ``(T, 2 * HOP)``, ``(T, HOP + 1)``."""
+    return np.asarray(np.abs(np.fft.rfft(frames * np.hanning(2 * HOP), axis=1)) ** 2)
+
+
 def changes(sound: Sound) -> NDArray[np.float64]:
     """How loudness changes in each band ``(T, BANDS)``, a hundred values a second, of unit size."""
     if len(sound) < RATE or not np.any(sound):
@@ -71,9 +77,12 @@ def changes(sound: Sound) -> NDArray[np.float64]:
             f"{len(sound) / RATE:.2f} s of sound, or silence, cannot be laid over another track: "
             "give the whole of both."
         )
-    frames = np.lib.stride_tricks.sliding_window_view(sound, 2 * HOP)[::HOP] * np.hanning(2 * HOP)
-    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
-    edges = np.geomspace(2, power.shape[1], BANDS + 1).astype(int)
-    loud = np.log(np.add.reduceat(power, edges[:-1], axis=1) + 1e-6)
+    frames = np.lib.stride_tricks.sliding_window_view(sound, 2 * HOP)[::HOP]
+    edges = np.geomspace(2, HOP + 1, BANDS + 1).astype(int)
+    # By the minute: the spectra of a whole film would fill gigabytes.
+    loud = np.concatenate([
+        np.log(np.add.reduceat(spectra(frames[at : at + MINUTE]), edges[:-1], axis=1) + 1e-6)
+        for at in range(0, len(frames), MINUTE)
+    ])  # fmt: skip
     change = np.diff(loud, axis=0, prepend=loud[:1])
     return np.asarray((change - change.mean(0)) / (change.std(0) + 1e-9))
