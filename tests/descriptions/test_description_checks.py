@@ -118,6 +118,11 @@ def test_names_and_when_they_are_known() -> None:
     uses = {use.name: (use.cue, use.introduced) for use in first_uses(told, said)}
     assert uses == {"Anna": (1, False), "Tom": (2, True)}
     assert [u.name for u in first_uses(told, said, ["Tom", "Nobody"])] == ["Tom"]
+    # What only begins sentences of a track may be known from the dialogue to be a name.
+    begins = cues([(0, 5, "Nora waves. Rain falls.")])
+    assert first_uses(begins) == []
+    (use,) = first_uses(begins, cues([(9, 10, "They call me Nora."), (11, 12, "It is rain.")]))
+    assert (use.name, use.introduced) == ("Nora", False)
 
 
 def test_a_cast_list(tmp_path: Path) -> None:

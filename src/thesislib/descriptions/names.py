@@ -118,19 +118,14 @@ def first_uses(
     Args:
         track: The descriptions, by their start.
         dialogue: What is spoken.
-        cast: Names; default: those that :func:`names_in` finds in the track.
+        cast: Names; default: those that :func:`names_in` finds in both.
     """
-    texts = [sentence for cue in track for sentence in sentences_of(cue.text)]
+    texts = [sentence for cue in (*track, *dialogue) for sentence in sentences_of(cue.text)]
     found = []
-    for name in cast or names_in([*texts, *(_small(cue.text) for cue in dialogue)]):
+    for name in cast or names_in(texts):
         cue = next((cue for cue in track if has_name(name, cue.text)), None)
         if cue is None:
             continue
         met = first_heard(name, dialogue) < cue.end or introduces(name, " ".join(cue.text.split()))
         found.append(Use(name, cue.number, cue.start, met))
     return sorted(found, key=lambda use: use.start)
-
-
-def _small(text: str) -> str:
-    """What the dialogue says of which words are no names: those that it writes small."""
-    return " ".join(word for word in _WORD.findall(text) if word.islower())
