@@ -17,8 +17,8 @@ from thesislib.methods.tan_config import TanConfig
 from thesislib.methods.tan_lists import order_loss, whole_matrix
 
 SMALL = replace(
-    TanConfig.preset("small"), stage=3, seconds=16, dim=8, text_dim=8, width=16, depth=1,
-    joint_depth=1, heads=2, places=32, random_offset=False,
+    TanConfig.preset("small"), stage=3, seconds=16, dim=8, text_dim=8, width=16, depth=0,
+    joint_depth=0, heads=2, places=32, one_space=False,
 )  # fmt: skip
 
 
@@ -56,9 +56,10 @@ def test_windows_lie_side_by_side_and_the_last_ends_with_the_video() -> None:
 
 
 def test_lists_teach_when_their_steps_are_seen() -> None:
+    """By what is seen, as this network has no positions; with them it learns any times by heart."""
     torch.manual_seed(0)
     steps, videos, truth = torch.randn(6, 8), [], []
-    lists = [torch.randperm(6)[:3] for _ in range(4)]
+    lists = [torch.randperm(6)[:3] for _ in range(16)]
     for some in lists:
         right = torch.arange(3).repeat_interleave(10)
         videos.append(steps[some][right] @ torch.roll(torch.eye(8), 1, 0) + torch.randn(30, 8) / 4)
@@ -71,8 +72,8 @@ def test_lists_teach_when_their_steps_are_seen() -> None:
         found = [whole_matrix(model.online, *pair, SMALL.seconds).argmax(0) for pair in pairs]
         return float((torch.cat(found) == torch.cat(truth)).float().mean())
 
-    before, optimiser = accuracy(), torch.optim.AdamW(model.parameters(), 3e-3)
-    for _ in range(40):
+    before, optimiser = accuracy(), torch.optim.AdamW(model.parameters(), 1e-2)
+    for _ in range(25):
         loss, logs = model(batch)
         optimiser.zero_grad()
         loss.backward()
