@@ -42,16 +42,18 @@ class Decoding:
         settle(self)
 
 
-# Not settled yet: the studio's films are new.
+# Tried on validation films, by greedy text and one seed. Sequences of 16 clips of two films make
+# batches so alike that all clips are told alike (CIDEr 21 without context); 32 clips of any films
+# do better (47), but clothes are still not seen: more steps, or captions before, are to be tried.
 SMALL: dict[str, Any] = {
-    "profile": "small", "dataset": "synthetic_films", "epochs": 10, "batch_size": 2, "lr": 1e-3,
-    "warmup": 20, "num_workers": 0, "model": "small", "language": "small", "dim": 128, "heads": 4,
-    "places": 64, "val_every": 5, "tokens_start": "words",
+    "profile": "small", "dataset": "synthetic_films", "epochs": 12, "batch_size": 32, "pairs": 1,
+    "lr": 2e-3, "warmup": 20, "num_workers": 0, "model": "small", "language": "small", "dim": 128,
+    "heads": 4, "places": 64, "val_every": 6, "tokens_start": "words",
     "order": ("visual", "subtitles", "context"),  # what is told goes on where the context ends
 }  # fmt: skip
 # Not measured yet.
 GPU: dict[str, Any] = {
-    **SMALL, "profile": "gpu", "epochs": 40, "batch_size": 8, "precision": "bf16",
+    **SMALL, "profile": "gpu", "epochs": 40, "precision": "bf16",
 }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ ROWS = {
     CC3M: _trained("captions of stills", data="captions", small={"epochs": 1}, **STILL),
     WEBVID: _trained("captions of clips", data="captions", small={"epochs": 1}, **ALONE),
     TEXT: _trained(
-        "text alone", data="texts", small={"epochs": 1, "batch_size": 8}, visual=False, tuned="here"
+        "text alone", data="texts", small={"epochs": 1}, visual=False, tuned="here"
     ),
     "autoad/v-cc3m": _trained("8 frames, from captions of stills", (CC3M,), **ALONE),
     "autoad/v-webvid": _trained("8 frames, from captions of clips", (WEBVID,), **ALONE),
@@ -72,7 +72,7 @@ ROWS = {
     # Others, in the same code (Table 8.4).
     "autoad/clipcap": _trained("ClipCap, from captions of stills", (CC3M,), **STILL),
     "autoad/capdec": _trained(
-        "CapDec, from text alone", data="texts", small={"epochs": 1, "batch_size": 8},
+        "CapDec, from text alone", data="texts", small={"epochs": 1},
         learns_from="sentence", **ALONE,
     ),
 }  # fmt: skip
