@@ -56,6 +56,11 @@ CLAIMS: tuple[Above | Greater, ...] = (
         "After stage 2 Transformers beat a network that sees each second alone.", R1),
     Greater("tan-alone-second", "7.1", ALONE, "tan/alone-cont",
         "Stage 2 helps a network that sees each second alone.", R1),
+    # Ours: does it hang on where the network begins?
+    Greater("tan-random-second", "7.1", "tan/random-2", "tan/random",
+        "From random projections, as the thesis's, stage 2 beats stage 1.", R1),
+    Greater("tan-random-longer", "7.1", "tan/random-2", "tan/random-cont",
+        "From random projections stage 2 beats as many further steps on the times of speech.", R1),
     # Ours: a baseline that costs nothing.
     Greater("tan-prior", "7.1", "tan/a-prior", FIRST,
         "After stage 1, looking near the time of speech first helps.", R1),

@@ -54,6 +54,7 @@ SAID = {
     "parts": ("tan-agreement-dual", "tan-agreement-joint", "tan-slow", "tan-retimed"),
     "literal": ("tan-literal",),
     "alone": ("tan-alone", "tan-alone-second"),
+    "random": ("tan-random-second", "tan-random-longer"),
     "prior": ("tan-prior", "tan-prior-second"),
     "able": ("tan-able", "tan-able-longer", "tan-able-max", "tan-able-both"),
     "kinds": ("tan-able-chatter", "tan-able-mention", "tan-able-kinds"),
@@ -68,7 +69,17 @@ def _rows(*names: str) -> tuple[str, ...]:
 
 BASELINES = _rows("chance", "stamps", "zero-shot", "a", "cont", "d")
 PARTS = _rows("d", "d-dual", "d-joint", "d-no-ema", "d-stamps", "d-literal", "cont")
-SIMPLE = _rows("alone", "alone-cont", "alone-2", "zero-shot-prior", "a-prior", "d-prior")
+SIMPLE = _rows(
+    "random",
+    "random-cont",
+    "random-2",
+    "alone",
+    "alone-cont",
+    "alone-2",
+    "zero-shot-prior",
+    "a-prior",
+    "d-prior",
+)
 NEAR = ("align_r1", "align_within_0.5", "align_within_1", "align_within_2", "align_within_5")
 TOLD = ("align_r1", "align_within_2", "align_auc_max")
 ABLE = _rows("zero-shot", "a", "cont", "d")
