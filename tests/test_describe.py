@@ -95,6 +95,8 @@ def test_a_film_and_the_subtitles_beside_it(
 
 
 def test_a_film_without_dialogue(run: str, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(film), "--silent"]) == 0
+    assert "Without subtitles: nobody speaks." in capsys.readouterr().err
     found = said([str(film), "--silent", "--min-gap", "5", "--longest", "10"], capsys)
     assert found["subtitles"] is None and found["clips"] == 3  # of 29.1 s
     assert found["check"]["over_dialogue"] == 0

@@ -216,9 +216,8 @@ def describe(
         raise ThesisError(
             f"{film} leaves no gap of {pace.min_gap:g} s without dialogue: lower --min-gap."
         )
-    for note in (
-        dialogue.summary() if dialogue else ["Without subtitles: what is loud is dialogue."]
-    ):
+    how = SOUNDS[sound][1] if sound and not silent else "nobody speaks"
+    for note in dialogue.summary() if dialogue else [f"Without subtitles: {how}."]:
         log(note)
     cast = [*(read_names(names) if names is not None else ()), *NAMES]
     describer = load_describer(run, weights=weights, download=download)
