@@ -18,7 +18,7 @@ from thesislib.errors import VideoError
 from thesislib.viz.video import shrunk
 from thesislib.viz.web import COLOURS, HEAD, OVER_TIME, breaking, inline, link, text
 
-Key = TypeVar("Key", bound=Hashable)
+K = TypeVar("K", bound=Hashable)
 
 LANES = 6  # classes that are drawn over time; the table names all
 BINS = 240  # points of a time line at most: of a long video neighbours are averaged
@@ -88,7 +88,7 @@ class TimeLine:
         )  # fmt: skip
 
 
-def pictures_at(path: str | Path, moments: Mapping[Key, float]) -> dict[Key, Picture]:
+def pictures_at(path: str | Path, moments: Mapping[K, float]) -> dict[K, Picture]:
     """The frames that a player shows at some moments.
 
     Args:
