@@ -58,6 +58,30 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
             "data.words",
         ),
     ),
+    "films": (
+        "Films and their descriptions",
+        (
+            "data.films",
+            "data.film_files",
+            "data.film_texts",
+            "data.film_features",
+            "data.film_clips",
+            "data.step_lists",
+            "data.anonymise",
+        ),
+    ),
+    "describing": (
+        "AutoAD, language and description",
+        (
+            "methods.autoad",
+            "methods.autoad_config",
+            "authors_autoad",
+            "language",
+            "descriptions",
+            "describing",
+            "soundtrack",
+        ),
+    ),
     "subtitles": ("Subtitles", ("subtitles",)),
     "studio": ("The studio", ("synthetic",)),
     "stories": (

@@ -83,8 +83,6 @@ def test_what_is_misspelt_is_named() -> None:
         run.find("dpc/5pred")
     with pytest.raises(ThesisError, match="no method 'dpcc': did you mean 'dpc'"):
         run.find("dpcc/5pred3")
-    with pytest.raises(ThesisError, match="no method 'autoad'"):
-        run.find("autoad/v")  # its chapter is not written
     with pytest.raises(ThesisError, match="did you mean 'full'"):
         run.tuning(Job("dpc/5pred3", tune={"protocol": "ful"}))
     with pytest.raises(ThesisError, match="no protocol 'nonlinar': did you mean 'nonlinear'"):

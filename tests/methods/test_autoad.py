@@ -18,10 +18,11 @@ from thesislib.language import LanguageModel
 from thesislib.language.describing import describe_clips
 from thesislib.language.inputs import Inputs, padded
 from thesislib.methods.autoad import AutoAD, AutoADConfig, flat
-from thesislib.methods.autoad_config import Decoding
+from thesislib.methods.autoad_config import PARTS, Decoding
 
 TINY = replace(
     AutoADConfig.preset("small"), dim=16, heads=2, latents=3, places=8, past=2, subtitles="all",
+    order=PARTS,
     decoding=Decoding(beams=2, new_tokens=12, penalty=1.0, no_repeat=0),
 )  # fmt: skip
 TEXTS = ["anna waves.", "tom sits.", "anna runs.", "the red ball."]
