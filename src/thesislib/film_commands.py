@@ -36,8 +36,7 @@ def _align_options(add: Add) -> None:
     align.add_argument("--model", default="", help="image-text model of open_clip; default: small")
     align.add_argument("--weights", default="", help="of the model: a tag of open_clip's, a file")
     align.add_argument("--download", action="store_true", help="fetch these weights if need be")
-    align.add_argument("--language", default="en", help="of the subtitles; default: en")
-    align.add_argument("--encoding", help="of the subtitles; default: what they say, or a guess")
+    _reading_options(align)
     align.add_argument(
         "--prior", type=arguments.not_negative, default=0.003,
         help="pull towards the time of speech, a second; default: 0.003",
@@ -59,6 +58,12 @@ def _align_options(add: Add) -> None:
     )  # fmt: skip
 
 
+def _reading_options(command: argparse.ArgumentParser) -> None:
+    """How subtitles are read."""
+    command.add_argument("--language", default="en", help="of the subtitles; default: en")
+    command.add_argument("--encoding", help="of the subtitles; default: what they say, or a guess")
+
+
 def _describe_options(add: Add) -> None:
     describe = add(
         "describe", describe_film, "describe a film where nobody speaks; or judge such a track"
@@ -78,8 +83,7 @@ def _describe_options(add: Add) -> None:
     describe.add_argument(
         "--subtitles", metavar="FILE", help="the dialogue; - : stdin; default: beside the film"
     )
-    describe.add_argument("--language", default="en", help="of the subtitles; default: en")
-    describe.add_argument("--encoding", help="of the subtitles; default: what they say, or a guess")
+    _reading_options(describe)
     describe.add_argument(
         "--min-gap", type=arguments.not_negative, default=2.0, metavar="SECONDS",
         help="without dialogue that can be described; default: 2",

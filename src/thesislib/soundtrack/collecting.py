@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 
 from thesislib.data.films import Cue, Film
+from thesislib.descriptions.gaps import Span
 from thesislib.errors import ThesisError
 from thesislib.soundtrack.parts import (
     FindsSpeech,
     Ge2e,
     Silero,
-    Span,
     TellsVoices,
     Whisper,
     WritesDown,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from thesislib.descriptions.gaps import Span
 from thesislib.fields import Positive, settle
-from thesislib.soundtrack.parts import Span
 from thesislib.soundtrack.sound import RATE, Sound
 
 HOP = 0.02  # seconds of a frame

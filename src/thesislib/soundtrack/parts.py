@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from thesislib.checksums import sha256
+from thesislib.descriptions.gaps import Span
 from thesislib.errors import ThesisError
 from thesislib.files import reading
 from thesislib.soundtrack.sound import RATE, Sound
@@ -35,13 +36,6 @@ SHA256 = {
     "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
     "pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
 }
-
-
-class Span(NamedTuple):
-    """Seconds of a track."""
-
-    start: float
-    end: float
 
 
 class FindsSpeech(Protocol):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from thesislib.subtitles.aligned import Aligned
-from thesislib.viz.timeline_page import Picture, between, clock, pictures_at, ticks
-from thesislib.viz.web import COLOURS, HEAD, OVER_TIME, breaking, inline, link, text
+from thesislib.viz.timeline_page import LAZY, Picture, between, image, pictures_at, ticks
+from thesislib.viz.web import OVER_TIME, breaking, link, over_time, paragraphs, text
 
 PICTURES = 300  # at most: some 1.5 MB
 MEANING = (
@@ -63,29 +63,17 @@ def aligned_page(
     title = f"When {path.name} shows what is said"
     alignable = sum(one.alignable for one in cues)
     first = f"{len(cues):,} sentences, {alignable:,} of them seen. {MEANING}"
-    head = "".join(f"<p>{text(note)}</p>" for note in (first, *notes))
-    if warning:
-        head = f"<p class=warning role=note>{text(warning)}</p>{head}"
+    heading = f'When <a href="{link(str(path))}">{breaking(path.name)}</a> shows what is said'
+    head = f"<h1>{heading}</h1>{paragraphs((first, *notes), warning)}"
     rows = "\n".join(_row(one, seconds, (pictures or {}).get(one.cue.number)) for one in cues)
-    return (
-        HEAD.format(title=text(title))
-        + f"<style>{COLOURS}{STYLE}</style>\n</head>\n<body>\n<header>"
-        + f'<h1>When <a href="{link(str(path))}">{breaking(path.name)}</a> shows what is said</h1>'
-        + f"{head}</header>\n<main>{_lines(cues, seconds)}\n<ol>\n{rows}\n</ol></main>\n"
-        + "</body>\n</html>\n"
-    )
+    return over_time(title, STYLE, head, f"{_lines(cues, seconds)}\n<ol>\n{rows}\n</ol>")
 
 
 def _row(one: Aligned, seconds: float, picture: Picture | None) -> str:
     heard = f"heard {between(one.cue.start, one.cue.end, seconds)}"
     seen = f"seen {between(one.start, one.end, seconds)}" if one.alignable else "not seen"
     score = f", score {one.score:.2f}" if np.isfinite(one.score) else ""
-    frame = "<div class=none></div>"
-    if picture is not None:
-        frame = (
-            f'<img src="data:image/webp;base64,{inline(picture.webp)}" loading=lazy '
-            f'alt="{text(f"frame at {clock(picture.seconds, seconds)}")}">'
-        )
+    frame = "<div class=none></div>" if picture is None else image(picture, seconds, LAZY)
     said = "<br>".join(map(text, one.text.split("\n"))) or "(no text)"
     kind = "seen" if one.alignable else "unseen"
     return (

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from thesislib.descriptions.writing import EXTENDED, SILENT, Described
-from thesislib.viz.timeline_page import Picture, between, clock, pictures_at, ticks
-from thesislib.viz.web import COLOURS, HEAD, OVER_TIME, breaking, inline, link, text
+from thesislib.viz.timeline_page import LAZY, Picture, between, image, pictures_at, ticks
+from thesislib.viz.web import OVER_TIME, breaking, link, over_time, paragraphs, text
 
 FRAMES, MOST = 3, 300  # pictures of a clip, and of a page: some 1.5 MB
 SAYS = {EXTENDED: "the film has to stop for it", SILENT: "nothing is said"}
@@ -62,22 +62,15 @@ def described_page(
     """
     path = Path(film).absolute()
     title = f"{path.name} described"
-    head = "".join(f"<p>{text(note)}</p>" for note in notes)
-    if warning:
-        head = f"<p class=warning role=note>{text(warning)}</p>{head}"
+    heading = f'<a href="{link(str(path))}">{breaking(path.name)}</a> described'
+    head = f"<h1>{heading}</h1>{paragraphs(notes, warning)}"
     rows, before = [], ""
     for number, (one, lines) in enumerate(zip(clips, dialogue, strict=True)):
         some = [p for (n, _), p in (pictures or {}).items() if n == number]
         rows.append(_row(number, one, lines, before, seconds, some))
         before = one.text or before
-    return (
-        HEAD.format(title=text(title))
-        + f"<style>{COLOURS}{STYLE}</style>\n</head>\n<body>\n<header>"
-        + f'<h1><a href="{link(str(path))}">{breaking(path.name)}</a> described</h1>'
-        + f"{head}</header>\n<main>{_lanes(clips, seconds)}\n<ol>\n"
-        + "\n".join(rows)
-        + "\n</ol></main>\n</body>\n</html>\n"
-    )
+    listed = "\n".join(rows)
+    return over_time(title, STYLE, head, f"{_lanes(clips, seconds)}\n<ol>\n{listed}\n</ol>")
 
 
 def _row(
@@ -88,11 +81,7 @@ def _row(
     seconds: float,
     pictures: Sequence[Picture],
 ) -> str:
-    frames = "".join(
-        f'<img src="data:image/webp;base64,{inline(p.webp)}" loading=lazy '
-        f'alt="{text(f"frame at {clock(p.seconds, seconds)}")}">'
-        for p in pictures
-    )
+    frames = "".join(image(picture, seconds, LAZY) for picture in pictures)
     heard = "".join(f"<q>{text(line)}</q> " for line in lines)
     context = f"<p class=quiet>heard before: {heard}</p>" if heard else ""
     if before:

@@ -16,7 +16,7 @@ from thesislib.data.class_list import shortened
 from thesislib.data.reader import open_video
 from thesislib.errors import VideoError
 from thesislib.viz.video import shrunk
-from thesislib.viz.web import COLOURS, HEAD, OVER_TIME, breaking, inline, link, text
+from thesislib.viz.web import OVER_TIME, breaking, inline, link, over_time, paragraphs, text
 
 K = TypeVar("K", bound=Hashable)
 
@@ -24,6 +24,7 @@ LANES = 6  # classes that are drawn over time; the table names all
 BINS = 240  # points of a time line at most: of a long video neighbours are averaged
 ROWS = 60  # lines of the table of moments at most
 PICTURES, SIDE, QUALITY = 8, 160, 45  # under a time line
+LAZY = "loading=lazy "  # of pictures on a long page
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,12 @@ def between(start: float, end: float, whole: float) -> str:
     return f"{clock(start, whole).removesuffix(' s')} to {clock(end, whole)}"
 
 
+def image(picture: Picture, whole: float, how: str = "") -> str:
+    """The HTML of a frame of a video so many seconds long; ``how``: further attributes."""
+    at = text(f"frame at {clock(picture.seconds, whole)}")
+    return f'<img src="data:image/webp;base64,{inline(picture.webp)}" {how}alt="{at}">'
+
+
 def ticks(whole: float) -> str:
     """Five times under a line as long as the video."""
     times = "".join(f"<span>{clock(whole * k / 4, whole)}</span>" for k in range(5))
@@ -162,25 +169,18 @@ def timeline_page(
         lines: The videos.
         skipped: Files that could not be used, ``name: reason``.
     """
-    paragraphs = "".join(f"<p>{text(note)}</p>" for note in notes)
-    if warning:
-        paragraphs = f"<p class=warning role=note>{text(warning)}</p>{paragraphs}"
+    header = f"<h1>{text(title)}</h1>{paragraphs(notes, warning)}"
     if len(lines) > 1:
         jumps = "".join(
             f'<li><a href="#v{i}">{breaking(line.name)}</a> {text(_answer(line, classes))}</li>'
             for i, line in enumerate(lines)
         )
-        paragraphs += f"<nav aria-label=Videos><ul>{jumps}</ul></nav>"
+        header += f"<nav aria-label=Videos><ul>{jumps}</ul></nav>"
     body = "\n".join(_video(i, line, classes) for i, line in enumerate(lines))
     if skipped:
         items = "".join(f"<li>{breaking(line)}</li>" for line in skipped)
         body += f"<section><h2>Not used</h2><ul>{items}</ul></section>"
-    return (
-        HEAD.format(title=text(title))
-        + f"<style>{COLOURS}{STYLE}</style>\n</head>\n<body>\n"
-        + f"<header><h1>{text(title)}</h1>{paragraphs}</header>\n"
-        + f"<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    return over_time(title, STYLE, header, f"\n{body}\n")
 
 
 def _answer(line: TimeLine, classes: Sequence[str]) -> str:
@@ -242,10 +242,7 @@ def _pictures(line: TimeLine, classes: Sequence[str]) -> str:
         best = int(line.probabilities[at].argmax())
         time = clock(picture.seconds, line.seconds)
         said = f"{shortened(classes[best])} {percent(line.probabilities[at, best])}"
-        items.append(
-            f'<li><img src="data:image/webp;base64,{inline(picture.webp)}" '
-            f'alt="{text(f"frame at {time}")}"><span>{time}</span> {text(said)}</li>'
-        )
+        items.append(f"<li>{image(picture, line.seconds)}<span>{time}</span> {text(said)}</li>")
     return f"<ol class=pictures>{''.join(items)}</ol>" if items else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Iterable
 from pathlib import Path
 
 from thesislib.data.checking import printable
@@ -40,6 +41,28 @@ a { color: inherit; }
 .ticks { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet);
  font-variant-numeric: tabular-nums; margin: .2rem 0 .5rem; }
 """
+
+
+def over_time(title: str, style: str, header: str, main: str) -> str:
+    """A page that goes along a video.
+
+    Args:
+        title: Plain text.
+        style: CSS, after :data:`COLOURS`.
+        header: HTML.
+        main: HTML.
+    """
+    return (
+        HEAD.format(title=text(title))
+        + f"<style>{COLOURS}{style}</style>\n</head>\n<body>\n<header>{header}</header>\n"
+        + f"<main>{main}</main>\n</body>\n</html>\n"
+    )
+
+
+def paragraphs(notes: Iterable[str], warning: str) -> str:
+    """Plain texts for the top of a page; what must not be overlooked, if anything, is the first."""
+    first = f"<p class=warning role=note>{text(warning)}</p>" if warning else ""
+    return first + "".join(f"<p>{text(note)}</p>" for note in notes)
 
 
 def text(words: str) -> str:

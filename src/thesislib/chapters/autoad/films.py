@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +17,7 @@ from thesislib.chapters import frame_features
 from thesislib.data.captions import read_captions
 from thesislib.data.features import Rows, Times
 from thesislib.data.film_clips import FilmItem, FilmSequences, items_of
-from thesislib.data.film_features import FilmFeatures, H5Films, KeptFilms, clip_of
+from thesislib.data.film_features import RATE, FilmFeatures, H5Films, KeptFilms, clip_of
 from thesislib.data.film_files import FilmSet, read_films
 from thesislib.data.film_texts import read_texts
 from thesislib.data.manifest import Manifest, read_manifest
@@ -26,8 +26,6 @@ from thesislib.language.describing import FilmClips
 from thesislib.language.inputs import Inputs, padded
 from thesislib.methods.autoad_config import AutoADConfig
 from thesislib.train import Log, placed
-
-RATE = 5.0  # features a second, as MAD has them
 
 
 @functools.cache
@@ -61,7 +59,7 @@ class World:
 
     def fingerprint(self, *more: str) -> str:
         """Of words, pictures, both frozen models, and of what else is read."""
-        text = f"{fingerprint(self.manifest.name)} {self.language.weights_hash} {more}"
+        text = f"{_mark(self.manifest, self.films)} {self.language.weights_hash} {more}"
         if not self.config.features:
             text += f" {frame_features.encoder(self.config.model).weights_hash}"
         return hashlib.sha256(text.encode()).hexdigest()
@@ -163,15 +161,10 @@ def world(config: AutoADConfig, log: Log = print) -> World:
 def fingerprint(dataset: str) -> str:
     """Of the films of a data set, in pictures and words."""
     manifest = read_manifest(dataset)
-    text = f"{manifest.fingerprint} {_said(read_films(manifest).films.values())}"
+    return _mark(manifest, read_films(manifest))
+
+
+def _mark(manifest: Manifest, films: FilmSet) -> str:
+    said = "\n".join(repr(film) for film in films.films.values())
+    text = f"{manifest.fingerprint} {hashlib.sha256(said.encode()).hexdigest()}"
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _said(films: Any) -> str:
-    text = "\n".join(repr(film) for film in films)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def texts_of(some: Sequence[Sequence[FilmItem]]) -> list[str]:
-    """The descriptions of films, in order."""
-    return [item.text for film in some for item in film]
