@@ -26,6 +26,7 @@ from thesislib.data.folder import prepare_folder
 from thesislib.data.loader import make_loader
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.pictures import Pictures, Shape
+from thesislib.errors import VideoError
 from thesislib.evaluation.features import ahead
 
 CONFIG = ClipConfig(num_seq=1, seq_len=4, stride=3, size=16, short="pad")
@@ -135,24 +136,45 @@ def test_workers_read_the_same_also_where_a_pass_is_under_way(
     assert torch.equal(data[1]["video"], expected[1]), "and it goes on"
 
 
-def test_a_decoder_of_several_threads_gives_the_same(
-    videos: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-    plain = passage.PyAVReader.onward
-    monkeypatch.setattr(
-        passage.PyAVReader,
-        "onward",
-        lambda self, numbers, *how: (asked.append(how[0]), plain(self, numbers, *how))[1],
-    )
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+def test_several_decoders_give_the_same(videos: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where frames repeat, where none is an entry, and where a pass is left under way."""
     expected = one_by_one(videos, CONFIG)
-    for long, threads in ((1000, 1), (1, 2)):
-        monkeypatch.setattr(passage, "LONG", long)
-        data = WindowDataset(videos, CONFIG)
-        assert all(torch.equal(data[i]["video"], one) for i, one in enumerate(expected))
-        assert set(asked) == {threads}
-        asked.clear()
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    for name, value in {"LONG": 1, "STRETCH": 3, "PIECE": 2, "AHEAD": 2}.items():
+        monkeypatch.setattr(passage, name, value)
+    opened = count_opened(monkeypatch)
+    data = WindowDataset(videos, CONFIG)
+    assert all(torch.equal(data[i]["video"], one) for i, one in enumerate(expected))
+    assert opened.count("a.mp4") == 1 + 3, "one looks for the entries, three read"
+    assert opened.count("b.avi") == 1, "an avi says nothing of entries"
+    before = threading.active_count()
+    assert torch.equal(data[0]["video"], expected[0])
+    assert threading.active_count() > before
+    assert torch.equal(data[4]["video"], expected[4])
+    assert threading.active_count() == before, "the others have ended"
+
+
+def test_stretches_begin_where_decoding_can() -> None:
+    numbers = [*range(0, 2000, 3)]
+    parts = passage.stretches(numbers, np.arange(0, 2000, 250))
+    assert [n for part in parts for n in part] == numbers
+    assert len(parts) == 4 and all(len(part) >= passage.STRETCH for part in parts[:-1])
+    assert [part[0] for part in parts] == [0, 501, 1002, 1500], "the first asked for from an entry"
+    assert passage.stretches(numbers, np.zeros(0, np.int64)) == [numbers]
+    assert passage.stretches(numbers, np.zeros(1, np.int64)) == [numbers]
+
+
+def test_a_frame_that_fails_in_one_of_several_decoders_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 96, options=B_FRAMES)
+    parts = [[*range(0, 24)], [*range(24, 48)], [*range(48, 97)]]
+    found = []
+    with pytest.raises(VideoError, match="frame 96 is wanted, it has 96"):
+        for number, frame in passage.abreast(path, parts, 2, 1.0, lambda frame: frame[:4]):
+            found.append(number)
+            assert frame.shape[0] == 4
+    assert found == []
 
 
 def test_a_pass_jumps_over_what_nobody_asked_for(

@@ -273,16 +273,13 @@ class PyAVReader(_Owned):
             found[i] = self._pictures(last)
         return np.stack([found[i] for i in wanted.tolist()])
 
-    def onward(
-        self, numbers: Sequence[int], threads: int = 1, scale: float = 1.0
-    ) -> Iterator[tuple[int, Frames]]:
+    def onward(self, numbers: Sequence[int], scale: float = 1.0) -> Iterator[tuple[int, Frames]]:
         """Frames in one pass, of however long a video; of the others few are decoded.
 
         It closes the file at its end, also where it is left before.
 
         Args:
             numbers: Of the frames, rising.
-            threads: Of the decoder.
             scale: Of the sides of the frames, at most 1.
 
         Yields:
@@ -292,8 +289,6 @@ class PyAVReader(_Owned):
             VideoError: A frame does not decode.
         """
         self._check(numbers, self._length if self._length >= 0 else self._table.count)
-        context = self._stream.codec_context
-        context.thread_count, context.thread_type = threads, "AUTO"
         pictures = Pictures(self._pictures.shape, scale)
         found, number, frame = self._decode_from(numbers[0], numbers), numbers[0] - 1, None
         try:
@@ -313,10 +308,17 @@ class PyAVReader(_Owned):
                     picture = pictures(frame)
                 yield due, picture
         finally:
-            # Container and streams hold each other: the decoder's threads would go on until the
-            # collector comes, and hang a child that is forked before.
             found.close()
-            self._container.close()
+            self.close()
+
+    def close(self) -> None:
+        """Closes the file now: container and streams hold each other until the collector comes."""
+        self._container.close()
+
+    def entries(self) -> NDArray[np.int64]:
+        """Numbers of the frames at which decoding can begin, rising; none where that is unknown."""
+        pts, keys = self._table.pts, self._table.keys
+        return np.zeros(0, np.int64) if pts is None else np.searchsorted(pts, keys)
 
     def _key_before(self, number: int) -> int:
         """The last frame up to this one at which decoding can begin; 0 where that is not known."""
