@@ -79,7 +79,8 @@ def damaged(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
 def work(tube: Connection, folder: str, whole: dict[str, bytes], seed: int, todo: range) -> None:
     """Does some videos and tells of each what its calls came to."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # ffmpeg complains of every one
-    from thesislib.data.reader import PyAVReader, open_video, probe
+    from thesislib.data.pyav_reader import PyAVReader
+    from thesislib.data.reader import open_video, probe
     from thesislib.errors import ThesisError
 
     names = sorted(whole)

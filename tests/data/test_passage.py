@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from video_files import write_video
 
 from thesislib.clip_config import Augment, ClipConfig
-from thesislib.data import passage, reader, video_dataset
+from thesislib.data import passage, pyav_reader, reader, video_dataset
 from thesislib.data.dataset import WindowDataset
 from thesislib.data.folder import prepare_folder
 from thesislib.data.loader import make_loader
@@ -188,17 +188,17 @@ def test_a_pass_jumps_over_what_nobody_asked_for(
     write_video(tmp_path / "c.avi", 120, codec="mpeg4")
     windows = [[1, 2], [2, 9], [3, 4], [50, 53], [100, 119]]
     decoded: list[int] = []
-    plain = reader.decoded
+    plain = pyav_reader.decoded
 
     def counted(*words: Any) -> Iterator[Any]:
         for frame in plain(*words):
             decoded.append(1)
             yield frame
 
-    monkeypatch.setattr(reader, "decoded", counted)
+    monkeypatch.setattr(pyav_reader, "decoded", counted)
     for name, most in (("a.mp4", 45), ("b.mkv", 45), ("c.avi", 120)):
         decoded.clear()
-        going = passage.Going(reader.PyAVReader(tmp_path / name), windows)
+        going = passage.Going(pyav_reader.PyAVReader(tmp_path / name), windows)
         found = [going.next() for _ in windows]
         assert len(decoded) <= most, name
         whole = reader.open_video(tmp_path / name, "pyav").frames(range(120))
@@ -209,7 +209,7 @@ def test_a_pass_jumps_over_what_nobody_asked_for(
 def test_a_pass_gives_small_pictures(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", 12, size=(96, 64))
     large, small = (
-        passage.Going(reader.PyAVReader(tmp_path / "a.mp4"), [[3, 8]], scale).next()
+        passage.Going(pyav_reader.PyAVReader(tmp_path / "a.mp4"), [[3, 8]], scale).next()
         for scale in (1.0, 0.25)
     )
     assert small.shape == (2, 16, 24, 3)

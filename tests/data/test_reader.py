@@ -16,7 +16,7 @@ from video_files import HEIGHT, WIDTH, number_of, write_bad_files, write_sound, 
 from studio import SMALL, tiny
 from thesislib.chapters.row import Job
 from thesislib.chapters.run import settings, train
-from thesislib.data import reader, video_dataset
+from thesislib.data import pyav_reader, reader, video_dataset
 from thesislib.data.reader import open_video, probe
 from thesislib.errors import ThesisError, VideoError
 
@@ -95,7 +95,7 @@ def test_a_file_that_decord_refuses_goes_to_pyav(tmp_path: Path) -> None:
     os.environ.setdefault("SVT_LOG", "0")
     path = write_video(tmp_path / "a.mp4", 20, codec="libsvtav1", options={"preset": "12"})
     source = open_video(path)
-    assert isinstance(source, reader.PyAVReader)
+    assert isinstance(source, pyav_reader.PyAVReader)
     assert [number_of(f) for f in source.frames([3, 17])] == [3, 17]
 
 
@@ -214,7 +214,7 @@ def test_a_forked_child_may_collect_a_reader_that_its_parent_left(video: Path) -
 
 def test_without_decord_pyav_reads(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_decord", lambda: None)
-    assert isinstance(open_video(video), reader.PyAVReader)
+    assert isinstance(open_video(video), pyav_reader.PyAVReader)
     with pytest.raises(ThesisError, match="backend='pyav'"):
         open_video(video, "decord")
 

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import zoo
 
-from thesislib.data import reader
+from thesislib.data import pyav_reader, reader
 from thesislib.data.reader import open_video, probe
 from thesislib.data.streaming import Stream
 from thesislib.errors import ThesisError, VideoError
@@ -46,7 +46,7 @@ def far(frames: np.ndarray, truth: np.ndarray) -> float:
 def test_the_readers_show_what_ffmpeg_shows(
     animals: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "NEAR", 0)  # a pass jumps to the next key frame that serves
+    monkeypatch.setattr(pyav_reader, "NEAR", 0)  # a pass jumps to the next key frame that serves
     for name in [*zoo.WHOLE, *zoo.REMUXED]:
         if name not in animals:
             continue
@@ -57,7 +57,7 @@ def test_the_readers_show_what_ffmpeg_shows(
         wish = np.linspace(len(truth) - 1, 0, 6).round().astype(int)
         streamed = [frame for _, frame in Stream(path).rows(Stream(path).fps)]
         assert np.array_equal(streamed[0], open_video(path, "pyav").frames([0])[0]), name
-        passing = dict(reader.PyAVReader(path).onward(sorted({*wish.tolist()})))
+        passing = dict(pyav_reader.PyAVReader(path).onward(sorted({*wish.tolist()})))
         assert np.array_equal([passing[n] for n in wish], open_video(path, "pyav").frames(wish))
         for backend in backends():
             source = open_video(path, backend)

@@ -15,7 +15,7 @@ from torch.utils.data import get_worker_info
 
 from thesislib.data.clips import Indices
 from thesislib.data.opening import check_readable
-from thesislib.data.reader import Frames, PyAVReader
+from thesislib.data.pyav_reader import Frames, PyAVReader
 from thesislib.errors import VideoError
 
 Each = Callable[[Frames], Frames]

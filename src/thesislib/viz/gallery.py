@@ -17,7 +17,7 @@ from thesislib.data.checking import in_parallel, printable
 from thesislib.data.manifest import Video
 from thesislib.data.opening import check_readable
 from thesislib.data.passage import Going
-from thesislib.data.reader import Frames, PyAVReader
+from thesislib.data.pyav_reader import Frames, PyAVReader
 from thesislib.data.streaming import frame_times
 from thesislib.errors import VideoError
 from thesislib.viz.web import COLOURS, HEAD, breaking, inline, link, text
