@@ -18,7 +18,9 @@ import torch
 from thesislib import aligning
 from thesislib.aligning import STRANGE, agreement
 from thesislib.cli import main
+from thesislib.data.narrations import Narration
 from thesislib.subtitles import Sentence, Sentences, read_subtitles
+from thesislib.subtitles.placing import PRIOR
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 SHOWN = ["red", "green", "blue", "green", "red", "blue"]  # ten seconds each
@@ -147,6 +149,43 @@ def test_agreement_by_loops() -> None:
     assert agreement(scores[:, :5], said) == -np.inf  # a video of five seconds says nothing
     assert aligning.doubt(-np.inf) == aligning.UNTOLD and aligning.doubt(1.9) == STRANGE
     assert aligning.doubt(2.1) == ""
+
+
+def test_what_stands_out_is_seen() -> None:
+    rng = np.random.default_rng(1)
+    said = [Narration(10.0 * i, 10.0 * i + 2, "x") for i in range(6)]
+    scores = 0.5 + 0.01 * rng.normal(size=(6, 60)).astype(np.float32)
+    strange = aligning.stand_out(scores, said)
+    assert strange is not None and not strange.any(), "on whatever level, all are alike"
+    scores[2, 21:24] += 0.4
+    scores[:, 50] += 0.4  # a moment that all fit
+    seen = aligning.stand_out(scores, said)
+    assert seen is not None and np.flatnonzero(seen).tolist() == [2]
+    above = np.array([[x - np.mean(scores[:, t]) for t, x in enumerate(row)] for row in scores])
+    best = [max(np.mean(above[i, t : t + 2]) - PRIOR * abs(t - 10 * i) for t in range(59))
+            for i in range(6)]  # fmt: skip
+    left = aligning.leads_of(scores, said)
+    assert left[2] == pytest.approx(best[2] + PRIOR)  # found a second from the time of speech
+    assert aligning.stand_out(scores[:4], said[:4]) is None, "too few to tell"
+
+
+def test_the_threshold_is_the_one_that_was_found() -> None:
+    kept = Path(__file__).resolve().parents[1] / "benchmarks" / "seen.json"
+    assert json.loads(kept.read_text())["threshold"] == aligning.LEAD
+
+
+def test_only_the_small_model_has_a_threshold(
+    video: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, told = said([str(video), "--json", "--out", "-"], capsys)
+    assert aligning.ALL_SEEN in found["notes"] and "7 cues, 6 of them seen" in told
+    monkeypatch.setattr(Encoder, "name", "small")
+    found, told = said([str(video), "--json", "--out", "-"], capsys)
+    assert aligning.ALL_SEEN not in found["notes"]
+    seen = {one["number"] for one in found["cues"] if one["alignable"]}
+    assert seen == {1, 2, 3, 5, 6}, "of the last nothing is to be seen"
+    given, _ = said([str(video), "--json", "--out", "-", "--min-score", "-1"], capsys)
+    assert sum(one["alignable"] for one in given["cues"]) == 6, "who gives a score decides"
 
 
 def test_refused(video: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from video_files import write_video
 
 from thesislib.data.reader import open_video
 from thesislib.subtitles import Cue
-from thesislib.subtitles.aligned import Aligned
+from thesislib.subtitles.aligned import Aligned, tally
 from thesislib.viz.aligned_page import aligned_page, pictures_of
 
 NAN = float("nan")
@@ -50,6 +50,12 @@ def cues() -> list[Aligned]:
         Aligned(said[1], NAN, NAN, 0.1, False),
         Aligned(said[2], 0.0, 0.1, NAN, True),
     ]
+
+
+def test_one_cue_is_said_to_be_one() -> None:
+    one, two, three = cues()
+    assert tally([one], "cue") == "1 cue, seen" and tally([two], "cue") == "1 cue, not seen"
+    assert tally([one, two, three], "cue") == "3 cues, 2 of them seen"
 
 
 def test_frames_beside_sentences(tmp_path: Path) -> None:

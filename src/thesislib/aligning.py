@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from thesislib.chapters.tan import judging
 from thesislib.classifying.answers import warning_of
-from thesislib.classifying.names import load_encoder
+from thesislib.classifying.names import is_small, load_encoder
 from thesislib.classifying.windows import encoded
 from thesislib.data.narrated_windows import Told
 from thesislib.data.narrations import Narration
@@ -31,19 +31,28 @@ from thesislib.subtitles.aligned import (
     aligned_path,
     aligned_text,
     as_row,
+    tally,
     write_aligned,
 )
-from thesislib.subtitles.placing import LEAST, PRIOR, place_cues
+from thesislib.subtitles.placing import LEAST, PRIOR, best_place, place_cues
 from thesislib.subtitles.siblings import STDIN, subtitles_of
 from thesislib.viz.aligned_page import aligned_page, pictures_of
 
 RATE = 1.0  # features a second, as in the thesis
 NEAR = 10.0  # seconds around the speech in which most of what is shown is shown
 SURE = 2.0  # standard errors
+# Of a cosine of the small model, found on validation videos: benchmarks/seen.py. There it takes
+# four of five sentences that are seen, and a third of the others.
+LEAD = 0.19
+FEW = 5  # sentences of which the mean says something
 STRANGE = (
     "Sentences fit the time at which they are spoken hardly better than any other (agreement below "
     "2): the subtitles may be another video's, or speak of what the model does not know. Look at "
     "the page before you trust a time."
+)
+ALL_SEEN = (
+    "Above which score a cue is seen nobody has measured for this model, so all count as seen: "
+    "give --min-score."
 )
 UNTOLD = (
     "Fewer than three sentences are spoken within the video, too few to tell whether the subtitles "
@@ -85,7 +94,8 @@ def align(
         encoding: Of the subtitles, where it is known.
         prior: See :func:`~thesislib.subtitles.placing.place_cues`.
         max_shift: Likewise.
-        min_score: Likewise.
+        min_score: Likewise. Default: a run's head says what is seen, or, of the small model,
+            :func:`stand_out`; of other models all are.
         out: Folder to write to, default that of the video; ``-``: write no file.
         also: Subtitles for players too, at the times of what is seen: ``srt``, ``ass``.
         log: Where the log lines go.
@@ -110,7 +120,11 @@ def align(
         log(note)
     network = named_network(run, model, weights) if run else None
     encoder = load_encoder(network.config.model if network else model, weights, download=download)
-    found = compared(told(stream, said, encoder), network)
+    video_told = told(stream, said, encoder)
+    found = compared(video_told, network, leads=min_score is None and is_small(encoder))
+    if min_score is None and found.alignable is None:
+        notes.append(ALL_SEEN)
+        log(ALL_SEEN)
     cues = place_cues(
         read.cues, said, found.scores, rate=RATE, prior=prior, max_shift=max_shift,
         min_score=min_score, alignable=found.alignable,
@@ -118,8 +132,7 @@ def align(
     surer = agreement(found.scores, said)
     warnings = [warning_of(encoder), doubt(surer), stream.damage]
     warnings = [one for one in warnings if one]
-    seen = sum(one.alignable for one in cues)
-    for line in (*warnings, f"{len(cues)} cues, {seen} of them seen. {MEANING}"):
+    for line in (*warnings, f"{tally(cues, 'cue')}. {MEANING}"):
         log(line)
     described = encoder.describe()
     about = {
@@ -181,18 +194,50 @@ def told(stream: Stream, said: Sentences, encoder: ImageText) -> Told:
     return Told(frames.float(), heard, texts.float())
 
 
-def compared(video: Told, network: TAN | None = None) -> Compared:
+def compared(video: Told, network: TAN | None = None, *, leads: bool = False) -> Compared:
     """Scores of sentences and seconds.
 
     Args:
         video: Features of its seconds and sentences; a sentence is looked for where it is spoken.
         network: Of chapter 7; else plain cosines. Its head, which the second stage trains, says
             what is seen at all.
+        leads: Without a network: whether :func:`stand_out` says it.
     """
     if network is None:
-        return Compared(judging.cosines(video), None)
+        scores = judging.cosines(video)
+        return Compared(scores, stand_out(scores, video.narrations) if leads else None)
     found = judging.windows_of(network, video, judging.heard(video))
     return Compared(found.similarity, found.head >= 0 if network.config.says_alignable else None)
+
+
+def stand_out(
+    scores: NDArray[np.floating], said: Sequence[Narration], lead: float = LEAD
+) -> NDArray[np.bool_] | None:
+    """Which sentences fit some moment better than a video's sentences do on the whole.
+
+    A cosine alone does not tell: of pictures and words that are strange to a model, all are alike.
+    So the mean of all sentences is taken off each second, and a sentence is placed by what is left.
+
+    Args:
+        scores: ``(S, T)``, cosines of sentences and seconds.
+        said: When the S sentences are spoken.
+        lead: What a sentence must have left, in the mean of its seconds.
+
+    Returns:
+        ``(S,)``; ``None`` for fewer sentences than :data:`FEW`.
+    """
+    if len(said) < FEW:
+        return None
+    return leads_of(scores, said) >= lead
+
+
+def leads_of(scores: NDArray[np.floating], said: Sequence[Narration]) -> NDArray[np.float64]:
+    """What :func:`stand_out` compares with its threshold, ``(S,)``."""
+    above = scores.astype(np.float64)
+    above -= above.mean(0)
+    return np.array(
+        [best_place(row, x.start, x.end)[2] for row, x in zip(above, said, strict=True)]
+    )
 
 
 def doubt(surer: float) -> str:

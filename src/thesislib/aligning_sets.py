@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thesislib.aligning import compared
+from thesislib.chapters import frame_features
 from thesislib.chapters.tan import narrated
+from thesislib.classifying.names import is_small
 from thesislib.data.narrated_windows import Told
 from thesislib.data.narrations import read_narrations
 from thesislib.errors import ThesisError
@@ -68,7 +70,8 @@ def align_set(
         split: One of it; default: all.
         prior: See :func:`~thesislib.subtitles.placing.place_cues`.
         max_shift: Likewise.
-        min_score: Likewise.
+        min_score: Likewise. Default: a run's head says what is seen; without a run
+            :func:`~thesislib.aligning.stand_out`.
         out: File to write, ``.csv`` or ``.parquet``; default ``<data set>.aligned.csv``.
         log: Where the log lines go.
 
@@ -89,10 +92,12 @@ def align_set(
     world = narrated.world(dataset, config, log)
     manifest = world.manifest.select(split) if split else world.manifest
     said = read_narrations(manifest)
+    leads = min_score is None and not run and is_small(frame_features.encoder(config.model))
     rows = []
     for path, some in said.items():
         if world.kept.has(path):
-            rows += rows_of(world.video(path, some), network, prior, max_shift, min_score)
+            video = world.video(path, some)
+            rows += rows_of(video, network, prior, max_shift, min_score, leads)
     if not rows:
         raise ThesisError(
             f"No video of {dataset!r} has features and a sentence: see {world.kept.folder}."
@@ -115,9 +120,10 @@ def rows_of(
     prior: float = PRIOR,
     max_shift: float | None = None,
     min_score: float | None = None,
+    leads: bool = False,
 ) -> list[Row]:
     """The rows of one video, one for each sentence; see :func:`align_set`."""
-    found = compared(video, network)
+    found = compared(video, network, leads=leads)
     rows = []
     for number, one in enumerate(video.narrations):
         scores = found.scores[number].astype(np.float64)

@@ -46,7 +46,10 @@ def _align_options(add: Add) -> None:
         help="how far what is seen may be from what is heard; default: any",
     )  # fmt: skip
     align.add_argument(
-        "--min-score", type=arguments.cosine, help="a cue that scores less is not seen"
+        "--min-score",
+        type=arguments.cosine,
+        help="a cue that scores less is not seen; default: a run's head decides, or, of the small "
+        "model, whether it fits some moment better than the others do",
     )
     align.add_argument(
         "--out", metavar="FOLDER",

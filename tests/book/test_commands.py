@@ -91,7 +91,7 @@ SAYS = {
         "page: page.html",
         "Of real videos it knows nothing",
     ],
-    "thesislib align FILM": ["1 cues, 1 of them seen", "film.aligned.html"],
+    "thesislib align FILM": ["1 cue, seen", "film.aligned.html"],
     "thesislib describe --check TRACK --film FILM": ["passed                         true"],
     "torchrun": ["batches of 2 processes x 4 = 8"],
     "sbatch": ["batches of 4\n"],

@@ -55,6 +55,14 @@ def aligned_path(video: str | Path, ending: str) -> Path:
     return video.with_name(derived(video.stem, f"{ALIGNED}{ending}"))
 
 
+def tally(cues: Sequence[Aligned], kind: str) -> str:
+    """How many there are and are seen; of one, whether it is."""
+    seen = sum(one.alignable for one in cues)
+    if len(cues) == 1:
+        return f"1 {kind}, {'seen' if seen else 'not seen'}"
+    return f"{len(cues):,} {kind}s, {seen:,} of them seen"
+
+
 def as_row(one: Aligned) -> dict[str, Any]:
     """A cue for JSON, times and score to the thousandth; ``score`` is null where there is none.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thesislib.subtitles.aligned import Aligned
+from thesislib.subtitles.aligned import Aligned, tally
 from thesislib.viz.timeline_page import LAZY, Picture, between, image, pictures_at, ticks
 from thesislib.viz.web import OVER_TIME, breaking, link, over_time, paragraphs, text
 
@@ -61,8 +61,7 @@ def aligned_page(
     """
     path = Path(video).absolute()
     title = f"When {path.name} shows what is said"
-    alignable = sum(one.alignable for one in cues)
-    first = f"{len(cues):,} sentences, {alignable:,} of them seen. {MEANING}"
+    first = f"{tally(cues, 'sentence')}. {MEANING}"
     heading = f'When <a href="{link(str(path))}">{breaking(path.name)}</a> shows what is said'
     head = f"<h1>{heading}</h1>{paragraphs((first, *notes), warning)}"
     rows = "\n".join(_row(one, seconds, (pictures or {}).get(one.cue.number)) for one in cues)
