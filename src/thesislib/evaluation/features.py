@@ -20,6 +20,7 @@ from thesislib.clip_config import ClipConfig
 from thesislib.data.dataset import WindowDataset
 from thesislib.data.loader import items_in, make_loader
 from thesislib.data.manifest import Manifest
+from thesislib.data.step_clips import StepClips
 from thesislib.data.transforms import CROP_SHARE, IMAGENET_MEAN, IMAGENET_STD
 from thesislib.evaluation.scores import PerVideo, check_finite
 from thesislib.means import evaluating
@@ -131,6 +132,37 @@ def over_windows(
         report=dict(dataset.report),
         names=tuple(manifest.videos[video].path for video, _ in order),
         starts=np.array([starts[row] for row in order], np.int64) if apart else None,
+    )
+
+
+def over_steps(
+    function: Callable[[dict[str, Any]], Tensor], module: nn.Module, data: StepClips
+) -> PerVideo:
+    """``function(batch)`` ``(B, D)`` of every step of long videos, one clip each.
+
+    Args:
+        function: From a batch of clips to one row each.
+        module: In evaluation mode while it works.
+        data: The steps, without augmentation.
+    """
+    values, labels, steps = [], [], []
+    for batch, rows in in_batches(function, module, data, data.config):
+        values.append(rows)
+        labels += batch["label"].tolist()
+        steps += batch["step"].tolist()
+    # A step that cannot be read is stood in for by the next one, which then comes twice.
+    order = sorted({step: place for place, step in enumerate(steps)}.items())
+    places = [place for _, place in order]
+    names = [data.manifest.videos[data.steps[s].video].path for s, _ in order]
+    report = {"total": len(data), "used": len(data), "failed": len(data) - len(order)}
+    return PerVideo(
+        values=np.concatenate(values)[places].astype(np.float32),
+        labels=np.array(labels, np.int64)[places],
+        videos=np.array([step for step, _ in order], np.int64),
+        report=report,
+        names=tuple(
+            f"{name} {data.steps[s].start:g}" for name, (s, _) in zip(names, order, strict=True)
+        ),
     )
 
 

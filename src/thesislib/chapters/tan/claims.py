@@ -101,5 +101,15 @@ CLAIMS: tuple[Above | Greater, ...] = (
     # Ours.
     Greater("tan-lookup-frozen", "7.3", "tan/e", ZERO,
         "After stage 2 the dual encoder finds it more often than the frozen encoder.", "t2v_r1"),
+    # End to end.
+    Greater("tan-pixels", "7.4", "tan/end-to-end", "tan/end-to-end-heard",
+        "A network that learns from aligned sentences is read better than one that learns from "
+        "sentences as heard.", "probe_top1"),
+    Greater("tan-pixels-random", "7.4", "tan/end-to-end", "tan/end-to-end-random",
+        "It is read better than random weights.", "probe_top1"),
+    # Tuned on lists of steps.
+    Greater("tan-listed", "7.2", "tan/d-finetuned", SECOND,
+        "Tuned on lists of steps, the network lays steps over a video better than before.",
+        "segment_frame_acc"),
 )
 # fmt: on

@@ -58,7 +58,8 @@ SAID = {
     "prior": ("tan-prior", "tan-prior-second"),
     "able": ("tan-able", "tan-able-longer", "tan-able-max", "tan-able-both"),
     "kinds": ("tan-able-chatter", "tan-able-mention", "tan-able-kinds"),
-    "steps": ("tan-steps", "tan-steps-inside"),
+    "steps": ("tan-steps", "tan-steps-inside", "tan-listed"),
+    "pixels": ("tan-pixels", "tan-pixels-random"),
     "lookup": ("tan-lookup", "tan-lookup-five", "tan-lookup-frozen"),
 }
 
@@ -80,6 +81,7 @@ SIMPLE = _rows(
     "a-prior",
     "d-prior",
 )
+PIXELS = _rows("end-to-end-random", "end-to-end-heard", "end-to-end")
 NEAR = ("align_r1", "align_within_0.5", "align_within_1", "align_within_2", "align_within_5")
 TOLD = ("align_r1", "align_within_2", "align_auc_max")
 ABLE = _rows("zero-shot", "a", "cont", "d")

@@ -25,7 +25,7 @@ from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.segments import SEGMENTS_FILE, Segment, labels_of, read_segments
 from thesislib.data.step_clips import StepClips, steps_of
 from thesislib.errors import ThesisError
-from thesislib.evaluation.features import FULL, in_batches, over_windows
+from thesislib.evaluation.features import FULL, over_steps, over_windows
 from thesislib.evaluation.scores import Lacking, PerVideo
 from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig, gflops
@@ -200,31 +200,7 @@ def read(
         torch.manual_seed(config.seed)
         if found.segments is None:
             return over_windows(function, model, found.manifest.select(split), config)
-        return _of_steps(function, model, found.steps(split, FULL.apply(config), train=False))
-
-
-def _of_steps(
-    function: Callable[[dict[str, Any]], Tensor], model: Turbo, data: StepClips
-) -> PerVideo:
-    values, labels, steps = [], [], []
-    for batch, rows in in_batches(function, model, data, data.config):
-        values.append(rows)
-        labels += batch["label"].tolist()
-        steps += batch["step"].tolist()
-    # A step that cannot be read is stood in for by the next one, which then comes twice.
-    order = sorted({step: place for place, step in enumerate(steps)}.items())
-    places = [place for _, place in order]
-    names = [data.manifest.videos[data.steps[s].video].path for s, _ in order]
-    report = {"total": len(data), "used": len(data), "failed": len(data) - len(order)}
-    return PerVideo(
-        values=np.concatenate(values)[places].astype(np.float32),
-        labels=np.array(labels, np.int64)[places],
-        videos=np.array([step for step, _ in order], np.int64),
-        report=report,
-        names=tuple(
-            f"{name} {data.steps[s].start:g}" for name, (s, _) in zip(names, order, strict=True)
-        ),
-    )
+        return over_steps(function, model, found.steps(split, FULL.apply(config), train=False))
 
 
 def classify(

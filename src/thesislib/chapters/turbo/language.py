@@ -41,7 +41,7 @@ from thesislib.evaluation.alignment import Pointing, alignment
 from thesislib.evaluation.features import FULL
 from thesislib.evaluation.scores import Lacking, Scores
 from thesislib.files import replacing
-from thesislib.image_text.sentences import SentenceEncoder, load_sentences
+from thesislib.image_text.sentences import WIDTHS, SentenceEncoder, load_sentences
 from thesislib.methods.turbo import Turbo
 from thesislib.methods.turbo_config import TurboConfig
 from thesislib.train import Trained, placed, seed_everything, train
@@ -49,8 +49,6 @@ from thesislib.train import Trained, placed, seed_everything, train
 NAME = "turbo"  # of the runs: other rows start from them
 HOME = "turbo/nce-m75-r25"  # the row of Table 6.3
 LEARNT_FROM = {"htm_align": "htm_aa"}
-# Numbers of a sentence's feature, so that settings do not need the encoder itself.
-WIDTHS = {"small": 128, "minilm": 384, "microsoft/mpnet-base": 768}
 MOMENTS = "moments.safetensors"  # features of seconds and sentences, in the row's run folder
 
 METRIC, ENDS = "align_r1", ("start", "end")
