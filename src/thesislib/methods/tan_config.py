@@ -64,7 +64,7 @@ class TanConfig(RunConfig):
     texts: Annotated[str, one_of("kind of texts", TEXTS)] = "words"
     model: str = "small"  # the image-text model of both, unless their features are given:
     features: str = ""  # folder of the videos' features, at any rate
-    vocabulary: str = ""  # file of the words, for texts=words
+    vocabulary: str = ""  # file of the words (and vectors) for texts=words; or glove
     words: Count = 66_250  # rows of the table of words, the first for none
     word_dim: Channels = 300
     word_hidden: Channels = 2048

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset
 
 from thesislib.chapters import frame_features, run
@@ -18,6 +19,7 @@ from thesislib.chapters.tan import narrated
 from thesislib.chapters.tan.narrated import World
 from thesislib.checkpoint import load_weights
 from thesislib.config import RunConfig
+from thesislib.data.words import Vocabulary
 from thesislib.errors import ThesisError
 from thesislib.methods.tan import TAN
 from thesislib.methods.tan_config import TanConfig
@@ -66,6 +68,8 @@ def trained(job: Job, first: str = "") -> Trained:
         assert start.run is not None
         config = replace(config, source=start.run.name)
         begin = taking(start.model, config.source)
+    elif config.texts == "words":
+        begin = with_vectors(narrated.words_of(config))
 
     def data() -> tuple[Dataset[Any], Dataset[Any] | None]:
         some = world.lists if config.stage == 3 else world.windows
@@ -93,6 +97,20 @@ def taking(other: TAN, name: str) -> Callable[[TAN], None]:
                 load_weights(part, other.online.state_dict(), f"The run {name}")
 
     return take
+
+
+def with_vectors(words: Vocabulary) -> Callable[[TAN], None] | None:
+    """What gives a model, and its slow copy, the vectors of its words; ``None``: there are none."""
+    if words.vectors is None:
+        return None
+    vectors = torch.from_numpy(words.vectors)
+
+    def give(model: TAN) -> None:
+        for part in (model.online, model.target):
+            if part is not None and part.text is not None:
+                part.text.table.weight.data = torch.cat([torch.zeros_like(vectors[:1]), vectors])
+
+    return give
 
 
 def identity(job: Job, start: Job | None = None) -> tuple[RunConfig, dict[str, Any]]:

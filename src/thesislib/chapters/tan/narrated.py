@@ -23,7 +23,7 @@ from thesislib.data.narrated_windows import NarratedWindows, Told
 from thesislib.data.narrations import Narration
 from thesislib.data.segments import Segment, read_segments
 from thesislib.data.step_lists import StepLists
-from thesislib.data.words import read_vocabulary
+from thesislib.data.words import Vocabulary, read_vocabulary
 from thesislib.errors import ThesisError
 from thesislib.methods.tan_config import TanConfig
 from thesislib.train import Log
@@ -54,7 +54,7 @@ class World:
     def texts(self, sentences: Sequence[str]) -> Tensor:
         """Ids of words ``(S, L)``, or features ``(S, E)``; computed once a process."""
         if self.config.texts == "words":
-            return read_vocabulary(self.config.vocabulary).ids(sentences)
+            return words_of(self.config).ids(sentences)
         if not sentences:
             return torch.zeros(0, self.config.text_dim)
         known = _features(self.config.model)
@@ -117,6 +117,14 @@ def _features(model: str) -> dict[str, Tensor]:
     return {}
 
 
+def words_of(config: TanConfig) -> Vocabulary:
+    """The words of ``texts=words``; read once a process."""
+    return _vocabulary(config.vocabulary)
+
+
+_vocabulary = functools.cache(read_vocabulary)
+
+
 def world(dataset: str, config: TanConfig, log: Log = print) -> World:
     """A data set by its name, for the settings of a row; features that are missing are extracted.
 
@@ -126,7 +134,8 @@ def world(dataset: str, config: TanConfig, log: Log = print) -> World:
     if config.texts == "words" and not (config.features and config.vocabulary):
         raise ThesisError(
             "texts=words reads features and words of others: name the folder of the videos' "
-            "features (features=...) and the list of words (vocabulary=...), or set texts=features."
+            "features (features=...) and the list of words (vocabulary=... or glove), or set "
+            "texts=features."
         )
     manifest = read_manifest(dataset)
     if config.features:
@@ -134,8 +143,10 @@ def world(dataset: str, config: TanConfig, log: Log = print) -> World:
     else:
         kept = frame_features.features_of(manifest, frame_features.encoder(config.model), RATE, log)
     if config.texts == "words":
-        words = len(read_vocabulary(config.vocabulary))
-        return World(manifest, kept, replace(config, dim=kept.width, words=words))
+        known = words_of(config)
+        width = config.word_dim if known.vectors is None else known.vectors.shape[1]
+        config = replace(config, dim=kept.width, words=len(known), word_dim=width)
+        return World(manifest, kept, config)
     width = frame_features.encoder(config.model).width
     return World(manifest, kept, replace(config, dim=kept.width, text_dim=width))
 

@@ -85,6 +85,8 @@ PIXELS = _rows("end-to-end-random", "end-to-end-heard", "end-to-end")
 NEAR = ("align_r1", "align_within_0.5", "align_within_1", "align_within_2", "align_within_5")
 TOLD = ("align_r1", "align_within_2", "align_auc_max")
 ABLE = _rows("zero-shot", "a", "cont", "d")
+LISTED = _rows("zero-shot", "a", "d", "d-finetuned")
+PIECES = ("segment_frame_acc_foreground", "segment_f1_10", "segment_f1_25", "segment_f1_50")
 KINDS = tuple(f"align_auc_{by}{kind}" for by in ("max", "head", "both")
               for kind in ("", "_chatter", "_mention"))  # fmt: skip
 FRAMES = 8  # above a time line
