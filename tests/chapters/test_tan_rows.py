@@ -164,7 +164,7 @@ def test_words_bring_their_vectors(
     assert first.online.text.table.weight.tolist() == want, "vectors do not learn"
     second = run.train(job("d", **how)).model
     for part in (second.online, second.target):
-        assert part.text.table.weight.tolist() == want
+        np.testing.assert_allclose(part.text.table.weight, want, rtol=1e-6)  # a running mean
 
 
 def test_training_does_not_read_the_truth(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
