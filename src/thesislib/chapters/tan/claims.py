@@ -106,7 +106,8 @@ CLAIMS: tuple[Above | Greater, ...] = (
         "A network that learns from aligned sentences is read better than one that learns from "
         "sentences as heard.", "probe_top1"),
     Greater("tan-pixels-random", "7.4", "tan/end-to-end", "tan/end-to-end-random",
-        "It is read better than random weights.", "probe_top1"),
+        "A network that learns from aligned sentences is read better than random weights.",
+        "probe_top1"),
     # Tuned on lists of steps.
     Greater("tan-listed", "7.2", "tan/d-finetuned", SECOND,
         "Tuned on lists of steps, the network lays steps over a video better than before.",
