@@ -186,6 +186,10 @@ def test_only_the_small_model_has_a_threshold(
     assert seen == {1, 2, 3, 5, 6}, "of the last nothing is to be seen"
     given, _ = said([str(video), "--json", "--out", "-", "--min-score", "-1"], capsys)
     assert sum(one["alignable"] for one in given["cues"]) == 6, "who gives a score decides"
+    few = video.with_name("few.srt")
+    few.write_text("00:07,000 --> 00:09,000\nHere is red.\n")
+    found, told = said([str(video), str(few), "--json", "--out", "-"], capsys)
+    assert aligning.TOO_FEW in found["notes"] and "1 cue, seen" in told
 
 
 def test_refused(video: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,10 @@ ALL_SEEN = (
     "Above which score a cue is seen nobody has measured for this model, so all count as seen: "
     "give --min-score."
 )
+TOO_FEW = (
+    f"Of fewer than {FEW} sentences it cannot be told which are seen, so all count as seen: give "
+    "--min-score."
+)
 UNTOLD = (
     "Fewer than three sentences are spoken within the video, too few to tell whether the subtitles "
     "are its own."
@@ -123,8 +127,9 @@ def align(
     video_told = told(stream, said, encoder)
     found = compared(video_told, network, leads=min_score is None and is_small(encoder))
     if min_score is None and found.alignable is None:
-        notes.append(ALL_SEEN)
-        log(ALL_SEEN)
+        why = TOO_FEW if network is None and is_small(encoder) else ALL_SEEN
+        notes.append(why)
+        log(why)
     cues = place_cues(
         read.cues, said, found.scores, rate=RATE, prior=prior, max_shift=max_shift,
         min_score=min_score, alignable=found.alignable,
