@@ -53,7 +53,6 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
             "data.features",
             "data.extraction",
             "data.feature_clips",
-            "data.segment_clips",
             "data.step_clips",
             "data.narrated_clips",
             "data.narrated_windows",
