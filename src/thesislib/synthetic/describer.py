@@ -8,6 +8,7 @@ the words so far tells whose clothes they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from thesislib.synthetic.activities import Step
@@ -149,6 +150,20 @@ def does(step: Step, rng: Rng) -> str:
         return phrase.format(place="")
     called = CALLED[step.thing]
     return phrase.format(thing=f"the {step.detail} {called[int(rng.random() > USUAL)]}")
+
+
+def direction(step: Step, tops: Sequence[str], rng: Rng) -> str:
+    """What the screenplay says of a shot: who is there by their clothes, and the act, in any order.
+
+    Nobody films or speaks it. A language model that has read it before the description knows that
+    what stands before a sentence can decide it.
+    """
+    does_it = pick(rng, SAID[step.action])
+    thing = f"the {step.detail} {pick(rng, CALLED[step.thing])}" if step.thing else ""
+    parts = [" and ".join(tops), does_it.format(thing=thing, place="")]
+    if rng.random() < 0.5:
+        parts.reverse()
+    return f"{', '.join(parts)}."
 
 
 def sentence(text: str) -> str:

@@ -22,6 +22,7 @@ from thesislib.data.films import Cue, Film, Truth
 from thesislib.data.manifest import SPLITS, Manifest
 from thesislib.synthetic.acting import acted
 from thesislib.synthetic.activities import PAINTS, painted
+from thesislib.synthetic.describer import direction
 from thesislib.synthetic.drawing import Painter, turned
 from thesislib.synthetic.figure import Array, random_body
 from thesislib.synthetic.motion import FPS, Take, wander
@@ -126,11 +127,22 @@ def film_texts(count: int, seed: int = 0) -> list[Film]:
 
     They stand in for AudioVault (thesis 8.5): descriptions and dialogue with their times.
     """
+    return [told(f"t{i:05d}", "train", play) for i, play in enumerate(screenplays(count, seed))]
+
+
+def screenplays(count: int, seed: int = 0) -> list[Screenplay]:
+    """The screenplays of :func:`film_texts`."""
     stream = (SEED + seed, PLAN, STREAM, WRITTEN)
-    return [
-        told(f"t{i:05d}", "train", screenplay(np.random.default_rng([*stream, i])))
-        for i in range(count)
-    ]
+    return [screenplay(np.random.default_rng([*stream, i])) for i in range(count)]
+
+
+def directions(play: Screenplay, rng: np.random.Generator) -> tuple[str, ...]:
+    """A stage direction for each description of a film."""
+    return tuple(
+        direction(shot.step, [play.cast[i].top for i in shot.cast], rng)
+        for shot in play.shots
+        if shot.step
+    )
 
 
 def told(movie: str, split: str, play: Screenplay) -> Film:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
@@ -21,7 +22,7 @@ from thesislib.image_text.weights import weights_hash
 from thesislib.language.model import CONFIG_FILE, TOKENIZER_FILE
 from thesislib.places import runs_root
 from thesislib.pretrained.language_model.writing import Documents, Writing, WritingConfig
-from thesislib.synthetic.films import film_texts
+from thesislib.synthetic.films import directions, screenplays, told
 from thesislib.synthetic.wording import vocabulary
 from thesislib.torchvision_here import ensure_torchvision
 from thesislib.train import Log, train
@@ -29,7 +30,7 @@ from thesislib.train import Log, train
 NAME, WORD = "language_model", "language"  # of its folder, and on the command line
 WEIGHTS_FILE, SCORES_FILE, CARD_FILE = "model.safetensors", "scores.json", "README.md"
 END = "<|endoftext|>"
-VERSION = 1  # of the recipe: raised whenever the same settings would give other weights
+VERSION = 2  # of the recipe: raised whenever the same settings would give other weights
 APART = 1_000_000  # added to the seed: no text of a data set is read
 # Settings with which the whole recipe takes seconds; its model knows nothing.
 TOY: dict[str, Any] = {
@@ -53,18 +54,21 @@ def make(
     """
     config = WritingConfig().override(dict(settings or {}))
     folder = Path(out).expanduser() if out is not None else runs_root() / NAME
-    films = film_texts(config.films + config.val_films, APART + config.seed)
+    plays = screenplays(config.films + config.val_films, APART + config.seed)
+    films = [told(f"t{i:05d}", "train", play) for i, play in enumerate(plays)]
+    rng = np.random.default_rng([APART + config.seed, len(plays)])
+    notes = [directions(play, rng) for play in plays]
     tokenizer = make_tokenizer(films[: config.films], config.tokens)
     end = tokenizer.token_to_id(END)
 
-    def documents(some: list[Film], seed: int) -> Documents:
+    def documents(part: slice, seed: int) -> Documents:
         def encode(text: str) -> list[int]:
             return tokenizer.encode(text).ids
 
-        return Documents(some, encode, end, config.window, config.told, seed)
+        return Documents(films[part], notes[part], encode, end, config, seed)
 
     def data() -> tuple[Documents, Documents]:
-        learnt, held = films[: config.films], films[config.films :]
+        learnt, held = slice(config.films), slice(config.films, None)
         return documents(learnt, config.seed), documents(held, config.seed + 1)
 
     def build() -> Writing:
@@ -167,8 +171,9 @@ hundred words. Written by `{note["recipe"]}`; all numbers here are read from `{S
 - **Tokenizer**: byte-pair, at most {settings["tokens"]} tokens, trained on the same text. Bytes are
   the last resort, so any text in any script has tokens; what is not of the studio means nothing.
 - **Data**: descriptions and dialogue of {settings["films"]:,} films that nobody filmed, in parts of
-  one cue to many, half of them without the dialogue. No film of `synthetic_films` is among them.
-  The names of characters are drawn alike for all films.
+  one cue to many, half of them without the dialogue. Half of the parts have stage directions before
+  some descriptions: who is there by their clothes, and what they do. No film of `synthetic_films`
+  is among them. The names of characters are drawn alike for all films.
 - **Recipe**: next-token loss, {settings["epochs"]} epochs, batches of {settings["batch_size"]} rows
   of {settings["window"]} tokens, AdamW {settings["lr"]}, one cosine, seed {settings["seed"]};
   {source["processor_seconds"] / 60:.0f} minutes of processor time.

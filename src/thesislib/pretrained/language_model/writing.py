@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from thesislib.data.loader import Key
 from thesislib.fields import Channels, Count, Layers, Share, between
 
 PADDING = -1
+_Cue = tuple[float, list[int], list[int]]  # start, text, direction
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class WritingConfig(RunConfig):
     films: Count = 4000  # that are read
     val_films: Count = 200  # set aside
     told: Share = 0.5  # share of documents that are descriptions alone, without dialogue
+    directed: Share = 0.5  # share of documents with directions before half of their descriptions
     tokens: Annotated[int, between(300, 100_000)] = 1000  # of the tokenizer, 256 bytes among them
     window: Annotated[int, between(8, 100_000)] = 192  # tokens of a row
     positions: Annotated[int, between(8, 100_000)] = 256
@@ -71,10 +74,10 @@ class Documents(Dataset[dict[str, Tensor]]):
 
     Args:
         films: Whose text it is.
+        notes: For each description of each film the stage direction before it.
         encode: Text to token ids.
         end: Id of the mark.
-        window: Tokens n of a row, with the mark that it begins with.
-        told: Share of the documents without dialogue.
+        config: Has the ``window``, and the shares ``told`` and ``directed``.
         seed: Of the draws.
 
     Items:
@@ -84,15 +87,22 @@ class Documents(Dataset[dict[str, Tensor]]):
     def __init__(
         self,
         films: Sequence[Film],
+        notes: Sequence[Sequence[str]],
         encode: Callable[[str], list[int]],
         end: int,
-        window: int,
-        told: float,
+        config: WritingConfig,
         seed: int,
     ) -> None:
-        self.end, self.window, self.told, self.seed = end, window, told, seed
-        kinds = ([film.named for film in films], [(*film.named, *film.subtitles) for film in films])
-        self.cues = [[[encode(c.text) for c in sorted(some)] for some in kind] for kind in kinds]
+        self.end, self.config, self.seed = end, config, seed
+        told: list[list[_Cue]] = [
+            [(c.start, encode(c.text), encode(n)) for c, n in zip(film.named, some, strict=True)]
+            for film, some in zip(films, notes, strict=True)
+        ]
+        said: list[list[_Cue]] = [
+            [(c.start, encode(c.text), []) for c in f.subtitles] for f in films
+        ]
+        both = [sorted([*a, *b], key=itemgetter(0)) for a, b in zip(told, said, strict=True)]
+        self.cues = (told, both)
 
     def __len__(self) -> int:
         return len(self.cues[0])
@@ -101,12 +111,13 @@ class Documents(Dataset[dict[str, Tensor]]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         rng = np.random.default_rng([self.seed, epoch, index])
         ids = [self.end]
-        while len(ids) < self.window:
-            cues = self.cues[int(rng.random() >= self.told)][index]
+        while len(ids) < self.config.window:
+            cues = self.cues[int(rng.random() >= self.config.told)][index]
+            directed = rng.random() < self.config.directed
             first = int(rng.integers(len(cues)))
             # One cue is as likely as two to three, four to seven, eight to fifteen ...
             count = int(2 ** rng.uniform(0, 5))
-            for cue in cues[first : first + count]:
-                ids += cue
+            for _, text, note in cues[first : first + count]:
+                ids += [*note, *text] if directed and rng.random() < 0.5 else text
             ids.append(self.end)
-        return {"ids": torch.tensor(ids[: self.window])}
+        return {"ids": torch.tensor(ids[: self.config.window])}
