@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from thesislib.language.model import SMALL_FOLDER
 from thesislib.pretrained.language_model import recipe
 from thesislib.pretrained.language_model.writing import Documents, Writing, WritingConfig
 from thesislib.synthetic.describer import NAMES
-from thesislib.synthetic.films import film_texts
+from thesislib.synthetic.films import directions, film_texts, screenplays, told
 
 shipped = pytest.mark.skipif(
     not (SMALL_FOLDER / "model.safetensors").is_file(), reason="it is being made"
@@ -60,26 +61,34 @@ def test_the_loss_against_a_loop() -> None:
 
 
 def test_documents_are_parts_of_films_each_with_its_end() -> None:
-    films = film_texts(3, 5)
+    plays = screenplays(3, 5)
+    films = [told(str(i), "train", play) for i, play in enumerate(plays)]
+    notes = [directions(play, np.random.default_rng(i)) for i, play in enumerate(plays)]
     lines: list[str] = []
 
     def encode(text: str) -> list[int]:
         lines.append(text)
         return [len(lines)] * len(text.split())
 
-    some = Documents(films, encode, 0, 60, 0.5, 1)
-    kinds = set()
+    some = Documents(films, notes, encode, 0, WritingConfig(window=60), 1)
+    kinds, before = set(), set()
     for epoch in range(20):
         for index in range(3):
             ids = some[(epoch, index)]["ids"]
             assert torch.equal(ids, some[(epoch, index)]["ids"]) and len(ids) == 60
             assert ids[0] == 0
             said = list(dict.fromkeys(lines[i - 1] for i in ids.tolist() if i))
-            told = {cue.text for cue in films[index].named}
+            described = {cue.text for cue in films[index].named}
             heard = {cue.text for cue in films[index].subtitles}
-            assert set(said) <= told | heard
-            kinds.add(bool(set(said) - told))
-    assert kinds == {True, False}
+            assert set(said) <= described | heard | set(notes[index])
+            kinds.add(bool(set(said) & heard))
+            # A direction stands before the description of its shot, or its row has ended.
+            follows = dict(zip(said, [*said[1:], None], strict=True))
+            texts = [cue.text for cue in films[index].named]
+            for note, text in zip(notes[index], texts, strict=True):
+                if note in follows and said.count(note) == notes[index].count(note) == 1:
+                    before.add(follows[note] in (text, None))
+    assert kinds == {True, False} and before == {True}
 
 
 @shipped

@@ -147,6 +147,11 @@ class FilmSequences(Dataset[dict[str, Tensor]]):
             "index": torch.tensor(numbers),
         }
 
+    def scale(self) -> Tensor:
+        """Mean and spread of each number of a frame's feature over all clips, ``(2, D)``."""
+        rows = torch.cat([row["features"] for row in self.rows])
+        return torch.stack([rows.mean(0), rows.std(0).clamp(min=1e-6)])
+
 
 def cut(clips: int, pairs: int) -> list[int]:
     """Where the sequences of a film begin, as few as hold all its clips and evenly laid."""

@@ -19,6 +19,8 @@ from thesislib.methods.blocks import count
 from thesislib.nn.mapping import MappingNetwork
 from thesislib.nn.reader import Reader
 
+PLACES, LATENTS = 0.1, 0.3  # of what is drawn, where the language model has seen nothing else
+
 
 class AutoAD(nn.Module, PyTorchModelHubMixin):
     """The mapping network, the special tokens, and a language model.
@@ -41,7 +43,9 @@ class AutoAD(nn.Module, PyTorchModelHubMixin):
         self.reader = Reader(language, config.tuned != "no", config.tuned == "here")
         width = self.reader.width
         sizes = (config.dim, config.latents, config.depth, config.heads, config.places)
-        self.mapping = MappingNetwork(*sizes)
+        self.mapping = MappingNetwork(
+            *sizes, standardised=config.standardised and config.learns_from == "frames"
+        )
         self.project = nn.Linear(config.dim, width)
         nn.init.normal_(self.project.weight, std=config.dim**-0.5)
         nn.init.zeros_(self.project.bias)
@@ -154,7 +158,8 @@ class AutoAD(nn.Module, PyTorchModelHubMixin):
 
         As drawn, all that is learnt is several times as long as a word's vector, and unlike any. So
         texts begin as after the mark of an end, go on as after a full stop, and the vectors of a
-        clip are as long as words.
+        clip are as long as words. Places and latents, too, are drawn as large as what is seen: they
+        start small, so that it is seen.
 
         Args:
             end: Id of the end-of-text token.
@@ -165,6 +170,8 @@ class AutoAD(nn.Module, PyTorchModelHubMixin):
             pair.copy_(words[[end, full_stop]])
         self.begin.copy_(words[[full_stop]])
         self.project.weight.mul_(words.std())
+        self.mapping.positions.mul_(PLACES)
+        self.mapping.latents.mul_(LATENTS)
 
     @torch.no_grad()
     def start_from(self, other: "AutoAD") -> None:

@@ -49,6 +49,7 @@ SMALL: dict[str, Any] = {
     "profile": "small", "dataset": "synthetic_films", "epochs": 12, "batch_size": 32, "pairs": 1,
     "lr": 2e-3, "warmup": 20, "num_workers": 0, "model": "small", "language": "small", "dim": 128,
     "heads": 4, "places": 64, "val_every": 6, "tokens_start": "words",
+    "standardised": True,
     "order": ("visual", "subtitles", "context"),  # what is told goes on where the context ends
 }  # fmt: skip
 # Not measured yet.
@@ -78,6 +79,9 @@ class AutoADConfig(RunConfig):
     depth: Layers = 2  # blocks of the mapping network
     heads: Layers = 8
     places: Frames = 512  # frames that have a place in time
+    # Each number of a frame's feature is centred and scaled by the clips of training. Features of a
+    # small model are much alike, and what tells them apart is else lost among places and latents.
+    standardised: bool = False
     # frames; or CapDec: the sentence's own feature with noise in training, frames at test time.
     learns_from: Annotated[str, one_of("learns_from", ("frames", "sentence"))] = "frames"
     noise: NonNegative = 0.016  # variance of that noise, on features of unit length

@@ -21,10 +21,21 @@ class MappingNetwork(nn.Module):
         depth: Blocks.
         heads: Of each; they divide D.
         places: Frames that have a place in time.
+        standardised: Whether the features are centred and scaled first, by :attr:`scale`.
+
+    Attributes:
+        scale: Mean and spread of the features of training, ``(2, D)``; ``None``: as they are.
     """
 
-    def __init__(self, dim: int, latents: int, depth: int, heads: int, places: int) -> None:
+    scale: Tensor | None
+
+    def __init__(
+        self, dim: int, latents: int, depth: int, heads: int, places: int, *,
+        standardised: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
+        scale = torch.tensor([[0.0], [1.0]]).repeat(1, dim) if standardised else None
+        self.register_buffer("scale", scale)
         self.latents = nn.Parameter(torch.randn(latents, dim))
         self.positions = nn.Parameter(torch.randn(places, dim))
         self.norm = nn.LayerNorm(dim)
@@ -54,6 +65,8 @@ class MappingNetwork(nn.Module):
             raise ThesisError(
                 f"A clip of {frames} frames cannot be mapped: give 1 to {places} of them."
             )
+        if self.scale is not None:
+            features = (features - self.scale[0]) / self.scale[1]
         x = self.norm(features) + self.positions[:frames]
         latents = self.latents.expand(len(x), -1, -1)
         x = torch.cat([latents, x], 1)  # (B, P + T, D)

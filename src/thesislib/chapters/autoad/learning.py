@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
-
-from torch.utils.data import Dataset
 
 from thesislib.chapters import run
 from thesislib.chapters.autoad import films
 from thesislib.chapters.autoad.films import World
 from thesislib.chapters.row import Job
 from thesislib.config import RunConfig
+from thesislib.data.film_clips import FilmSequences
 from thesislib.methods.autoad import AutoAD
 from thesislib.methods.autoad_config import AutoADConfig
 from thesislib.runs import load_run
@@ -28,7 +28,7 @@ SHARED = (
 )  # fmt: skip
 CAPTIONS = {"small": "synthetic_captions", "gpu": "synthetic_captions"}  # else by --dataset
 
-Sets = tuple[Dataset[Any], Dataset[Any] | None]
+Sets = tuple[FilmSequences, FilmSequences | None]
 
 
 def given(job: Job) -> World:
@@ -78,16 +78,19 @@ def trained(job: Job, starts: Sequence[str] = (), data: str = "films") -> Traine
     def start(model: AutoAD) -> None:
         for one in models:
             model.start_from(one)
+        if model.mapping.scale is not None and config.visual:
+            model.mapping.scale.copy_(made[data]()[0].scale())
 
     made: dict[str, Callable[[], Sets]] = {
-        "films": lambda: (world.sequences("train"), world.sequences("val")),
-        "texts": lambda: (world.written(), None),
-        "captions": lambda: (world.captioned(_captions(job), "train", job.log), None),
+        "films": functools.cache(lambda: (world.sequences("train"), world.sequences("val"))),
+        "texts": functools.cache(lambda: (world.written(), None)),
+        "captions": functools.cache(
+            lambda: (world.captioned(_captions(job), "train", job.log), None)
+        ),
     }
     mark = world.fingerprint(data, _captions(job) if data == "captions" else "")
     return train(
-        NAME, partial(build, config), made[data], config, mark, start=start if models else None,
-        log=job.log,
+        NAME, partial(build, config), made[data], config, mark, start=start, log=job.log,
     )  # fmt: skip
 
 
