@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -77,17 +78,15 @@ def test_documents_are_parts_of_films_each_with_its_end() -> None:
             ids = some[(epoch, index)]["ids"]
             assert torch.equal(ids, some[(epoch, index)]["ids"]) and len(ids) == 60
             assert ids[0] == 0
-            said = list(dict.fromkeys(lines[i - 1] for i in ids.tolist() if i))
-            described = {cue.text for cue in films[index].named}
+            said = [lines[i - 1] if i else "" for i, _ in groupby(ids.tolist())]
+            described = [cue.text for cue in films[index].named]
             heard = {cue.text for cue in films[index].subtitles}
-            assert set(said) <= described | heard | set(notes[index])
+            assert set(said) <= {*described, *heard, *notes[index], ""}
             kinds.add(bool(set(said) & heard))
-            # A direction stands before the description of its shot, or its row has ended.
-            follows = dict(zip(said, [*said[1:], None], strict=True))
-            texts = [cue.text for cue in films[index].named]
-            for note, text in zip(notes[index], texts, strict=True):
-                if note in follows and said.count(note) == notes[index].count(note) == 1:
-                    before.add(follows[note] in (text, None))
+            # A direction stands before the description of its shot.
+            of = dict(zip(notes[index], described, strict=True))
+            once = {note for note in of if notes[index].count(note) == 1}
+            before |= {of[a] == b for a, b in pairwise(said) if a in once}
     assert kinds == {True, False} and before == {True}
 
 
