@@ -87,8 +87,11 @@ def test_partial_data_come_together(made: dict[str, Any]) -> None:
     assert both.model.config.source == f"{seen.run.name},{read.run.name}"
     state = both.model.state_dict()
     for name, value in seen.model.state_dict().items():
-        if name.startswith(("mapping", "project")):
+        if name.startswith(("mapping", "project")) and name != "mapping.scale":
             assert torch.equal(state[name], value)
+    scale = learning.given(job("v", made)).sequences("train").scale()
+    assert torch.equal(state["mapping.scale"], scale), "that of what it learns from itself"
+    assert scale.shape == (2, toy_films.DIM) and (scale[1] > 0).all()
     for name, value in read.model.state_dict().items():
         if name.startswith(("reader", "context", "begin")):
             assert torch.equal(state[name], value)

@@ -19,6 +19,7 @@ from thesislib.language.describing import describe_clips
 from thesislib.language.inputs import Inputs, padded
 from thesislib.methods.autoad import AutoAD, AutoADConfig, flat
 from thesislib.methods.autoad_config import PARTS, Decoding
+from thesislib.nn.mapping import MappingNetwork
 
 TINY = replace(
     AutoADConfig.preset("small"), dim=16, heads=2, latents=3, places=8, past=2, subtitles="all",
@@ -79,6 +80,15 @@ def test_counts_with_gpt2() -> None:
     assert counts["mapping network"] == 6_573_056
     assert counts["in all, without the language model"] == 6_970_880
     assert counts["language model, frozen"] == 124_439_808
+
+
+def test_standardised_features_are_centred_and_scaled_first() -> None:
+    torch.manual_seed(0)
+    plain, scaled = (MappingNetwork(16, 3, 1, 2, 8, standardised=s) for s in (False, True))
+    features, mean, spread = torch.randn(4, 5, 16), torch.randn(16), torch.rand(16) + 0.5
+    scaled.load_state_dict({**plain.state_dict(), "scale": torch.stack([mean, spread])})
+    assert plain.scale is None and len(plain.state_dict()) == len(scaled.state_dict()) - 1
+    assert torch.allclose(scaled(features), plain((features - mean) / spread), atol=1e-6)
 
 
 # -- inputs ----------------------------------------------------------------------------------

@@ -154,7 +154,9 @@ def world(config: AutoADConfig, log: Log = print) -> World:
         seen = H5Films(config.features)
     else:
         encoder = frame_features.encoder(config.model)
-        seen = KeptFilms(manifest, frame_features.features_of(manifest, encoder, RATE, log))
+        # Of a film with fewer frames than that, each frame once.
+        rate = RATE if max(video.fps for video in manifest.videos) > RATE else None
+        seen = KeptFilms(manifest, frame_features.features_of(manifest, encoder, rate, log))
     return World(manifest, films, seen, replace(config, dim=seen.width))
 
 
