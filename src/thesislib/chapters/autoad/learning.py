@@ -26,6 +26,7 @@ SHARED = (
     "model", "features", "dim", "frames", "latents", "depth", "heads", "places", "language",
     "order", "context_tokens", "subtitle_tokens", "text_tokens", "names",
 )  # fmt: skip
+FEW_FILMS = ("small", "gpu")  # profiles on the studio's films
 CAPTIONS = {"small": "synthetic_captions", "gpu": "synthetic_captions"}  # else by --dataset
 
 Sets = tuple[FilmSequences, FilmSequences | None]
@@ -52,7 +53,9 @@ def build(config: AutoADConfig) -> AutoAD:
     return placed(model)
 
 
-def trained(job: Job, starts: Sequence[str] = (), data: str = "films") -> Trained:
+def trained(
+    job: Job, starts: Sequence[str] = (), data: str = "films", few: Sequence[str] = ()
+) -> Trained:
     """Training of a row, or the finished run.
 
     Args:
@@ -60,6 +63,7 @@ def trained(job: Job, starts: Sequence[str] = (), data: str = "films") -> Traine
         starts: The rows that it starts from otherwise, the later one's part where two have one.
         data: ``films``; ``texts``, of films without pictures; ``captions``, of videos without
             context.
+        few: The rows that it starts from in their place where films are few: in ``FEW_FILMS``.
     """
     world = given(job)
     models, names = [], []
@@ -68,8 +72,8 @@ def trained(job: Job, starts: Sequence[str] = (), data: str = "films") -> Traine
         brought = {"language": world.language.model}
         models = [load_run(name, (NAME,), **brought)[0] for name in names]
     else:
-        for first in starts:
-            one = run.train(before(first, job))
+        for row in few if job.profile in FEW_FILMS else starts:
+            one = run.train(before(row, job))
             assert one.run is not None
             models.append(one.model)
             names.append(one.run.name)
@@ -98,13 +102,15 @@ def _captions(job: Job) -> str:
     return CAPTIONS.get(job.profile, "webvid")
 
 
-def identity(job: Job, starts: Sequence[str] = ()) -> tuple[RunConfig, dict[str, Any]]:
+def identity(
+    job: Job, starts: Sequence[str] = (), few: Sequence[str] = ()
+) -> tuple[RunConfig, dict[str, Any]]:
     """Results also depend on both frozen models, and on what a row starts from."""
     whole, more = run.usual_identity(job)
     world = given(job.quietly())
     text = f"{more['init']} {world.fingerprint()[:16]}"
     if not world.config.source:
-        for first in starts:
-            start, others = run.identity(before(first, job))
+        for row in few if job.profile in FEW_FILMS else starts:
+            start, others = run.identity(before(row, job))
             text += f" from {start.hash(**others)}"
     return whole, {"init": text}
