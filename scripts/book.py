@@ -29,14 +29,17 @@ from execute import Failure, execute, machine
 from notebooks import REPO, Pair, from_text, longest_first, pairs, stop, write, write_text
 
 # What the chapters read: the studio; its rooms for chapter 4, and the motion in them; videos with
-# captions for chapter 5; narrated ones for chapter 6.
-DATASETS = ("synthetic", "synthetic_rooms", "synthetic_captions", "synthetic_narrated")
+# captions for chapter 5; narrated ones for chapters 6 and 7; films for chapter 8.
+DATASETS = (
+    "synthetic", "synthetic_rooms", "synthetic_captions", "synthetic_narrated", "synthetic_films",
+)  # fmt: skip
 PREPARE = (
     ("prepare", "synthetic"),
     ("prepare", "synthetic_rooms"),
     ("flow", "synthetic_rooms", "--algorithm", "tvl1_quick", "--bound", "5"),
     ("prepare", "synthetic_captions"),
     ("prepare", "synthetic_narrated"),
+    ("prepare", "synthetic_films"),
 )
 LANES = 3  # chapters at a time; each takes 1.5 GB of memory at the most
 # Sphinx repeats what it read on the way; these lines alone tell a reader what is wrong.

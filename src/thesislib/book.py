@@ -48,7 +48,7 @@ CHAPTERS = {
     ),
     "turbo": _chapter(6, "turbo", "nce-m75-r25", "long-f32", "m75-r25"),
     "tan": _chapter(7, "tan", "a", "d"),
-    "autoad": _chapter(8, "autoad"),
+    "autoad": _chapter(8, "autoad", "blind", "v", "v+ad"),
 }  # fmt: skip
 
 

@@ -178,6 +178,7 @@ def test_what_nbval_compares_does_not_depend_on_training(pair: notebooks.Pair) -
         ("05_clip_prompt", 2, 7),
         ("06_turbo", 2, 4),
         ("07_tan", 10, 4),
+        ("08_autoad", 2, 5),
     ],
 )
 def test_a_chapter_has_its_length_its_equations_and_tables(

@@ -21,7 +21,7 @@ from thesislib.viz.forest_plot import forest
 from thesislib.viz.lanes import timeline
 from thesislib.viz.prompting import confusions, prompt_flow
 from thesislib.viz.style import Picture, use_style
-from thesislib.viz.telling import told_clips, token_row
+from thesislib.viz.telling import token_row, told_clips
 from thesislib.viz.video import (
     amplified,
     contact_sheet,
