@@ -38,7 +38,7 @@ METADATA = {
 KEPT = ("tags", "mystnb")
 # What takes long when everything is trained anew: three at a time on two idle cores these took
 # 10.7, 10.3, 9.5, 4.8, 3.9 and some 3 minutes. A record finds finished trainings and cannot tell.
-LONG = ("04_coclr", "02_dpc", "03_memdpc", "06_turbo", "05_clip_prompt", "07_tan")
+LONG = ("04_coclr", "02_dpc", "03_memdpc", "06_turbo", "05_clip_prompt", "07_tan", "08_autoad")
 
 
 @dataclass(frozen=True)

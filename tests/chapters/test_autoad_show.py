@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -137,9 +138,7 @@ def test_texts_are_those_that_were_judged(job: Job, monkeypatch: pytest.MonkeyPa
 def test_strips_are_inside_their_axes() -> None:
     strips = [np.full((4, 10, 20, 3), shade, np.uint8) for shade in (0, 200)]
     picture = viz.told_clips(strips, [{"a": "word " * 60}, {"a": "", "b": "x"}])
-    from io import BytesIO
-
-    shown = np.asarray(Image.open(BytesIO(picture.png())).convert("L"))
+    shown = np.asarray(Image.open(io.BytesIO(picture.png())).convert("L"))
     assert (shown < 20).mean() > 0.05 and ((shown > 190) & (shown < 210)).mean() > 0.05
     upper, lower = (ax.get_position() for ax in picture.axes)
     assert 0 <= lower.y0 < lower.y1 < upper.y0 < upper.y1 <= 1

@@ -20,7 +20,7 @@ from thesislib.report import NO_VALUE
 
 REPEATED = (
     "pretext_top1", "finetune_top1", "probe_top1", "retrieval_r1", "top1", "pairs_top1",
-    "map_mean", "t2v_r1", "align_r1", "long_top1",
+    "map_mean", "t2v_r1", "align_r1", "long_top1", "cider", "identity_recall",
 )  # fmt: skip
 
 
