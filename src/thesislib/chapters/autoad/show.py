@@ -161,7 +161,8 @@ def by_hand(model: AutoAD, batch: Mapping[str, Tensor]) -> Page:
     ids = text[0][text[0] >= 0]
     log = torch.log_softmax(logits[0, : len(ids)], -1).gather(1, ids[:, None])[:, 0]
     rows = [
-        (int(i), f"{math.exp(one):.2g}", f"{-one:.2f}") for i, one in zip(ids, log, strict=True)
+        (str(int(i)), f"{math.exp(one):.2g}", f"{-one:.2f}")
+        for i, one in zip(ids, log, strict=True)
     ]
     rows.append(("mean", "", f"{-float(log.mean()):.2f}"))
     return pages.grid(("token", "chance", "minus its logarithm"), rows)
@@ -223,7 +224,8 @@ def search_page() -> Page:
 
 def length_series(job: Job, metric: str) -> list[tuple[float, float, float | None, int]]:
     """A metric of the ledger over the number of past descriptions, for lines with intervals."""
-    ledger, where, found = Ledger.load(), run.judged_on(job), []
+    ledger, where = Ledger.load(), run.judged_on(job)
+    found: list[tuple[float, float, float | None, int]] = []
     factor = published.metric(metric).factor
     for past in range(1, LONGEST + 1):
         row = "autoad/v+ad" if past == LONGEST else f"autoad/v+ad-{past}"
