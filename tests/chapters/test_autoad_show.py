@@ -88,7 +88,11 @@ def test_the_loss_by_hand_is_that_of_the_model(job: Job) -> None:
     model = learning.build(world.config).eval()
     item = {name: value[None] for name, value in world.sequences("train")[0].items()}
     batch = {name: value[:1] for name, value in flat(item).items()}
-    rows = [line.strip("|").split("|") for line in show.by_hand(model, batch).text.splitlines()[2:]]
+    lines = show.by_hand(world, model, batch).text.splitlines()[2:]
+    rows = [line.strip("|").split("|") for line in lines]
+    said = [row[0].strip() for row in rows]
+    first = toy_films.film(0)[0].named[0].text
+    assert said == [*first.replace(".", " .").split(), "end", "mean"]
     with torch.no_grad():
         loss, _ = model(batch)
     assert float(rows[-1][2]) == pytest.approx(float(loss), abs=0.006)

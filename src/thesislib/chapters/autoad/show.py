@@ -149,10 +149,11 @@ def tokens_picture(job: Job, number: int = 0, clip: int = 3, caption: str = "") 
     return viz.token_row(tokens(job, number, clip), caption)
 
 
-def by_hand(model: AutoAD, batch: Mapping[str, Tensor]) -> Page:
+def by_hand(world: World, model: AutoAD, batch: Mapping[str, Tensor]) -> Page:
     """Equation 8.2 for the first description of a batch: the chance of each token, its logarithm.
 
     Args:
+        world: Its language model knows the tokens.
         model: Any.
         batch: Of clips ``(B, ...)``, not of sequences.
     """
@@ -161,7 +162,7 @@ def by_hand(model: AutoAD, batch: Mapping[str, Tensor]) -> Page:
     ids = text[0][text[0] >= 0]
     log = torch.log_softmax(logits[0, : len(ids)], -1).gather(1, ids[:, None])[:, 0]
     rows = [
-        (str(int(i)), f"{math.exp(one):.2g}", f"{-one:.2f}")
+        (world.language.decode([int(i)]) or "end", f"{math.exp(one):.2g}", f"{-one:.2f}")
         for i, one in zip(ids, log, strict=True)
     ]
     rows.append(("mean", "", f"{-float(log.mean()):.2f}"))
