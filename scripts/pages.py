@@ -160,6 +160,7 @@ def fragments(minutes: Mapping[str, Mapping[str, Any]]) -> dict[str, str | bytes
         "baselines.md": baselines(),
         "stories.md": stories(),
         "narrated.md": narrated(),
+        "films.md": films(),
         "story_baselines.md": story_baselines(),
         "image_text.md": image_text(),
     }
@@ -342,6 +343,40 @@ def narrated() -> str:
          f"{100 * mentioned / (len(said) - len(seen)):.1f}"),
     ]  # fmt: skip
     lines = ["| | `synthetic_narrated` |", "|---|---:|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def films() -> str:
+    """What the films hold, by their recipe: nothing is filmed."""
+    from thesislib.data.anonymise import names_in
+    from thesislib.data.manifest import SPLITS
+    from thesislib.synthetic.films import FilmRecipe, FilmSpec, told
+
+    specs = [spec for spec in FilmRecipe().specs() if isinstance(spec, FilmSpec)]
+    some = [told(str(number), spec.split, spec.play) for number, spec in enumerate(specs)]
+    cues = [(one, cue) for one in some for cue in one.named]
+    seconds = [cue.end - cue.start for _, cue in cues]
+    words = [word for _, cue in cues for word in cue.text.split()]
+    named = sum(bool(names_in(cue.text, one.cast)) for one, cue in cues)
+    said = [(one, cue) for one in some for cue in one.subtitles]
+    calls = sum(bool(names_in(cue.text, one.cast)) for one, cue in said)
+    minutes = [one.seconds / 60 for one in some]
+    rows = [
+        ("films: training, validation, test",
+         ", ".join(str(sum(one.split == part for one in some)) for part in SPLITS)),
+        ("minutes of a film", f"{min(minutes):.1f} to {max(minutes):.1f}"),
+        ("characters of a film", f"{sum(len(one.cast) for one in some) / len(some):.1f}"),
+        ("different names", str(len({name for one in some for name in one.cast}))),
+        ("descriptions", f"{len(cues):,}"),
+        ("descriptions of a film", f"{len(cues) / len(some):.1f}"),
+        ("mean seconds of one", f"{sum(seconds) / len(cues):.1f}"),
+        ("words of one", f"{len(words) / len(cues):.1f}"),
+        ("different words", str(len({w.strip(".,?") for w in words}))),
+        ("with a name, %", f"{100 * named / len(cues):.1f}"),
+        ("lines of dialogue", f"{len(said):,}"),
+        ("lines with a name, %", f"{100 * calls / len(said):.1f}"),
+    ]  # fmt: skip
+    lines = ["| | `synthetic_films` |", "|---|---:|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 

@@ -213,7 +213,7 @@ def test_a_metric_of_no_table_is_known_all_the_same() -> None:
     assert (found.unit, found.better, found.factor) == ("%", "higher", 100.0)
     assert published.metric("train_gflops").factor == 1.0
     assert published.metric("t2v_median_rank").better == "lower"
-    assert published.metric("cider").factor == 1.0
+    assert published.metric("cider").factor == 100.0  # as all captioning papers print it
     with pytest.raises(ThesisError, match="did you mean 'finetune_top1'"):
         published.metric("finetune_top")
 

@@ -11,6 +11,7 @@ from notebooks import REPO
 from thesislib.image_text.model import SMALL_FOLDER
 from thesislib.pretrained.image_text.card import CARD_FILE, score_table
 from thesislib.synthetic import CaptionedRecipe, UntrimmedRecipe
+from thesislib.synthetic.films import FilmRecipe, FilmSpec, told
 from thesislib.synthetic.untrimmed import LongSpec
 
 
@@ -41,6 +42,21 @@ def test_the_table_of_narrations_counts_what_is_said() -> None:
         assert float(found[row][0]) == pytest.approx(target, abs=slack), row
 
 
+def test_the_table_of_films_counts_what_is_told() -> None:
+    recipe = FilmRecipe()
+    specs = [spec for spec in recipe.specs() if isinstance(spec, FilmSpec)]
+    films = [told("", spec.split, spec.play) for spec in specs]
+    found = cells(pages.films())
+    counts = [sum(film.split == part for film in films) for part in ("train", "val", "test")]
+    assert found["films: training, validation, test"] == [", ".join(map(str, counts))]
+    assert sum(counts) == recipe.clips
+    told_of = [cue.text for film in films for cue in film.named]
+    assert found["descriptions"] == [f"{len(told_of):,}"]
+    anonymous = [cue.text for film in films for cue in film.unnamed]
+    hidden = sum(a != b for a, b in zip(told_of, anonymous, strict=True))
+    assert float(found["with a name, %"][0]) == pytest.approx(100 * hidden / len(told_of), abs=0.05)
+
+
 def test_baselines_of_chapter_5_name_rows_that_exist() -> None:
     text = pages.story_baselines()
     assert text.count("\n") == 8 and "hand-written template" in text
@@ -57,7 +73,7 @@ def test_the_small_models_numbers_are_those_of_its_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["stories.md", "narrated.md", "story_baselines.md", "image_text.md"]
+    "name", ["stories.md", "narrated.md", "films.md", "story_baselines.md", "image_text.md"]
 )
 def test_each_part_is_on_the_page(name: str) -> None:
     assert name in pages.fragments({})

@@ -65,6 +65,8 @@ def test_films_are_counted(job: Job) -> None:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         clips = str(count * toy_films.CLIPS)
         assert cells[:2] == [split, str(count)] and cells[3:] == [clips] * 3
+        videos = learning.given(job).manifest.select(split).videos
+        assert float(cells[2]) == round(sum(v.n_frames / v.fps for v in videos) / 60)
 
 
 def test_tokens_are_what_the_model_reads(job: Job) -> None:
@@ -150,11 +152,11 @@ def test_strips_are_inside_their_axes() -> None:
 
 def test_what_was_collected_is_read(tmp_path: Path) -> None:
     track = {"seed": 3, "cues": 4, "word_error_rate": 0.25, "narrator": False, "boundaries": 0.5,
-             "processor_seconds": 1.0}  # fmt: skip
+             "offset_error": 0.04, "processor_seconds": 1.0}  # fmt: skip
     path = tmp_path / "collecting.json"
     assert "checkout" in show.collecting_page(path).text
     path.write_text(json.dumps({"tracks": [track]}))
-    assert "| 3 | 4 | 25.0 | no | 50 | 1.0 |" in show.collecting_page(path).text
+    assert "| 3 | 4 | 25.0 | no | 50 | 0.04 | 1.0 |" in show.collecting_page(path).text
     assert show.MEASURED.is_file(), "the page finds it in a checkout"
 
 

@@ -6,12 +6,13 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from thesislib.data.reader import Frames
-from thesislib.viz.boxes import CYCLE, SMALL, box, canvas, words
+from thesislib.viz.boxes import CYCLE, INK, QUIET, SMALL, box, canvas, words
 from thesislib.viz.style import WIDTH, Picture, new_picture
 from thesislib.viz.video import mark_strip
 
 _EDGE, _GAP, _LINE = 0.05, 0.16, 0.155  # inches: around, between clips, a line of text
-_LETTERS = 92  # of a line of text
+_LETTERS = 84  # of a line of text
+_WHO = 0.82  # inches that say who tells
 _HIGH, _ROW, _LETTER = 0.24, 0.34, 0.085  # inches: a token, a row of them, a letter
 
 
@@ -30,9 +31,9 @@ def told_clips(
     tall = wide * h / (t * w)
     texts = [
         [
-            line
+            (who if i == 0 else "", line)
             for who, text in one.items()
-            for line in textwrap.wrap(f"{who}: {text or '–'}", _LETTERS, subsequent_indent="    ")
+            for i, line in enumerate(textwrap.wrap(text, _LETTERS) or ["–"])
         ]
         for one in told
     ]
@@ -46,10 +47,10 @@ def told_clips(
     for strip, lines, block in zip(strips, texts, blocks, strict=True):
         ax = picture.add_axes((_EDGE / WIDTH, (top - tall) / height, wide / WIDTH, tall / height))
         mark_strip(ax, strip, "")
-        below = (top - tall - 0.03) / height
-        picture.text(
-            _EDGE / WIDTH, below, "\n".join(lines), va="top", ha="left", fontsize=8, linespacing=1.2
-        )
+        for number, (who, line) in enumerate(lines):
+            below = (top - tall - 0.03 - number * _LINE) / height
+            for x, text, ink in ((_EDGE, who, QUIET), (_EDGE + _WHO, line, INK)):
+                picture.text(x / WIDTH, below, text, va="top", ha="left", fontsize=8, color=ink)
         top -= block
     return picture
 
@@ -76,8 +77,8 @@ def token_row(tokens: Sequence[tuple[str, str]], caption: str = "") -> Picture:
     picture, ax = canvas(height, f"{len(tokens)} boxes in a row: {said}.", caption)
     for (centre, at, wide), (part, text) in zip(places, tokens, strict=True):
         y = height - (at + 0.5) * _ROW
-        box(ax, (centre, y), (wide, _HIGH), text.replace("$", r"\$"), tints[part],
-            fontsize=SMALL - 2, round_=0.03)  # fmt: skip
+        box(ax, (centre, y), (wide, _HIGH), tint=tints[part], round_=0.03)
+        ax.text(centre, y - 0.04, text, ha="center", va="baseline", fontsize=SMALL - 2, color=INK)
     x = _EDGE
     for part in parts:  # the key
         box(ax, (x + 0.09, _ROW / 2), (0.18, 0.18), tint=tints[part], round_=0.03)
