@@ -16,7 +16,7 @@ import toy_films
 from thesislib import published
 from thesislib.chapters import run
 from thesislib.chapters.autoad import learning
-from thesislib.chapters.autoad.rows import CC3M, ROWS, TEXT, WEBVID
+from thesislib.chapters.autoad.rows import CC3M, FILMED, ROWS, TEXT, WEBVID
 from thesislib.chapters.row import Job
 from thesislib.evaluation.captions import caption_scores
 from thesislib.files import read_json_lines
@@ -81,7 +81,7 @@ def test_other_rows_run(row: str, made: dict[str, Any]) -> None:
 def test_partial_data_come_together(made: dict[str, Any]) -> None:
     """The pictures' part of the run on captions, the words' of the run on text (8.3.3)."""
     both = run.train(job("v+ad-text+webvid", made, lr=0.0))
-    seen = run.train(learning.before(WEBVID, job("v+ad-text+webvid", made)))
+    seen = run.train(learning.before(FILMED, job("v+ad-text+webvid", made)))
     read = run.train(learning.before(TEXT, job("v+ad-text+webvid", made)))
     assert both.run is not None and seen.run is not None and read.run is not None
     assert both.model.config.source == f"{seen.run.name},{read.run.name}"
