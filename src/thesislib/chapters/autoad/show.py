@@ -48,7 +48,13 @@ QUOTES = {
 SAID = {
     "film": ("autoad-film", "autoad-film-context", "autoad-film-oracle"),
     "frames": ("autoad-frames",),
-    "context": ("autoad-context", "autoad-oracle", "autoad-recurrent"),
+    "context": (
+        "autoad-context",
+        "autoad-oracle",
+        "autoad-context-cont",
+        "autoad-oracle-cont",
+        "autoad-recurrent",
+    ),
     "length": ("autoad-length", "autoad-length-oracle", "autoad-length-half"),
     "names": ("autoad-names", "autoad-names-oracle", "autoad-names-recurrent", "autoad-precision"),
     "seen_first": ("autoad-stills", "autoad-clips", "autoad-clips-stills"),
@@ -63,8 +69,8 @@ def _rows(*names: str) -> tuple[str, ...]:
     return tuple(f"autoad/{name}" for name in names)
 
 
-SCEPTIC = _rows("blind", "ad", "v1", "v", "v+ad")
-NAMING = _rows("blind", "v", "v+subn", "v+sub", "v+ad", "v+ad+subn", "v+ad-text")
+SCEPTIC = _rows("blind", "ad", "v1", "v", "v-cont", "v+ad")
+NAMING = _rows("blind", "v-cont", "v+subn", "v+sub", "v+ad", "v+ad+subn", "v+ad-text")
 SCORES = ("cider", "cider_oracle", "rouge_l", "rouge_l_oracle")
 NAMES = tuple(
     f"identity_{kind}{end}" for end in ("", "_oracle") for kind in ("recall", "precision")
