@@ -18,7 +18,7 @@ ROWS = {key: row for method in book.methods() for key, row in run.rows(method).i
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_row_has_settings_in_every_profile(profile: str) -> None:
     for key, row in ROWS.items():
-        if profile == "as_released" and key.startswith("turbo/"):
+        if profile == "as_released" and key.startswith(("turbo/", "tan/end-to-end")):
             continue  # it never was
         job = Job(key, profile, "mine", 3)
         config, tuning = run.settings(job), run.tuning(job)
