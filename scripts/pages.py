@@ -110,6 +110,7 @@ MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
     "prompting": ("Rows of chapter 5", ("chapters.clip_prompt",)),
     "dropping": ("Rows of chapter 6", ("chapters.turbo",)),
     "narrations": ("Rows of chapter 7", ("chapters.tan",)),
+    "tellings": ("Rows of chapter 8", ("chapters.autoad",)),
     "numbers": (
         "The thesis's numbers, ours, and the claims",
         (
