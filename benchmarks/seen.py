@@ -6,7 +6,8 @@ Of the validation videos the shipped image-text model compares every sentence wi
 (:func:`thesislib.aligning.leads_of`). The threshold, of two digits, is the one with the largest
 difference between the share of seen sentences that reach it and that of the others. Beside it stand
 the same shares of a video with the sentences of the next one, which nobody has chosen it by; with
-``--film`` and ``--subtitles``, of a film with the subtitles of another too. Writes ``seen.json``.
+``--film`` and ``--subtitles``, of a film with the subtitles of another too. Writes ``seen.json``;
+films that are not named keep what was found of them at the same threshold.
 """
 
 from __future__ import annotations
@@ -83,6 +84,10 @@ def main() -> None:
         name: {"sentences": len(some), "taken": round(float(np.mean(some >= best)), 3)}
         for name, some in groups.items()
     }
+    file = HERE / "seen.json"
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    if known.get("threshold") == best:
+        taken = {**{k: v for k, v in known["groups"].items() if " on " in k}, **taken}
     result = {
         **before,
         "dataset": DATASET,
@@ -91,7 +96,7 @@ def main() -> None:
         "roc_auc": round(float(roc_auc_score(seen, own)), 3),
         "groups": taken,
     }
-    (HERE / "seen.json").write_text(json.dumps(result, indent=1) + "\n")
+    file.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 
