@@ -101,7 +101,7 @@ class Going:
         self._windows, numbers = iter(windows), sorted({n for some in windows for n in some})
         parts = [numbers]
         if lanes > 1 and each is not None and len(numbers) >= LONG:
-            parts = stretches(numbers, reader.entries())
+            parts = stretches(numbers, reader.entries)
         if len(parts) > 1:
             reader.close()
             self._frames = abreast(reader.path, parts, lanes, scale, each)

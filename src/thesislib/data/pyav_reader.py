@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from bisect import bisect_right
 from collections.abc import Collection, Generator, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,7 @@ class PyAVReader(Owned):
         """Closes the file now: container and streams hold each other until the collector comes."""
         self._container.close()
 
+    @cached_property
     def entries(self) -> NDArray[np.int64]:
         """Numbers of the frames at which decoding can begin, rising; none where that is unknown."""
         pts, keys = self._table.pts, self._table.keys
@@ -137,9 +138,8 @@ class PyAVReader(Owned):
 
     def _key_before(self, number: int) -> int:
         """The last frame up to this one at which decoding can begin; 0 where that is not known."""
-        pts, keys = self._table.pts, self._table.keys
-        place = 0 if pts is None else bisect_right(keys, pts[number])
-        return int(np.searchsorted(pts, keys[place - 1])) if pts is not None and place else 0
+        place = int(np.searchsorted(self.entries, number, side="right"))
+        return int(self.entries[place - 1]) if place else 0
 
     def _decode_from(
         self, first: int, only: Collection[int] | None = None

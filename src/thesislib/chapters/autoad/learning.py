@@ -72,7 +72,7 @@ def trained(
         brought = {"language": world.language.model}
         models = [load_run(name, (NAME,), **brought)[0] for name in names]
     else:
-        for row in few if job.profile in FEW_FILMS else starts:
+        for row in _origins(job, starts, few):
             one = run.train(before(row, job))
             assert one.run is not None
             models.append(one.model)
@@ -83,19 +83,23 @@ def trained(
         for one in models:
             model.start_from(one)
         if model.mapping.scale is not None and config.visual:
-            model.mapping.scale.copy_(made[data]()[0].scale())
+            model.mapping.scale.copy_(sets()[0].scale())
 
     made: dict[str, Callable[[], Sets]] = {
-        "films": functools.cache(lambda: (world.sequences("train"), world.sequences("val"))),
-        "texts": functools.cache(lambda: (world.written(), None)),
-        "captions": functools.cache(
-            lambda: (world.captioned(_captions(job), "train", job.log), None)
-        ),
+        "films": lambda: (world.sequences("train"), world.sequences("val")),
+        "texts": lambda: (world.written(), None),
+        "captions": lambda: (world.captioned(_captions(job), "train", job.log), None),
     }
+    sets = functools.cache(made[data])
     mark = world.fingerprint(data, _captions(job) if data == "captions" else "")
     return train(
-        NAME, partial(build, config), made[data], config, mark, start=start, log=job.log,
+        NAME, partial(build, config), sets, config, mark, start=start, log=job.log,
     )  # fmt: skip
+
+
+def _origins(job: Job, starts: Sequence[str], few: Sequence[str]) -> Sequence[str]:
+    """The rows that a row starts from, by how many films there are."""
+    return few if job.profile in FEW_FILMS else starts
 
 
 def _captions(job: Job) -> str:
@@ -110,7 +114,7 @@ def identity(
     world = given(job.quietly())
     text = f"{more['init']} {world.fingerprint()[:16]}"
     if not world.config.source:
-        for row in few if job.profile in FEW_FILMS else starts:
+        for row in _origins(job, starts, few):
             start, others = run.identity(before(row, job))
             text += f" from {start.hash(**others)}"
     return whole, {"init": text}
