@@ -30,7 +30,7 @@ from thesislib.train import Log, train
 NAME, WORD = "language_model", "language"  # of its folder, and on the command line
 WEIGHTS_FILE, SCORES_FILE, CARD_FILE = "model.safetensors", "scores.json", "README.md"
 END = "<|endoftext|>"
-VERSION = 2  # of the recipe: raised whenever the same settings would give other weights
+VERSION = 3  # of the recipe: raised whenever the same settings would give other weights
 APART = 1_000_000  # added to the seed: no text of a data set is read
 # Settings with which the whole recipe takes seconds; its model knows nothing.
 TOY: dict[str, Any] = {
@@ -171,8 +171,8 @@ hundred words. Written by `{note["recipe"]}`; all numbers here are read from `{S
 - **Tokenizer**: byte-pair, at most {settings["tokens"]} tokens, trained on the same text. Bytes are
   the last resort, so any text in any script has tokens; what is not of the studio means nothing.
 - **Data**: descriptions and dialogue of {settings["films"]:,} films that nobody filmed, in parts of
-  one cue to many, half of them without the dialogue. Half of the parts have stage directions before
-  some descriptions: who is there by their clothes, and what they do. No film of `synthetic_films`
+  one cue to many, half of them without the dialogue. {100 * settings["directed"]:.0f}% of the parts have stage
+  directions before some descriptions: who is there by their clothes, and what they do. No film of `synthetic_films`
   is among them. The names of characters are drawn alike for all films.
 - **Recipe**: next-token loss, {settings["epochs"]} epochs, batches of {settings["batch_size"]} rows
   of {settings["window"]} tokens, AdamW {settings["lr"]}, one cosine, seed {settings["seed"]};

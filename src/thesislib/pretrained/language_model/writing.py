@@ -27,10 +27,10 @@ class WritingConfig(RunConfig):
     """Settings of the recipe; the defaults made the weights that ship."""
 
     dataset: str = "studio_screenplays"
-    epochs: int = 8
-    batch_size: int = 32
+    epochs: int = 12
+    batch_size: int = 16
     optimiser: str = "adamw"
-    lr: float = 3e-3
+    lr: float = 2e-3
     weight_decay: float = 0.05
     clip_grad: float = 1.0
     schedule: str = "cosine"
@@ -40,7 +40,7 @@ class WritingConfig(RunConfig):
     films: Count = 4000  # that are read
     val_films: Count = 200  # set aside
     told: Share = 0.5  # share of documents that are descriptions alone, without dialogue
-    directed: Share = 0.5  # share of documents with directions before half of their descriptions
+    directed: Share = 0.7  # share of documents with directions before half of their descriptions
     tokens: Annotated[int, between(300, 100_000)] = 1000  # of the tokenizer, 256 bytes among them
     window: Annotated[int, between(8, 100_000)] = 192  # tokens of a row
     positions: Annotated[int, between(8, 100_000)] = 256
