@@ -50,6 +50,8 @@ SMALL: dict[str, Any] = {
     "lr": 1e-3, "warmup": 20, "num_workers": 0, "model": "small", "language": "small", "dim": 128,
     "heads": 4, "places": 64, "val_every": 6, "tokens_start": "words",
     "standardised": True,
+    # CIDEr of validation films as with five, by two thirds of the time (two alone lose a little).
+    "decoding": Decoding(beams=3),
     # As a stage direction, what is seen stands right before what is told of it.
     "order": ("subtitles", "context", "visual"),
 }  # fmt: skip
