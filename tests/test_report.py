@@ -208,6 +208,11 @@ def test_promote_then_load(tmp_path: Path) -> None:
     before = target.read_bytes()
     assert promote(run / "result.json", tmp_path / "results").read_bytes() == before
     assert [p.name for p in target.parent.iterdir()] == [target.name]  # no temporary files left
+    known = Ledger.load(tmp_path / "results")
+    assert Ledger.load(tmp_path / "results") is known, "read once as long as nothing changes"
+    other = with_hits("dpc/5pred3+4pred4", 2, "1001")  # a file of the same length
+    promote(write_run(tmp_path / "other", other), tmp_path / "results")
+    assert Ledger.load(tmp_path / "results").entries == [other]
 
 
 def test_promote_refuses_what_is_not_finished_or_not_committed(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def _chapter(number: int, name: str, *headline: str) -> Chapter:
 
 CHAPTERS = {
     "baseline": Chapter(1, (), "thesislib.chapters.world", "thesislib.methods.dpc"),
-    "dpc": _chapter(2, "dpc", "random", "5pred3"),
+    "dpc": _chapter(2, "dpc", "5pred3"),
     "memdpc": _chapter(3, "memdpc", "rgb"),
     "coclr": _chapter(4, "coclr", "coclr-rgb"),
     "clip_prompt": _chapter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -138,10 +139,10 @@ def claims(
     ledger = Ledger.load() if ledger is None else ledger
     found = []
     for name, one in book.CHAPTERS.items():
-        asked = chapter in (None, one.number)  # resampling takes a while: no others
+        asked = chapter in (None, one.number)
         if asked and one.written and importlib.util.find_spec(f"{one.package}.claims"):
             for c in book.room(name, "claims").CLAIMS:
-                found.append(_JUDGES[type(c)](c, ledger, profile, dataset))
+                found.append(_judged(c, ledger, profile, dataset))
     return found
 
 
@@ -289,3 +290,9 @@ def _text(value: float | None, metric: published.Metric, *, sign: bool = False) 
 
 
 _JUDGES: dict[type, Callable[..., Claim]] = {Greater: _greater, Above: _above, Rises: _rises}
+
+
+@functools.lru_cache(maxsize=512)
+def _judged(c: Greater | Above | Rises, ledger: Ledger, profile: str, dataset: str) -> Claim:
+    """Kept, since resampling takes a while and a page asks for the verdicts of a ledger thrice."""
+    return _JUDGES[type(c)](c, ledger, profile, dataset)

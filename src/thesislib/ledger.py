@@ -7,6 +7,7 @@ at hand. :mod:`thesislib.report` makes tables of it.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -155,29 +156,29 @@ class Ledger:
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries = {(e.row, e.profile, e.dataset, e.seed): e for e in entries}
+        found = {(e.row, e.profile, e.dataset, e.seed): e for e in entries}
+        self._entries = {key: found[key] for key in sorted(found)}
+        self._rows: dict[tuple[str, str, str | None], dict[int, Entry]] = {}
+        for (row, profile, dataset, seed), entry in self._entries.items():
+            self._rows.setdefault((row, profile, dataset), {})[seed] = entry
 
     @classmethod
     def load(cls, results: str | Path | None = None) -> Ledger:
         """Every result below ``results`` (default: the ledger of this checkout); none is fine."""
         root = Path(results or results_root())
-        return cls(read_entry(path) for path in sorted(root.glob("*/*.json")))
+        return _load(tuple((path, _stamp(path)) for path in sorted(root.glob("*/*.json"))))
 
     @property
     def entries(self) -> list[Entry]:
         """All results, ordered by row, profile, data set and seed."""
-        return [self._entries[key] for key in sorted(self._entries)]
+        return list(self._entries.values())
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def select(self, row: str, profile: str, dataset: str | None) -> dict[int, Entry]:
         """The results of a row by seed; none where there is no data set."""
-        return {
-            seed: entry
-            for (name, prof, data, seed), entry in sorted(self._entries.items())
-            if (name, prof, data) == (row, profile, dataset)
-        }
+        return dict(self._rows.get((row, profile, dataset), {}))
 
     def summary(self, row: str, metric: str, profile: str, dataset: str | None) -> Summary:
         """Mean, spread and 95 % t interval of a metric over the seeds of a row."""
@@ -245,6 +246,18 @@ class Ledger:
             else intervals.percentile_interval(intervals.hierarchical_bootstrap(paired)),
             videos=0 if paired is None else paired.shape[1],
         )
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Another one for each content of a file: results are replaced, never written into."""
+    at = path.stat()
+    return at.st_ino, at.st_mtime_ns, at.st_size
+
+
+@functools.lru_cache(maxsize=4)
+def _load(files: tuple[tuple[Path, tuple[int, int, int]], ...]) -> Ledger:
+    """The results in these files, read once: a page asks for them some twenty times."""
+    return Ledger(read_entry(path) for path, _ in files)
 
 
 # Where the settings of two seeds may differ without deciding a number.

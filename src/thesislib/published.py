@@ -207,14 +207,19 @@ def metric(key: str) -> Metric:
     Raises:
         ThesisError: Nobody has said what it is (with the nearest metric).
     """
-    found = metrics()
+    found = _metrics(tuple(one.package for one in book.CHAPTERS.values()))
     return found[choose("metric", key, found)]
 
 
 def metrics() -> dict[str, Metric]:
     """Every metric by name: first those that tables of scores show, in their order."""
-    found = {m.key: m for one in book.CHAPTERS.values() for m in _chapter(one.package).metrics}
-    for one in tables():
+    return dict(_metrics(tuple(one.package for one in book.CHAPTERS.values())))
+
+
+@cache
+def _metrics(packages: tuple[str, ...]) -> dict[str, Metric]:
+    found = {m.key: m for package in packages for m in _chapter(package).metrics}
+    for one in (table for package in packages for table in _chapter(package).tables.values()):
         for i, column in enumerate(one.columns):
             for key in filter(None, (row.metrics[i] for row in one.rows)):
                 found.setdefault(key, Metric(key, column.ours, column.unit, column.better))

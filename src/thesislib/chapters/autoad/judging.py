@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from thesislib.chapters import run
@@ -13,12 +13,13 @@ from thesislib.data.anonymise import names_in
 from thesislib.data.film_clips import FilmItem
 from thesislib.evaluation.captions import caption_scores
 from thesislib.evaluation.describing import identity_recall
-from thesislib.evaluation.scores import Scores
-from thesislib.language.describing import Description, describe_films
+from thesislib.evaluation.scores import Lacking, Scores
+from thesislib.language.describing import Description, FilmClips, describe_films
 from thesislib.methods.autoad import AutoAD
 from thesislib.train import Trained
 
 ORACLE = "oracle"  # the true descriptions are the context
+STORY = 5  # clips in a row that are one text (LSMDC)
 
 
 def judge(job: Job, trained: Trained) -> Scores:
@@ -50,9 +51,45 @@ def scores(job: Job, trained: Trained, oracle: bool = False, split: str = "test"
     return found | Scores(counts={"evaluated": len(texts), "skipped": 0})
 
 
-def judged(job: Job, model: AutoAD) -> World:
-    """The films that a row is judged on, by the settings of its model."""
-    return films.world(replace(model.config, dataset=run.judged_on(job)), job.log)
+def story(job: Job, trained: Trained) -> Scores:
+    """CIDEr, ROUGE-L and BLEU of five clips in a row as one text, without names (Table 8.5).
+
+    The model begins anew with each five, and reads what it wrote of those before in the same five.
+    What is left at the end of a film is not judged.
+
+    Raises:
+        Lacking: No test film has so many descriptions without names.
+    """
+    world, clips, truth = judged(job, trained.model, names=False), {}, []
+    items = {some[0].movie: some for some in world.items("test") if some}
+    for movie, film in world.clips("test").items() if items else ():
+        for start in range(0, len(film) - STORY + 1, STORY):
+            five = slice(start, start + STORY)
+            clips[f"{movie} {start}"] = FilmClips(film.features[five], film.subtitles[five])
+            truth.append([" ".join(one.text for one in items[movie][five])])
+    if len(truth) < 2:  # CIDEr of one text is 0
+        raise Lacking(
+            f"The test films of {world.manifest.name!r} have too few descriptions without names: "
+            f"twice {STORY} in a row are needed."
+        )
+    written = _written(trained, world, clips, "test-story")
+    texts = [" ".join(one.text for one in some) for some in written.values()]
+    found = caption_scores(texts, truth)
+    left = sum(map(len, items.values())) - STORY * len(texts)
+    return found | Scores(counts={"evaluated": len(texts), "skipped": left})
+
+
+def judged(job: Job, model: AutoAD, names: bool = True) -> World:
+    """The films that a row is judged on, by the settings of its model.
+
+    Args:
+        job: Of the row.
+        model: Trained.
+        names: Whether the true descriptions, and so the true context, have names; it does not
+            follow from what the model has learnt from (Table 8.3).
+    """
+    config = replace(model.config, dataset=run.judged_on(job), names=names)
+    return films.world(config, job.log)
 
 
 def described(
@@ -60,10 +97,15 @@ def described(
 ) -> dict[str, list[Description]]:
     """What a model writes of films; kept in its run folder as it is written."""
     kind = ORACLE if oracle else "recurrent"
+    return _written(trained, world, world.clips(split, oracle), f"{split}-{kind}")
+
+
+def _written(
+    trained: Trained, world: World, clips: Mapping[str, FilmClips], kind: str
+) -> dict[str, list[Description]]:
     out = None
     if trained.run is not None:
-        out = trained.run.path / f"descriptions-{world.manifest.name}-{split}-{kind}.jsonl"
-    clips = world.clips(split, oracle)
+        out = trained.run.path / f"descriptions-{world.manifest.name}-{kind}.jsonl"
     return describe_films(trained.model, world.language, clips, out)
 
 
