@@ -171,9 +171,10 @@ hundred words. Written by `{note["recipe"]}`; all numbers here are read from `{S
 - **Tokenizer**: byte-pair, at most {settings["tokens"]} tokens, trained on the same text. Bytes are
   the last resort, so any text in any script has tokens; what is not of the studio means nothing.
 - **Data**: descriptions and dialogue of {settings["films"]:,} films that nobody filmed, in parts of
-  one cue to many, half of them without the dialogue. {100 * settings["directed"]:.0f}% of the parts have stage
-  directions before some descriptions: who is there by their clothes, and what they do. No film of `synthetic_films`
-  is among them. The names of characters are drawn alike for all films.
+  one cue to many, a share of {settings["told"]:g} of them without the dialogue. A share of
+  {settings["directed"]:g} has stage directions before some descriptions: who is there by their
+  clothes, and what they do. No film of `synthetic_films` is among them. The names of characters are
+  drawn alike for all films.
 - **Recipe**: next-token loss, {settings["epochs"]} epochs, batches of {settings["batch_size"]} rows
   of {settings["window"]} tokens, AdamW {settings["lr"]}, one cosine, seed {settings["seed"]};
   {source["processor_seconds"] / 60:.0f} minutes of processor time.
