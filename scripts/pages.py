@@ -19,7 +19,7 @@ STORIES = (
 # Pages of the manual in the order in which a reader meets them (`_toc.yml` has the same one): file
 # name, title, modules and packages. What is named nowhere comes last.
 MANUAL: dict[str, tuple[str, tuple[str, ...]]] = {
-    "methods": ("Methods and losses", ("methods", "losses")),
+    "methods": ("Methods and losses", ("methods", "losses", "segment_losses")),
     "networks": ("Networks", ("nn",)),
     "runs": (
         "Settings, training and runs",

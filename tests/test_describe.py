@@ -28,8 +28,7 @@ from video_files import write_video
 LINES = [(4, 5, "Anna?"), (16, 20, "Come here!"), (22, 22.9, "[Music]")]
 
 
-@pytest.fixture
-def run(roots: Path) -> str:
+def trained(roots: Path, **changes: Any) -> str:
     """A finished run; its language model knows a few words."""
     folder = roots / "words"
     language = little()
@@ -38,8 +37,9 @@ def run(roots: Path) -> str:
     language.model.save_pretrained(folder)
     language.tokenizer.save(str(folder / "tokenizer.json"))
     config = replace(
-        AutoADConfig.preset("small"), language=str(folder), heads=2, subtitles="all", frames=4,
+        AutoADConfig.preset("small"), language=str(folder), heads=2, frames=4,
         decoding=Decoding(beams=1, new_tokens=5, penalty=1.0, no_repeat=0),
+        **{"subtitles": "all", **changes},
     )  # fmt: skip
     torch.manual_seed(5)
     model = AutoAD(config, language.model)
@@ -48,6 +48,11 @@ def run(roots: Path) -> str:
     save_state(run.checkpoint, model, None, {})
     run.finish({})
     return run.name
+
+
+@pytest.fixture
+def run(roots: Path) -> str:
+    return trained(roots)
 
 
 @pytest.fixture
@@ -110,10 +115,12 @@ def test_gaps_by_the_sound(
     sound = np.random.default_rng(0).normal(0, 1e-4, 472_000).astype(np.float32)
     sound[160_000:320_000] *= 1000
     monkeypatch.setattr(describing, "read_sound", lambda path: sound)
+    monkeypatch.setattr(describing, "check_sound", lambda path: None)
     found = said([str(film), "--sound"], capsys)
     assert found["clips"] == 2 + 2 and found["check"]["over_dialogue"] is None
     assert not any(9.8 < one["start"] < 20.2 for one in [*found["cues"], *found["silent"]])
     if importlib.util.find_spec("faster_whisper") is None:
+        monkeypatch.setattr(describing, "read_sound", lambda path: pytest.fail("listened"))
         assert main(["describe", str(film), "--sound", "voice"]) == 1
         assert "which is not installed: pip install thesislib[audio]" in capsys.readouterr().err
 
@@ -147,17 +154,25 @@ def test_killed_it_goes_on(
     assert looked and (film.parent / "new" / "my film.descriptions.vtt").read_bytes() == whole
 
 
+def telling(texts: list[str], monkeypatch: pytest.MonkeyPatch, heard: list[Any]) -> None:
+    """Each text is written of a clip, the last one of all others; what was heard is noted."""
+
+    def write(
+        model: Any, language: Any, features: torch.Tensor, said: Any, *args: Any, **more: Any
+    ) -> Any:
+        assert features.shape[1:] == (4, 128)
+        heard.extend(said)
+        rows = [texts[min(i, len(texts) - 1)] for i in range(len(features))]
+        return [Description("film", i, text, text, 0.0) for i, text in enumerate(rows)]
+
+    monkeypatch.setattr(describing, "describe_clips", write)
+
+
 def test_long_cues_and_names(
     run: str, film: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = ["Anna waves.", "Anna and Bob sit on a very long red bench by the old sea wall, still."]
-
-    def write(model: Any, language: Any, features: torch.Tensor, *args: Any, **more: Any) -> Any:
-        assert features.shape[1:] == (4, 128)
-        rows = [texts[min(i, 1)] for i in range(len(features))]
-        return [Description("film", i, text, text, 0.0) for i, text in enumerate(rows)]
-
-    monkeypatch.setattr(describing, "describe_clips", write)
+    telling(texts, monkeypatch, [])
     (film.parent / "cast.txt").write_text("Bob\n")
     words = [str(film), "--names", str(film.parent / "cast.txt"), "--rate", "1.5"]
     found = said(words, capsys)
@@ -167,6 +182,30 @@ def test_long_cues_and_names(
     assert found["cues"][1]["text"].startswith("Anna and someone sit")
     track = film.with_name("my film.descriptions.vtt").read_text()
     assert "the film has to stop: 2." in track
+
+
+@pytest.mark.parametrize("dataset", ["synthetic_films", "mad"])
+def test_whose_names_a_film_has(
+    dataset: str, roots: Path, film: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A run on the studio's films may write their names; names in the dialogue are any film's."""
+    trained(roots, dataset=dataset, subtitles="names")
+    heard: list[Any] = []
+    telling(["Rose waves. Zoe sits.", "Rose and Zoe sit. Mia is there."], monkeypatch, heard)
+    lines = film.with_suffix(".srt").read_text()
+    lines = lines.replace("Anna?", "We wait for Zoe.").replace("Come here!", "Zoe, come to Mia!")
+    film.with_suffix(".srt").write_text(lines)
+    found = said([str(film), "--rate", "9"], capsys)
+    assert heard == [[], ["Zoe"], ["Zoe"], ["Zoe", "Mia"], ["Zoe", "Mia"]]
+    rose = "Someone" if dataset == "synthetic_films" else "Rose"
+    # Who has not been called yet is nobody; Zoe has been when the second clip begins.
+    assert [one["text"] for one in found["cues"]] == [
+        f"{rose} waves. Someone sits.", f"{rose} and Zoe sit. Someone is there.",
+        "Mia is there.",
+    ]  # fmt: skip
+    warned = [row["text"] for row in found["check"]["findings"] if row["kind"] == "names"]
+    assert warned == []
 
 
 def test_what_a_human_has_written_or_changed_is_not_replaced(
@@ -201,5 +240,25 @@ def test_what_is_refused(
     film.with_suffix(".srt").unlink()
     assert "let --sound go by" in refused(str(film))
     assert "has no sound" in refused(str(film), "--sound")
+
+
+def test_a_film_without_a_gap(
+    run: str, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "all.vtt").write_text("WEBVTT\n\n00:00.000 --> 01:00.000\nOn and on.\n")
-    assert "leaves no gap of 2 s" in refused(str(film), "--subtitles", str(tmp_path / "all.vtt"))
+    assert main(["describe", str(film), "--subtitles", str(tmp_path / "all.vtt")]) == 1
+    assert "leaves no gap of 2 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["run", "weights", "names", "out"])
+def test_what_is_wrong_is_said_before_a_film_is_listened_to(
+    wrong: str, run: str, film: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(describing, "check_sound", lambda path: None)
+    monkeypatch.setattr(describing, "read_sound", lambda path: pytest.fail("it was listened to"))
+    film.with_suffix(".srt").unlink()
+    given = str(film) if wrong == "out" else "nonesuch"
+    assert main(["describe", str(film), "--sound", f"--{wrong}", given]) == 1
+    assert given in capsys.readouterr().err
+    assert sorted(path.name for path in film.parent.glob("my film*")) == ["my film.mp4"]

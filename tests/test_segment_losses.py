@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from thesislib.losses import focal_loss, segment_iou, segment_iou_loss
+from thesislib.segment_losses import focal_loss, segment_iou, segment_iou_loss
 
 
 def test_focal_loss_is_its_formula() -> None:

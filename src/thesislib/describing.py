@@ -25,7 +25,7 @@ from thesislib.data.manifest import Manifest, Video
 from thesislib.data.streaming import Stream
 from thesislib.descriptions.checking import Limits, check_track
 from thesislib.descriptions.gaps import Span, gaps_between, spoken
-from thesislib.descriptions.names import read_names
+from thesislib.descriptions.names import likely_names, read_names, whole_names
 from thesislib.descriptions.writing import EXTENDED, SILENT, Described, Pace, clips_in, fitted
 from thesislib.errors import ThesisError, choose
 from thesislib.files import derived, make_folder, read_text, write_text
@@ -34,10 +34,11 @@ from thesislib.language import LanguageModel, load_language_model
 from thesislib.language.describing import describe_clips
 from thesislib.methods.autoad import AutoAD
 from thesislib.own_videos import Say, to_stderr
+from thesislib.recipes import RECIPES
 from thesislib.runs import finished_runs, load_run, settings_of
 from thesislib.soundtrack.loudness import Loud
 from thesislib.soundtrack.parts import FindsSpeech, Silero
-from thesislib.soundtrack.sound import read_sound
+from thesislib.soundtrack.sound import check_sound, read_sound
 from thesislib.subtitles import Subtitles, parse_subtitles, read_subtitles
 from thesislib.subtitles.siblings import DESCRIPTIONS, STDIN, beside, subtitles_of
 from thesislib.subtitles.writing import untouched, vtt
@@ -57,6 +58,7 @@ SOUNDS: dict[str, tuple[type[FindsSpeech], str]] = {
     "loud": (Loud, "what is loud is dialogue"),
     "voice": (Silero, "dialogue is where voices are heard"),
 }
+STUDIO = "synthetic"  # where its recipes stand
 REAL = (
     "name a run that has learnt from films by the features of a real model (--set model=ViT-B-16)"
 )
@@ -119,12 +121,22 @@ def dialogue_of(
 
 @dataclass(frozen=True)
 class Describer:
-    """What describes: a finished run and the two frozen models around it."""
+    """What describes: a finished run and the two frozen models around it.
+
+    Attributes:
+        run: Its name.
+        model: Its network.
+        language: Its language model.
+        encoder: Its image-text model.
+        names: That it may write, as films that it learnt from have them: the studio's, or none that
+            anybody knows.
+    """
 
     run: str
     model: AutoAD
     language: LanguageModel
     encoder: ImageText
+    names: tuple[str, ...] = ()
 
 
 def load_describer(run: str = "", *, weights: str = "", download: bool = False) -> Describer:
@@ -152,7 +164,9 @@ def load_describer(run: str = "", *, weights: str = "", download: bool = False) 
             "a film here: name a run whose features are an image-text model's."
         )
     encoder = load_encoder(config.model, weights, download=download)
-    return Describer(folder.name, model, language, encoder)
+    learnt = RECIPES.get(config.dataset)
+    names = tuple(NAMES) if learnt is not None and learnt.module == STUDIO else ()
+    return Describer(folder.name, model, language, encoder, names)
 
 
 def describe(
@@ -185,7 +199,8 @@ def describe(
         pace: How cues are fitted in.
         sound: Where there are no subtitles, one of ``SOUNDS`` finds dialogue in the sound.
         silent: Nobody speaks in the film, whatever lies beside it.
-        names: A file with a name of the cast a line.
+        names: A file with a name of the cast a line, besides those that the dialogue shows to be
+            names, and those that the run may write.
         language: Of the subtitles, where several lie beside the film.
         encoding: Of the subtitles, where it is known.
         out: Folder to write to, default that of the film.
@@ -206,26 +221,25 @@ def describe(
     if dialogue is None and not (sound or silent):
         raise ThesisError(NO_DIALOGUE.format(film=film))
     lines = spoken(dialogue.cues) if dialogue else []
-    speech = [(line.start, line.end) for line in lines]
-    if dialogue is None and sound and not silent:
-        speech = list(
-            SOUNDS[choose("way to hear dialogue", sound, SOUNDS)][0]().spans(read_sound(film))
-        )
-    clips = clips_in(gaps_between(speech, stream.duration, pace.min_gap), pace)
-    if not clips:
-        raise ThesisError(
-            f"{film} leaves no gap of {pace.min_gap:g} s without dialogue: lower --min-gap."
-        )
-    how = SOUNDS[sound][1] if sound and not silent else "nobody speaks"
-    for note in dialogue.summary() if dialogue else [f"Without subtitles: {how}."]:
-        log(note)
-    cast = [*(read_names(names) if names is not None else ()), *NAMES]
+    # All that can be refused is, before a film is listened to, which takes a minute.
+    finder = _finder(film, sound) if dialogue is None and not silent else None
+    given = read_names(names) if names is not None else ()
     describer = load_describer(run, weights=weights, download=download)
+    cast = whole_names([*given, *describer.names, *likely_names(line.text for line in lines)])
     target = film if out is None else make_folder(Path(out).expanduser()) / film.name
     files = [target.with_name(derived(film.stem, f"{DESCRIPTIONS}{e}")) for e in (".vtt", ".html")]
     for path in files:
         untouched(path, [film, *([dialogue.name] if dialogue and subtitles != STDIN else [])])
     _check_ours(files[0])
+    speech = finder.spans(read_sound(film)) if finder else [(one.start, one.end) for one in lines]
+    clips = clips_in(gaps_between(speech, stream.duration, pace.min_gap), pace)
+    if not clips:
+        raise ThesisError(
+            f"{film} leaves no gap of {pace.min_gap:g} s without dialogue: lower --min-gap."
+        )
+    how = SOUNDS[sound][1] if finder else "nobody speaks"
+    for note in dialogue.summary() if dialogue else [f"Without subtitles: {how}."]:
+        log(note)
     said = [Cue(line.start, line.end, line.text) for line in lines]
     heard = [_heard(said, clip.start, describer, cast) for clip in clips]
     work = target.with_name(derived(film.stem, ".describing"))
@@ -267,6 +281,13 @@ def describe(
         "warning": warning,
         "files": [str(path) for path in files],
     }
+
+
+def _finder(film: Path, sound: str) -> FindsSpeech:
+    """What is to find dialogue in the sound of a film, which has some."""
+    way, _ = SOUNDS[choose("way to hear dialogue", sound, SOUNDS)]
+    check_sound(film)
+    return way()
 
 
 def _heard(said: Sequence[Cue], start: float, by: Describer, cast: Sequence[str]) -> list[str]:

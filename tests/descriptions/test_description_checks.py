@@ -13,7 +13,13 @@ import pytest
 from thesislib.cli import main
 from thesislib.descriptions.checking import Limits, check_track
 from thesislib.descriptions.gaps import Span, gaps_between, joined, shared, spoken
-from thesislib.descriptions.names import first_uses, has_name, introduces, names_in, read_names
+from thesislib.descriptions.names import (
+    first_uses,
+    introduces,
+    likely_names,
+    read_names,
+    whole_names,
+)
 from thesislib.errors import ThesisError
 from thesislib.subtitles import Cue, Subtitles, parse_subtitles, read_subtitles, write_subtitles
 
@@ -87,11 +93,16 @@ def test_sounds_are_no_dialogue() -> None:
 
 def test_what_a_name_is() -> None:
     texts = ["Anna sees Tom-Lee and a Cook.", "The cook nods to Anna.", "Produced By Sam Jones"]
-    assert names_in(texts) == ("Tom-Lee", "Anna")
-    assert names_in(["He said I am OK.", "At NASA Dr Who waits!"]) == ("Who",)
-    assert (
-        has_name("Anna", "ANNA!") and not has_name("Anna", "Annabel") and has_name("J. D", "J. D")
-    )
+    assert likely_names(texts) == ("Tom-Lee", "Anna")
+    assert likely_names([" ".join(texts)]) == ("Tom-Lee", "Anna"), "a cue has several sentences"
+    assert likely_names(["He said I am OK.", "At NASA Dr Who waits!"]) == ("Who",)
+
+
+def test_a_part_of_a_name_is_none_of_its_own() -> None:
+    assert whole_names(["Anna", "Ben", "Anna Gray", "Ben", "Mr. Gray", "e e"]) == (
+        "Ben", "Anna Gray", "Mr. Gray", "e e",
+    )  # fmt: skip
+    assert whole_names([]) == ()
 
 
 @pytest.mark.parametrize(
@@ -108,6 +119,21 @@ def test_what_a_name_is() -> None:
 )
 def test_who_bears_a_name(text: str, known: bool) -> None:
     assert introduces("Tom", text) is known
+
+
+def test_a_part_of_a_name_stands_for_it() -> None:
+    assert introduces("Anna Gray", "Anna, a cook, sits.")
+    assert introduces("Anna Gray", "The cook, Anna Gray, sits.")
+    assert introduces("Anna Gray", "A woman named Gray sits.")
+    assert not introduces("Anna Gray", "Ben, a cook, sees Anna Gray.")
+    told = cues([(0, 2, "Anna sits."), (5, 7, "Anna Gray sits."), (8, 9, "May we see May Lee?")])
+    said = cues([(1, 1.5, "May I sit?"), (3, 4, "ANNA!")])
+    uses = [(use.name, use.cue, use.introduced) for use in first_uses(told, said, ["Anna Gray"])]
+    assert uses == [("Anna Gray", 1, False)], "the line began after the first cue had ended"
+    (use,) = first_uses(told[1:], said, ["Anna Gray"])
+    assert use.introduced
+    (use,) = first_uses(told[2:], said, ["May Lee"])
+    assert not use.introduced, "may I is no name"
 
 
 def test_names_and_when_they_are_known() -> None:

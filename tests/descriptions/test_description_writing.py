@@ -56,6 +56,12 @@ def test_cues_that_fit() -> None:
     # Anna is known once she has been called.
     later = fitted([Span(33, 36)], ["Anna waves."], PACE, lines, ["Anna"])
     assert later[0].text == "Anna waves."
+    # A part of a name is enough; the other part then is no name that nobody knows.
+    told = ["Anna waves.", "Anna Gray sits with Mr. Lee.", "Rose petals fall."]
+    found = fitted(clips[3:], told, PACE, lines, ["Anna Gray", "Tom Lee"])
+    assert [one.text for one in found] == [
+        "Someone waves.", "Anna Gray sits with someone.", "Rose petals fall.",
+    ]  # fmt: skip
     extended = fitted(clips, texts, Pace(rate=2.0, extended=True), lines)
     assert [one.kind for one in extended][1] == EXTENDED and extended[4].text == texts[4]
     assert extended[4].until == clips[4].end

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from thesislib.errors import ThesisError
-from thesislib.losses import focal_loss
 from thesislib.methods.proposals import (
     ProposalConfig,
     ProposalDetector,
@@ -19,6 +18,7 @@ from thesislib.methods.proposals import (
     nearness,
 )
 from thesislib.nn.feature_pyramid import pyramid_points
+from thesislib.segment_losses import focal_loss
 
 TINY = replace(
     ProposalConfig.preset("small"), dim=6, window=32, levels=3, width=16, dropout=0.0, min_windows=0

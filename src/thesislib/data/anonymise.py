@@ -6,6 +6,7 @@ publisher puts one on PyPI that works offline, so it is a function that you give
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 
@@ -36,7 +37,7 @@ def anonymise(text: str, names: Iterable[str] = (), find: FindNames | None = Non
     Returns:
         The text; one without a name is returned as it is.
     """
-    spans = [(m.start(), m.end()) for m in _pattern(names).finditer(text)] if names else []
+    spans = [(m.start(), m.end()) for m in _pattern(tuple(names)).finditer(text)]
     spans = [span for span in spans if not _is_word(text, *span)]
     spans += [span for span in (find(text) if find else ()) if 0 <= span[0] < span[1] <= len(text)]
     out, end = [], 0
@@ -52,24 +53,29 @@ def anonymise(text: str, names: Iterable[str] = (), find: FindNames | None = Non
 
 
 def names_in(text: str, names: Iterable[str]) -> list[str]:
-    """The names of the cast that a text says, each once, in the order of the text."""
+    """The names of the cast that a text says, each once, in the order of the text.
+
+    A part of a name says it, as in :func:`anonymise`.
+    """
     found = {}
     for name in names:
-        spans = (m.span() for m in _pattern([name]).finditer(text))
+        spans = (m.span() for m in _pattern((name,)).finditer(text))
         place = next((start for start, end in spans if not _is_word(text, start, end)), None)
         if place is not None:
             found[name] = place
     return sorted(found, key=lambda name: found[name])
 
 
-def _pattern(names: Iterable[str]) -> re.Pattern[str]:
+def parts_of(name: str) -> list[str]:
+    """The parts of a name that stand for it: those with a capital, without titles."""
+    words = re.findall(r"[^\W\d_][\w’'-]*\w|[^\W\d_]", name)
+    return [word for word in words if word[0].isupper() and word not in TITLES]
+
+
+@functools.lru_cache(maxsize=4096)  # a long track is asked for each name in each cue
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     """Matches a part of a name, also in capitals, with a title before it."""
-    parts = {
-        part
-        for name in names
-        for part in re.findall(r"[^\W\d_][\w’'-]*\w|[^\W\d_]", name)
-        if part[0].isupper() and part not in TITLES
-    }
+    parts = {part for name in names for part in parts_of(name)}
     if not parts:
         return re.compile(r"(?!)")
     spelled = sorted({*parts, *(part.upper() for part in parts)}, key=lambda p: (-len(p), p))

@@ -123,7 +123,7 @@ def check_track(
         dialogue: The film's subtitles; ``None``: not known.
         seconds: The film's length; likewise.
         limits: What is asked.
-        cast: Names to look for; default: see :func:`~thesislib.descriptions.names.names_in`.
+        cast: Names to look for; default: see :func:`~thesislib.descriptions.names.likely_names`.
     """
     cues = track.cues
     found = [

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import sentencex
 
+from thesislib.data.anonymise import names_in, parts_of
 from thesislib.errors import ThesisError
 from thesislib.files import read_text
 from thesislib.subtitles.cues import Cue
@@ -62,18 +63,18 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, names)))
 
 
-def names_in(texts: Iterable[str]) -> tuple[str, ...]:
+def likely_names(texts: Iterable[str]) -> tuple[str, ...]:
     """Words that are names, in their order: capitalised inside a sentence, and never small.
 
     A text that no full stop, question or exclamation mark ends is a title or a list of credits, and
     none of its capitals say anything. Words all in capitals are none either.
 
     Args:
-        texts: Whole sentences.
+        texts: Of cues, each some whole sentences.
     """
     found: dict[str, None] = {}
     small: set[str] = set()
-    for text in texts:
+    for text in (one for some in texts for one in sentences_of(some)):
         words = _WORD.findall(text)
         small |= {word for word in words if word.islower()}
         if _END.search(text):
@@ -81,18 +82,21 @@ def names_in(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in found if name.lower() not in small and name not in _NO_NAMES)
 
 
-def has_name(name: str, text: str) -> bool:
-    """Whether a text holds a name, as it is written or all in capitals."""
-    return any(re.search(rf"(?<!\w){re.escape(n)}(?!\w)", text) for n in (name, name.upper()))
+def whole_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once, without those that are a part of another: "Anna" beside "Anna Gray"."""
+    some = dict.fromkeys(names)
+    parts = {part for name in some for part in parts_of(name) if part != name}
+    return tuple(name for name in some if name not in parts)
 
 
 def introduces(name: str, text: str) -> bool:
     """Whether a description says who bears a name that it uses.
 
     "The old man, Proog, ..."; "Emo, a boy, ..."; "Sam (the cook)"; "Director: Sam"; "a dog named
-    Rex".
+    Rex". A part of the name is enough.
     """
-    word = rf"(?<!\w){re.escape(name)}(?!\w)"
+    forms = sorted({name, *parts_of(name)}, key=lambda form: (-len(form), form))
+    word = rf"(?<!\w)(?:{'|'.join(map(re.escape, forms))})(?!\w)"
     ways = (
         rf"\w\s*,\s*{word}\s*(?:[,;.!?]|$)",
         rf"{word}\s*[,(]\s*(?:an?|the|his|her|their|its|who)\b",
@@ -103,8 +107,9 @@ def introduces(name: str, text: str) -> bool:
 
 
 def first_heard(name: str, dialogue: Sequence[Cue]) -> float:
-    """When the first line begins that holds a name, seconds; infinity: none does."""
-    return min((line.start for line in dialogue if has_name(name, line.text)), default=math.inf)
+    """When the first line begins that says a name, seconds; infinity: none does."""
+    said = (line.start for line in dialogue if names_in(line.text, [name]))
+    return min(said, default=math.inf)
 
 
 def first_uses(
@@ -112,18 +117,17 @@ def first_uses(
 ) -> list[Use]:
     """When a track first uses each name, and whether it had been introduced.
 
-    It has been where a line of dialogue that began before the cue ends holds it, or where the cue
+    It has been where a line of dialogue that began before the cue ends says it, or where the cue
     itself says who bears it (:func:`introduces`).
 
     Args:
         track: The descriptions, by their start.
         dialogue: What is spoken.
-        cast: Names; default: those that :func:`names_in` finds in both.
+        cast: Names; default: those that :func:`likely_names` finds in both.
     """
-    texts = [sentence for cue in (*track, *dialogue) for sentence in sentences_of(cue.text)]
     found = []
-    for name in cast or names_in(texts):
-        cue = next((cue for cue in track if has_name(name, cue.text)), None)
+    for name in cast or likely_names(cue.text for cue in (*track, *dialogue)):
+        cue = next((cue for cue in track if names_in(cue.text, [name])), None)
         if cue is None:
             continue
         met = first_heard(name, dialogue) < cue.end or introduces(name, " ".join(cue.text.split()))

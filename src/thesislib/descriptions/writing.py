@@ -8,16 +8,16 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from thesislib.data.anonymise import SOMEONE, anonymise
+from thesislib.data.anonymise import SOMEONE, anonymise, names_in
 from thesislib.descriptions.checking import words
 from thesislib.descriptions.gaps import MIN_GAP, Span
 from thesislib.descriptions.names import (
     first_heard,
-    has_name,
     introduces,
-    names_in,
+    likely_names,
     sentence_key,
     sentences_of,
+    whole_names,
 )
 from thesislib.fields import NonNegative, Positive, settle
 from thesislib.subtitles.cues import Cue
@@ -120,9 +120,8 @@ def fitted(
     Returns:
         One for each clip.
     """
-    sentences = [one for text in texts for one in sentences_of(text)]
-    lines = [one for line in dialogue for one in sentences_of(line.text)]
-    names, known = {*cast, *names_in([*sentences, *lines])}, set[str]()
+    found = likely_names([*texts, *(line.text for line in dialogue)])
+    names, known = set(whole_names([*cast, *found])), set[str]()
     heard = {name: first_heard(name, dialogue) for name in names}
     said: set[tuple[str, ...]] = set()
     out = []
@@ -135,7 +134,7 @@ def fitted(
         new = _unsaid(hidden, said, notes)
         kept = new if pace.extended else _fitting(new, clip, pace, notes)
         said |= {sentence_key(sentence) for sentence in kept}
-        known |= {name for name in told if has_name(name, " ".join(kept))}
+        known |= {*names_in(" ".join(kept), told)}
         out.append(_described(clip, " ".join(kept), flat, pace, notes))
     return out
 

@@ -14,6 +14,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
+from thesislib.losses import next_token_loss
 from thesislib.methods.autoad_config import AutoADConfig
 from thesislib.methods.blocks import count
 from thesislib.nn.mapping import MappingNetwork
@@ -127,9 +128,7 @@ class AutoAD(nn.Module, PyTorchModelHubMixin):
         Logged: ``tokens``, the share of the tokens that were the likeliest.
         """
         batch = flat(batch)
-        logits, text = self.logits(batch)
-        loss = F.cross_entropy(logits.flatten(0, 1), text.flatten(), ignore_index=-1)
-        right = (logits.argmax(2) == text)[text >= 0].float().mean()
+        loss, right = next_token_loss(*self.logits(batch))
         return loss, {"loss": loss.detach(), "tokens": right}
 
     def logits(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -30,13 +30,13 @@ from thesislib.fields import (
     between,
     one_of,
 )
-from thesislib.losses import focal_loss, segment_iou, segment_iou_loss
 from thesislib.nn.feature_pyramid import (
     AnchorFreeHead,
     FeaturePyramid,
     Predictions,
     pyramid_points,
 )
+from thesislib.segment_losses import focal_loss, segment_iou, segment_iou_loss
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
 UNSEEN = ("ignore", "background")

@@ -60,7 +60,14 @@ class WritesDown(Protocol):
 
 
 class Silero:
-    """The voice-activity detector in faster-whisper's wheel."""
+    """The voice-activity detector in faster-whisper's wheel.
+
+    Raises:
+        ThesisError: The package is not installed.
+    """
+
+    def __init__(self) -> None:
+        self.vad = faster_whisper().vad
 
     def spans(self, sound: Sound) -> list[Span]:
         """See :class:`FindsSpeech`."""
@@ -69,8 +76,7 @@ class Silero:
             "min_speech_duration_ms": int(1000 * SHORTEST),
             "speech_pad_ms": int(1000 * PAD),
         }
-        vad = faster_whisper().vad
-        found = vad.get_speech_timestamps(sound, vad.VadOptions(**options))
+        found = self.vad.get_speech_timestamps(sound, self.vad.VadOptions(**options))
         return [Span(one["start"] / RATE, one["end"] / RATE) for one in found]
 
 

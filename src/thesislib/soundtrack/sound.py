@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,6 +20,7 @@ HOP = 160  # samples from one value of an envelope to the next
 MINUTE = 60 * RATE // HOP  # such values
 BANDS = 8  # of the spectrum, in which loudness is compared
 PLAY = "look whether a player plays it."
+SILENT = "{path} has no sound: give a file with an audio track."
 Sound = NDArray[np.float32]
 
 
@@ -26,22 +30,39 @@ def read_sound(path: str | Path) -> Sound:
     Raises:
         ThesisError: It cannot be read, or has no sound.
     """
-    path = Path(path).expanduser()
     pieces = []
+    with _heard(path) as container:
+        resampler = av.AudioResampler("flt", "mono", RATE)
+        for frame in container.decode(audio=0):
+            pieces += [one.to_ndarray()[0] for one in resampler.resample(frame)]
+        pieces += [one.to_ndarray()[0] for one in resampler.resample(None)]
+    if not pieces:
+        raise ThesisError(SILENT.format(path=path))
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def check_sound(path: str | Path) -> None:
+    """Refuses a file without an audio track, before anything of it is heard.
+
+    Raises:
+        ThesisError: It cannot be read, or has none.
+    """
+    with _heard(path):
+        pass
+
+
+@contextlib.contextmanager
+def _heard(path: str | Path) -> Iterator[Any]:
+    """A file that has an audio track, open; what goes wrong in it is one sentence."""
+    path = Path(path).expanduser()
     with reading(path, PLAY):
         try:
             with av.open(str(path)) as container:
                 if not container.streams.audio:
-                    raise ThesisError(f"{path} has no sound: give a file with an audio track.")
-                resampler = av.AudioResampler("flt", "mono", RATE)
-                for frame in container.decode(audio=0):
-                    pieces += [one.to_ndarray()[0] for one in resampler.resample(frame)]
-                pieces += [one.to_ndarray()[0] for one in resampler.resample(None)]
+                    raise ThesisError(SILENT.format(path=path))
+                yield container
         except av.FFmpegError as error:
             raise ThesisError(f"{path} cannot be read as sound ({error}): {PLAY}") from None
-    if not pieces:
-        raise ThesisError(f"{path} has no sound: give a file with an audio track.")
-    return np.concatenate(pieces).astype(np.float32)
 
 
 def shift_between(track: Sound, film: Sound, longest: float = 60.0) -> float:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -17,8 +16,8 @@ from thesislib.config import RunConfig
 from thesislib.data.films import Film
 from thesislib.data.loader import Key
 from thesislib.fields import Channels, Count, Layers, Share, between
+from thesislib.losses import next_token_loss
 
-PADDING = -1
 _Cue = tuple[float, list[int], list[int]]  # start, text, direction
 
 
@@ -60,9 +59,7 @@ class Writing(nn.Module):
         """``ids`` int64 ``(B, n)``, -1 for padding at the end."""
         ids = batch["ids"]
         logits = self.model(input_ids=ids[:, :-1].clamp(min=0)).logits.float()
-        target = ids[:, 1:]
-        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PADDING)
-        right = (logits.argmax(2) == target)[target >= 0].float().mean()
+        loss, right = next_token_loss(logits, ids[:, 1:])
         return loss, {"loss": loss.detach(), "tokens": right}
 
 
