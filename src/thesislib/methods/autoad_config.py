@@ -50,9 +50,9 @@ SMALL: dict[str, Any] = {
     "lr": 1e-3, "warmup": 20, "num_workers": 0, "model": "small", "language": "small", "dim": 128,
     "heads": 4, "places": 64, "val_every": 6, "tokens_start": "words",
     "standardised": True,
-    # CIDEr of validation films as with five beams, in two thirds of the time; two lose a little. The
-    # studio's describer says "Jack in purple" again and again: forbidden because it stands in the
-    # context it costs CIDEr 15 after the model's own context and 11 after the true one.
+    # CIDEr of validation films as with five beams, in two thirds of the time; two lose a little.
+    # The studio's describer says "Jack in purple" again and again: forbidden because it stands in
+    # the context it costs CIDEr 15 after the model's own context and 11 after the true one.
     "decoding": Decoding(beams=3, context_counts=False),
     # As a stage direction, what is seen stands right before what is told of it.
     "order": ("subtitles", "context", "visual"),
