@@ -8,7 +8,6 @@ results that bore them, are gone from it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ import torch
 from torch import nn
 
 import studio
+from frozen import add_names
+from frozen.add_names import digest
 from thesislib import book
-from thesislib.chapters import clips, run
+from thesislib.chapters import run
 from thesislib.chapters.coclr.cycles import plan, stage_config
 from thesislib.chapters.row import Job
 from thesislib.clip_config import FlowConfig
@@ -34,30 +35,41 @@ NAMES = json.loads((HERE / "run_names.json").read_text())
 RESULTS = json.loads((HERE / "results.json").read_text())
 
 
-def digest(hash_: str, fingerprint: str) -> str:
-    return hashlib.sha256(f"{hash_} {fingerprint}".encode()).hexdigest()[:8]
-
-
 # -- names -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", NAMES["settings"])
-def test_a_row_has_the_hashes_it_had(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of pre-training, of fine-tuning, and of the whole row."""
-    monkeypatch.setattr(clips, "_parts", lambda parts, job: [{"run": "one"}, {"run": "two"}])
-    row, profile, seed = key.split()
+def test_a_row_has_the_hashes_it_had(key: str) -> None:
+    """Of pre-training, of fine-tuning, and of the whole row; some have the last alone."""
     pretrain, tuned, name = NAMES["settings"][key]
-    job = Job(row, profile, "mine", int(seed))
-    if not pretrain:  # two streams: nothing is trained
-        whole, more = run.identity(job)
-        assert (whole.hash(**more), digest(whole.hash(**more), "print")) == (tuned, name)
+    if not pretrain:
+        with add_names.without_data():
+            assert add_names.named(key) == (tuned, name)
         return
+    job, row = add_names.asked(key), key.split()[0]
     assert run.settings(job).hash() == pretrain
     assert run.tuning(job).hash() == tuned
     asked = f"{row} {tuned} 0 nonlinear"
-    assert digest(run.settings(job).hash(init=asked), "print") == name
+    assert digest(run.settings(job).hash(init=asked)) == name
     whole, more = run.identity(job)
     assert (whole.hash(**more), more) == (run.settings(job).hash(**more), {"init": asked[:-10]})
+
+
+def test_names_are_added_and_never_changed(tmp_path: Path) -> None:
+    file = tmp_path / "names.json"
+    file.write_text(json.dumps({**NAMES, "settings": {}}))
+    keys = [f"{row} small {seed}" for row in run.rows("autoad") for seed in add_names.SEEDS]
+    assert add_names.add("autoad", ["small"], file) == keys
+    whole = json.loads(file.read_text())
+    assert len({tuple(names) for names in whole["settings"].values()}) == len(keys)
+    assert whole["ledger"] == NAMES["ledger"]
+    gone, other, *_ = keys
+    changed = {**whole["settings"], other: ["", "1", "2"]}
+    del changed[gone]
+    file.write_text(json.dumps({**whole, "settings": changed}))
+    assert add_names.add("autoad", ["small"], file) == [gone]
+    changed[gone] = whole["settings"][gone]
+    assert json.loads(file.read_text())["settings"] == changed
 
 
 def test_every_row_of_before_is_still_there() -> None:

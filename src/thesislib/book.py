@@ -16,7 +16,8 @@ class Chapter:
 
     Attributes:
         number: In the thesis.
-        headline: The rows that its notebook trains; the last one is the method itself.
+        headline: The rows that its notebook trains, or reads from the ledger; the last one is the
+            method itself.
         package: Its folder: ``rows.py``, ``claims.py``, ``show.py``, ``published.json``.
         module: Its method: ``CONFIG`` and ``MODEL``.
     """
@@ -39,7 +40,7 @@ def _chapter(number: int, name: str, *headline: str) -> Chapter:
 
 CHAPTERS = {
     "baseline": Chapter(1, (), "thesislib.chapters.world", "thesislib.methods.dpc"),
-    "dpc": _chapter(2, "dpc", "5pred3"),
+    "dpc": _chapter(2, "dpc", "random", "5pred3"),
     "memdpc": _chapter(3, "memdpc", "rgb"),
     "coclr": _chapter(4, "coclr", "coclr-rgb"),
     "clip_prompt": _chapter(

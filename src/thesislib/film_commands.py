@@ -93,8 +93,8 @@ def _describe_options(add: Add) -> None:
     )  # fmt: skip
     describe.add_argument(
         "--names", type=arguments.path, metavar="FILE",
-        help="the cast, a name a line; default: words with a capital inside a sentence that the "
-        "track and the subtitles never write small",
+        help="the cast, a name a line; default, and without --check besides them: words with a "
+        "capital inside a sentence that the track and the subtitles never write small",
     )  # fmt: skip
     check = describe.add_argument_group("with --check")
     check.add_argument(

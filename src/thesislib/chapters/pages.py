@@ -67,11 +67,31 @@ def start(profile: str = "small") -> None:
 # -- runs ----------------------------------------------------------------------------------
 
 
-def chapter_rows(method: str, rows: str = "headline") -> tuple[str, ...]:
-    """The rows of a chapter that its notebook trains: ``headline`` or ``all``."""
-    if choose("choice of rows", rows, ("headline", "all")) == "headline":
-        return book.chapter(method).headline
-    return tuple(run.rows(method))
+def chapter_rows(method: str, rows: str = "headline", *jobs: Job) -> tuple[str, ...]:
+    """The rows of a chapter that its notebook trains.
+
+    Args:
+        method: Of the chapter.
+        rows: ``headline`` or ``all``.
+        jobs: Of the page, its own first, the others for rows on other data sets. Of the headline
+            they leave to the ledger what it holds, all but the page's own row.
+    """
+    if choose("choice of rows", rows, ("headline", "all")) == "all":
+        return tuple(run.rows(method))
+    headline = book.chapter(method).headline
+    if not jobs:
+        return headline
+    of_row = {row: jobs[0].also(row) for row in headline} | {job.row: job for job in jobs}
+    return tuple(row for row in headline if row == jobs[0].row or not _kept(of_row[row]))
+
+
+def _kept(job: Job) -> bool:
+    """Whether the ledger has a row in the job's profile, on its data set and by the row's settings.
+
+    Settings that the caller has changed are not those of the ledger.
+    """
+    kept = Ledger.load().select(job.row, job.profile, run.judged_on(job))
+    return bool(kept) and not (job.changes or job.tune)
 
 
 def rows_of(rows: Sequence[str], others: tuple[str, ...], task: str = "") -> tuple[str, ...]:

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from thesislib.errors import ThesisError, choose
 from thesislib.evaluation.scores import Lacking, Scores, as_hits
@@ -165,6 +164,8 @@ def auc(score: Any, alignable: Any) -> float:
         raise Lacking(
             f"Of {len(alignable)} sentences {positives} can be aligned: ROC-AUC needs both kinds."
         )
+    from sklearn.metrics import roc_auc_score  # loads as long as torch does
+
     return float(roc_auc_score(alignable, score))
 
 

@@ -8,9 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from thesislib.errors import ThesisError
@@ -31,6 +28,10 @@ def linear_probe(train: PerVideo, test: PerVideo, c: float = 1.0) -> PerVideo:
     Raises:
         ThesisError: Fewer than two classes, or features that do not fit one another.
     """
+    # Here and below scikit-learn loads where it is needed: it takes a second, as torch does, of
+    # every process that trains and does not probe.
+    from sklearn.linear_model import LogisticRegression
+
     return read(LogisticRegression(C=c, max_iter=2000), train, test)
 
 
@@ -106,6 +107,9 @@ def read(classifier: Any, train: PerVideo, test: PerVideo) -> PerVideo:
     Features are standardised by the mean and deviation of ``train``. A class without a training
     video gets probability 0.
     """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     check(train, test)
     probe = make_pipeline(StandardScaler(), classifier).fit(train.values, train.labels)
     values = np.zeros((len(test.values), _classes(train, test)), np.float32)

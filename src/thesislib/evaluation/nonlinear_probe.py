@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-
 from thesislib.errors import ThesisError
 from thesislib.evaluation.linear_probe import read
 from thesislib.evaluation.scores import PerVideo
@@ -48,6 +45,9 @@ def nonlinear_probe(
             f"hidden={hidden}, iterations={iterations} and penalty={penalty} cannot all be used: "
             "give at least 1 unit, 1 iteration and a penalty of 0 or more."
         )
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
     classifier = MLPClassifier(
         (hidden,),
         activation="tanh",
