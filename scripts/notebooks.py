@@ -36,9 +36,9 @@ METADATA = {
 }
 # Cell metadata that belongs to the page; the filter of jupytext.toml names the same two.
 KEPT = ("tags", "mystnb")
-# What takes long when everything is trained anew: three at a time on two idle cores these took
-# 10.7, 10.3, 9.5, 4.8, 3.9 and some 3 minutes. A record finds finished trainings and cannot tell.
-LONG = ("04_coclr", "02_dpc", "03_memdpc", "06_turbo", "05_clip_prompt", "07_tan", "08_autoad")
+# What takes long when everything is trained anew: some 7, 6, 5, 4, 3, 2 and 1.5 minutes of
+# processor. A record finds finished trainings and cannot tell.
+LONG = ("04_coclr", "03_memdpc", "02_dpc", "08_autoad", "05_clip_prompt", "07_tan", "06_turbo")
 
 
 @dataclass(frozen=True)
