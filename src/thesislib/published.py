@@ -207,7 +207,7 @@ def metric(key: str) -> Metric:
     Raises:
         ThesisError: Nobody has said what it is (with the nearest metric).
     """
-    found = _metrics(tuple(one.package for one in book.CHAPTERS.values()))
+    found = metrics()
     return found[choose("metric", key, found)]
 
 

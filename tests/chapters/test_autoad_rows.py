@@ -122,6 +122,20 @@ def test_no_story_without_descriptions_that_hide_names(
         judging.story(job("story", made), trained)
 
 
+def test_a_film_without_descriptions_is_left_out(
+    made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = learning.given(job("v", made))
+    gone = next(iter(world.clips("test")))
+    told = Film.descriptions
+    monkeypatch.setattr(
+        Film,
+        "descriptions",
+        lambda self, named=True: () if self.movie == gone else told(self, named),
+    )
+    assert gone not in world.clips("test") and len(world.clips("test")) == 2
+
+
 def test_who_learns_without_names_is_judged_with_them(made: dict[str, Any]) -> None:
     """The truth, and so the true context, is that of all rows of Table 8.3."""
     trained = run.train(job("mad2-unnamed", made))

@@ -115,9 +115,12 @@ class World:
         return FilmSequences(films, seen, encode, pairs=config.pairs, frames=config.frames)
 
     def clips(self, split: str, oracle: bool = False) -> dict[str, FilmClips]:
-        """The films of a split as they are described: the true context is the oracle's."""
+        """The films of a split as they are described: the true context is the oracle's.
+
+        A film without descriptions is left out.
+        """
         found = {}
-        for some in self.items(split):
+        for some in filter(None, self.items(split)):
             movie = some[0].movie
             rows, times = self.seen.read(movie)
             seen = [clip_of(rows, times, one.start, one.end, self.config.frames) for one in some]

@@ -62,7 +62,7 @@ def story(job: Job, trained: Trained) -> Scores:
     """
     world, clips, truth = judged(job, trained.model, names=False), {}, []
     items = {some[0].movie: some for some in world.items("test") if some}
-    for movie, film in world.clips("test").items() if items else ():
+    for movie, film in world.clips("test").items():
         for start in range(0, len(film) - STORY + 1, STORY):
             five = slice(start, start + STORY)
             clips[f"{movie} {start}"] = FilmClips(film.features[five], film.subtitles[five])
