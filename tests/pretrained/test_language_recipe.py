@@ -16,6 +16,7 @@ from thesislib.language import load_language_model
 from thesislib.language.model import SMALL_FOLDER
 from thesislib.pretrained.language_model import recipe
 from thesislib.pretrained.language_model.writing import Documents, Writing, WritingConfig
+from thesislib.synthetic.activities import PAINTS
 from thesislib.synthetic.describer import NAMES
 from thesislib.synthetic.films import directions, film_texts, screenplays, told
 
@@ -61,7 +62,7 @@ def test_the_loss_against_a_loop() -> None:
     assert 0 <= float(logs["tokens"]) <= 1
 
 
-def test_documents_are_parts_of_films_each_with_its_end() -> None:
+def test_documents_are_parts_of_films_or_captions_each_with_its_end() -> None:
     plays = screenplays(3, 5)
     films = [told(str(i), "train", play) for i, play in enumerate(plays)]
     notes = [directions(play, np.random.default_rng(i)) for i, play in enumerate(plays)]
@@ -71,23 +72,37 @@ def test_documents_are_parts_of_films_each_with_its_end() -> None:
         lines.append(text)
         return [len(lines)] * len(text.split())
 
-    some = Documents(films, notes, encode, 0, WritingConfig(window=60), 1)
-    kinds, before = set(), set()
-    for epoch in range(20):
+    captions = ["someone in red waves", "a person in blue and black sits down"]
+    some = Documents(films, notes, captions, encode, 0, WritingConfig(window=60), 1)
+    kinds, before, pictures = set(), set(), set()
+    for epoch in range(30):
         for index in range(3):
             ids = some[(epoch, index)]["ids"]
             assert torch.equal(ids, some[(epoch, index)]["ids"]) and len(ids) == 60
             assert ids[0] == 0
-            said = [lines[i - 1] if i else "" for i, _ in groupby(ids.tolist())]
-            described = [cue.text for cue in films[index].named]
-            heard = {cue.text for cue in films[index].subtitles}
-            assert set(said) <= {*described, *heard, *notes[index], ""}
-            kinds.add(bool(set(said) & heard))
-            # A direction stands before the description of its shot.
-            of = dict(zip(notes[index], described, strict=True))
-            once = {note for note in of if notes[index].count(note) == 1}
-            before |= {of[a] == b for a, b in pairwise(said) if a in once}
-    assert kinds == {True, False} and before == {True}
+            ends = [i for i, one in enumerate(ids.tolist()) if one == 0]
+            for first, end in pairwise([*ends, len(ids)]):
+                said = [lines[i - 1] for i, _ in groupby(ids.tolist()[first + 1 : end])]
+                if set(said) & set(captions):
+                    assert len(said) == 1
+                    pictures.add(said[0])
+                    continue
+                named, unnamed = (
+                    [cue.text for cue in c] for c in (films[index].named, films[index].unnamed)
+                )
+                heard = {cue.text for cue in films[index].subtitles}
+                assert not set(said) - {*heard, *notes[index]} - set(named) or (
+                    not set(said) - {*heard, *notes[index]} - set(unnamed)
+                )
+                hidden = bool(set(said) - set(named) & set(unnamed))
+                kinds.add((bool(set(said) & heard), hidden))
+                # A direction stands before the description of its shot.
+                for texts in (named, unnamed):
+                    of = dict(zip(notes[index], texts, strict=True))
+                    once = {note for note in of if notes[index].count(note) == 1}
+                    before |= {a for a, b in pairwise(said) if a in once and of[a] == b}
+    assert pictures == set(captions) and len(before) > 20
+    assert kinds == {(a, b) for a in (True, False) for b in (True, False)}
 
 
 @shipped
@@ -121,6 +136,8 @@ def test_what_ships_is_small_and_knows_films_and_no_one_of_them() -> None:
         for act, note in (("jumps", "jumps"), ("claps", "claps the hands"), ("opens", "opens")):
             told = "A person in green"
             assert likely(act, f"{note}, green. {told}") > 2 * likely(act, told), act
+        for worn in PAINTS:  # it is told again, whoever it is
+            assert likely(worn, f"jumps, {worn}. A person in") > 0.8, worn
 
 
 @shipped

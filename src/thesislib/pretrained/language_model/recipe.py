@@ -1,14 +1,15 @@
 """The recipe of the small language model: ``thesislib weights make language``.
 
 It reads the text of films that nobody filmed (:mod:`thesislib.synthetic.films`): descriptions and
-dialogue, none of a film of the data set. Names are drawn alike for all films, so who is on the
-screen in a film it cannot know. Everything is written at the end, as transformers reads it.
+dialogue, none of a film of the data set, and captions of videos that nobody filmed. Names are drawn
+alike for all films, so who is on the screen in a film it cannot know. Everything is written at the
+end, as transformers reads it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from thesislib.data.films import Film
 from thesislib.files import make_folder, replacing, write_json, write_text
 from thesislib.image_text.weights import weights_hash
 from thesislib.language.model import CONFIG_FILE, TOKENIZER_FILE
+from thesislib.nn.video_vit import sine_cosine
 from thesislib.places import runs_root
 from thesislib.pretrained.language_model.writing import Documents, Writing, WritingConfig
+from thesislib.synthetic.captioned import CaptionedRecipe, caption_of
 from thesislib.synthetic.films import directions, screenplays, told
 from thesislib.synthetic.wording import vocabulary
 from thesislib.torchvision_here import ensure_torchvision
@@ -30,12 +33,12 @@ from thesislib.train import Log, train
 NAME, WORD = "language_model", "language"  # of its folder, and on the command line
 WEIGHTS_FILE, SCORES_FILE, CARD_FILE = "model.safetensors", "scores.json", "README.md"
 END = "<|endoftext|>"
-VERSION = 3  # of the recipe: raised whenever the same settings would give other weights
+VERSION = 4  # of the recipe: raised whenever the same settings would give other weights
 APART = 1_000_000  # added to the seed: no text of a data set is read
 # Settings with which the whole recipe takes seconds; its model knows nothing.
 TOY: dict[str, Any] = {
-    "epochs": 1, "batch_size": 4, "films": 8, "val_films": 2, "tokens": 400, "width": 16,
-    "layers": 1, "heads": 2, "warmup": 0, "window": 32,
+    "epochs": 1, "batch_size": 4, "films": 8, "val_films": 2, "captions": 8, "tokens": 400,
+    "width": 16, "layers": 1, "heads": 2, "warmup": 0, "window": 32,
 }  # fmt: skip
 
 
@@ -58,18 +61,21 @@ def make(
     films = [told(f"t{i:05d}", "train", play) for i, play in enumerate(plays)]
     rng = np.random.default_rng([APART + config.seed, len(plays)])
     notes = [directions(play, rng) for play in plays]
+    clips = CaptionedRecipe(config.captions + config.val_films, APART + config.seed).specs()
+    captions = [caption_of(clip) for clip in clips]
     tokenizer = make_tokenizer(films[: config.films], config.tokens)
     end = tokenizer.token_to_id(END)
 
-    def documents(part: slice, seed: int) -> Documents:
+    def documents(part: slice, some: Sequence[str], seed: int) -> Documents:
         def encode(text: str) -> list[int]:
             return tokenizer.encode(text).ids
 
-        return Documents(films[part], notes[part], encode, end, config, seed)
+        return Documents(films[part], notes[part], some, encode, end, config, seed)
 
     def data() -> tuple[Documents, Documents]:
-        learnt, held = slice(config.films), slice(config.films, None)
-        return documents(learnt, config.seed), documents(held, config.seed + 1)
+        count, seed = config.captions, config.seed
+        learnt = documents(slice(config.films), captions[:count], seed)
+        return learnt, documents(slice(config.films, None), captions[count:], seed + 1)
 
     def build() -> Writing:
         return Writing(build_model(config, tokenizer.get_vocab_size(), end))
@@ -118,17 +124,23 @@ def make_tokenizer(films: Iterable[Film], tokens: int) -> Any:
 
 
 def build_model(config: WritingConfig, tokens: int, end: int) -> Any:
-    """A GPT-2 of these sizes with random weights."""
+    """A GPT-2 of these sizes with random weights, and sines for places."""
     ensure_torchvision()
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    return GPT2LMHeadModel(
+    model = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=tokens, n_positions=config.positions, n_embd=config.width,
             n_layer=config.layers, n_head=config.heads, bos_token_id=end, eos_token_id=end,
-            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, initializer_range=config.spread,
         )
     )  # fmt: skip
+    with torch.no_grad():
+        model.transformer.wte.weight.normal_(std=config.word_spread)
+        # Of sines, which place is how far before another is soon learnt.
+        places = sine_cosine(config.positions, config.width)
+        model.transformer.wpe.weight.copy_(config.word_spread * places)
+    return model
 
 
 def write_model(folder: Path, model: Any, tokenizer: Any) -> None:
@@ -171,10 +183,12 @@ hundred words. Written by `{note["recipe"]}`; all numbers here are read from `{S
 - **Tokenizer**: byte-pair, at most {settings["tokens"]} tokens, trained on the same text. Bytes are
   the last resort, so any text in any script has tokens; what is not of the studio means nothing.
 - **Data**: descriptions and dialogue of {settings["films"]:,} films that nobody filmed, in parts of
-  one cue to many, a share of {settings["told"]:g} of them without the dialogue. A share of
-  {settings["directed"]:g} has stage directions before some descriptions: who is there by their
-  clothes, and what they do. No film of `synthetic_films` is among them. The names of characters are
-  drawn alike for all films.
+  one cue to many, a share of {settings["told"]:g} of them without the dialogue, and a share of
+  {settings["unnamed"]:g} with "someone" for all names. A share of {settings["directed"]:g} has
+  stage directions before some descriptions: who is there by their clothes, and what they do. A
+  share of {settings["captioned"]:g} of all documents are captions of {settings["captions"]:,}
+  videos that nobody filmed. No film of `synthetic_films` and no video of `synthetic_captions` is
+  among them. The names of characters are drawn alike for all films.
 - **Recipe**: next-token loss, {settings["epochs"]} epochs, batches of {settings["batch_size"]} rows
   of {settings["window"]} tokens, AdamW {settings["lr"]}, one cosine, seed {settings["seed"]};
   {source["processor_seconds"] / 60:.0f} minutes of processor time.
