@@ -176,8 +176,9 @@ library_name: transformers
 # The small language model
 
 A GPT-2 of {settings["layers"]} layers and width {settings["width"]} that has read the screenplays
-of the simulated studio and nothing else. It is not OpenAI's, and knows no English beyond some two
-hundred words. Written by `{note["recipe"]}`; all numbers here are read from `{SCORES_FILE}`.
+and captions of the simulated studio and nothing else. It is not OpenAI's, and knows no English
+beyond some two hundred words. Written by `{note["recipe"]}`; all numbers here are read from
+`{SCORES_FILE}`.
 
 - **Parameters**: {note["parameters"]:,}; {note["bytes"] / 1e6:.1f} MB in float16.
 - **Tokenizer**: byte-pair, at most {settings["tokens"]} tokens, trained on the same text. Bytes are
@@ -190,7 +191,9 @@ hundred words. Written by `{note["recipe"]}`; all numbers here are read from `{S
   videos that nobody filmed. No film of `synthetic_films` and no video of `synthetic_captions` is
   among them. The names of characters are drawn alike for all films.
 - **Recipe**: next-token loss, {settings["epochs"]} epochs, batches of {settings["batch_size"]} rows
-  of {settings["window"]} tokens, AdamW {settings["lr"]}, one cosine, seed {settings["seed"]};
+  of {settings["window"]} tokens, AdamW {settings["lr"]} (a share of
+  {settings["word_rate"]:g} of it for the vectors of words, so that words that stand in the same
+  places stay apart), one cosine, seed {settings["seed"]};
   {source["processor_seconds"] / 60:.0f} minutes of processor time.
 - **Commit**: {source["commit"]}{dirty}. **Weights hash**: {note["weights_hash"]}.
 
