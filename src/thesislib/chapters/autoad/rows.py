@@ -69,8 +69,8 @@ ROWS = {
     # Partial data (8.3.3): captions without context, text without pictures.
     CC3M: _trained("captions of stills", data="captions", small={"epochs": 1}, **STILL),
     WEBVID: _trained("captions of clips", data="captions", small={"epochs": 1}, **ALONE),
-    # At the thesis's own rate. At the small profile's the language model forgets in this text, which
-    # has none, what stage directions are, and with that how a clip's vectors are read: validation
+    # At the thesis's own rate. At the small profile's the language model forgets in a text that
+    # has none what stage directions are, and with that how a clip's vectors are read: validation
     # CIDEr of the row from text 77, and 128 after the true context; so 107 and 168.
     TEXT: _trained(
         "text alone", data="texts", small={"epochs": 1, "lr": 1e-4}, visual=False, tuned="here"
