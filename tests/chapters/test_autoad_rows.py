@@ -113,6 +113,37 @@ def test_a_story_is_told_in_parts(
     assert found.counts == {"evaluated": len(truth), "skipped": CLIPS - clips * len(truth)}
 
 
+def test_rows_of_names_are_judged_on_text_without_them_too(made: dict[str, Any]) -> None:
+    for name in ("mad2-unnamed", "v+ad"):
+        asked = job(name, made)
+        trained = run.train(asked)
+        found = judging.unnamed(asked, trained)
+        language = learning.given(asked).language
+        written, truth = [], []
+        for number in range(8, 11):
+            film, features = toy_films.film(number, "test")
+            times = np.arange(len(features)) / toy_films.RATE
+            seen = [clip_of(features, times, cue.start, cue.end, 4) for cue in film.unnamed]
+            told = [cue.text for cue in film.unnamed]
+            one = describe_clips(trained.model, language, torch.stack(seen).float(), truth=told)
+            written += [clip.text for clip in one]
+            truth += [[text] for text in told]
+        naive = caption_scores(written, truth)
+        assert found.metrics == {
+            f"{key}_unnamed": pytest.approx(value) for key, value in naive.metrics.items()
+        }
+        assert judging.unnamed in ROWS[f"autoad/{name}"].judges
+
+
+def test_no_judge_of_text_without_names_where_there_is_none(
+    made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = run.train(job("v+ad", made))
+    monkeypatch.setattr(Film, "descriptions", lambda self, named=True: self.named if named else ())
+    with pytest.raises(Lacking, match="'synthetic_films' have no descriptions without names"):
+        judging.unnamed(job("v+ad", made), trained)
+
+
 def test_no_story_without_descriptions_that_hide_names(
     made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from thesislib.methods.autoad import AutoAD
 from thesislib.train import Trained
 
 ORACLE = "oracle"  # the true descriptions are the context
+HIDDEN = "unnamed"  # ... which, as the truth, has no names
 STORY = 5  # clips in a row that are one text (LSMDC)
 
 
@@ -41,7 +42,7 @@ def scores(job: Job, trained: Trained, oracle: bool = False, split: str = "test"
     """CIDEr, ROUGE-L, BLEU; and how often the names are there, and those that are there right."""
     world = judged(job, trained.model)
     written = described(job, trained, world, oracle, split)
-    texts = [one.text for some in written.values() for one in some]
+    texts = _texts(written)
     items = [item for some in world.items(split) for item in some]
     found = caption_scores(texts, [[item.text] for item in items])
     names = named(world, items)
@@ -49,6 +50,26 @@ def scores(job: Job, trained: Trained, oracle: bool = False, split: str = "test"
         cast = sorted({name for film in world.films.select(split) for name in film.cast})
         found = found | identity_recall(texts, names, cast)
     return found | Scores(counts={"evaluated": len(texts), "skipped": 0})
+
+
+def unnamed(job: Job, trained: Trained) -> Scores:
+    """The same on descriptions without names, the true ones its context (Table 8.3).
+
+    Raises:
+        Lacking: No test film has such descriptions.
+    """
+    world = judged(job, trained.model, names=False)
+    items = [item for some in world.items("test") for item in some]
+    if not items:
+        raise Lacking(
+            f"The test films of {world.manifest.name!r} have no descriptions without names."
+        )
+    written = _written(trained, world, world.clips("test", oracle=True), f"test-{ORACLE}-{HIDDEN}")
+    found = caption_scores(_texts(written), [[item.text] for item in items])
+    return Scores(
+        metrics={f"{name}_{HIDDEN}": value for name, value in found.metrics.items()},
+        items={f"{name}_{HIDDEN}": values for name, values in found.items.items()},
+    )
 
 
 def story(job: Job, trained: Trained) -> Scores:
@@ -107,6 +128,10 @@ def _written(
     if trained.run is not None:
         out = trained.run.path / f"descriptions-{world.manifest.name}-{kind}.jsonl"
     return describe_films(trained.model, world.language, clips, out)
+
+
+def _texts(written: Mapping[str, Sequence[Description]]) -> list[str]:
+    return [one.text for some in written.values() for one in some]
 
 
 def named(world: World, items: Sequence[FilmItem]) -> list[list[str]]:

@@ -45,7 +45,8 @@ def _trained(
 # read is the easier help, and the pictures are passed over. So here it first learns to look alone.
 _reading = partial(_trained, few=(SEEN,), small={"epochs": 6})
 _both = partial(_trained, starts=(WEBVID, TEXT), few=(FILMED, TEXT), small={"epochs": 6})
-_unnamed = _reading("past descriptions, names hidden", names=False)
+_twice = (judging.judge, judging.unnamed)  # on text with names and without (Table 8.3)
+_unnamed = replace(_reading("past descriptions, names hidden", names=False), judges=_twice)
 
 ROWS = {
     # What the language model says without the film: the sceptic's.
@@ -55,7 +56,7 @@ ROWS = {
     "autoad/v1": _trained("1 frame", **STILL),
     SEEN: _trained("8 frames", **ALONE),
     "autoad/v-cont": _reading("8 frames, as many further steps", **ALONE),
-    HEADLINE: _reading("8 frames, past descriptions"),
+    HEADLINE: replace(_reading("8 frames, past descriptions"), judges=_twice),
     **{
         f"autoad/v+ad-{n}": _reading(f"8 frames, {n} past descriptions", past=n)
         for n in range(1, LONGEST)
