@@ -30,11 +30,7 @@ def judge(job: Job, trained: Trained) -> Scores:
     """
     found = scores(job, trained)
     if trained.model.config.past:
-        oracle = scores(job, trained, oracle=True)
-        found = found | Scores(
-            metrics={f"{name}_{ORACLE}": value for name, value in oracle.metrics.items()},
-            items={f"{name}_{ORACLE}": values for name, values in oracle.items.items()},
-        )
+        found = found | _called(scores(job, trained, oracle=True), ORACLE)
     return found
 
 
@@ -66,10 +62,7 @@ def unnamed(job: Job, trained: Trained) -> Scores:
         )
     written = _written(trained, world, world.clips("test", oracle=True), f"test-{ORACLE}-{HIDDEN}")
     found = caption_scores(_texts(written), [[item.text] for item in items])
-    return Scores(
-        metrics={f"{name}_{HIDDEN}": value for name, value in found.metrics.items()},
-        items={f"{name}_{HIDDEN}": values for name, values in found.items.items()},
-    )
+    return _called(found, HIDDEN)
 
 
 def story(job: Job, trained: Trained) -> Scores:
@@ -128,6 +121,14 @@ def _written(
     if trained.run is not None:
         out = trained.run.path / f"descriptions-{world.manifest.name}-{kind}.jsonl"
     return describe_films(trained.model, world.language, clips, out)
+
+
+def _called(found: Scores, kind: str) -> Scores:
+    """The same metrics under the names of another kind of judging; nothing is counted twice."""
+    return Scores(
+        metrics={f"{name}_{kind}": value for name, value in found.metrics.items()},
+        items={f"{name}_{kind}": values for name, values in found.items.items()},
+    )
 
 
 def _texts(written: Mapping[str, Sequence[Description]]) -> list[str]:
