@@ -106,6 +106,20 @@ def test_files_of_other_work_are_refused(tmp_path: Path) -> None:
         describe_films(other, LANGUAGE, some, path)
     with pytest.raises(ThesisError, match="another model, search or film"):
         describe_films(one, LANGUAGE, {"long": some["long"]}, path)
+    film, truth = some["short"], ["anna waves.", "tom sits.", "anna runs."]
+    changed = [
+        replace(film, features=film.features.roll(1, 0)),
+        replace(film, subtitles=[*LINES[:2], ["tom?"]]),
+        replace(film, truth=truth),
+    ]
+    for short in changed:
+        with pytest.raises(ThesisError, match="another model, search or film"):
+            describe_films(one, LANGUAGE, {**some, "short": short}, path)
+    judged = tmp_path / "oracle.jsonl"
+    describe_films(one, LANGUAGE, {"short": changed[-1]}, judged)
+    with pytest.raises(ThesisError, match="another model, search or film"):
+        other_truth = replace(film, truth=[*truth[:2], "tom runs."])
+        describe_films(one, LANGUAGE, {"short": other_truth}, judged)
     assert path.read_bytes() == kept
     lines = kept.decode().split("\n")
     path.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]))

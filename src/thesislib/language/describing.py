@@ -7,6 +7,7 @@ written goes into a file at once, so that a process that was killed goes on wher
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -44,6 +45,14 @@ class FilmClips:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all of it."""
+        told = json.dumps([self.features.shape, list(map(list, self.subtitles)), list(self.truth)])
+        whole = hashlib.sha256(told.encode())
+        whole.update(self.features.detach().cpu().float().contiguous().numpy().tobytes())
+        return whole.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ def identity(
         "language": language.weights_hash,
         "decoding": asdict(config.decoding),
         "reads": [*config.active, config.past, config.subtitles],
-        "films": {name: len(film) for name, film in films.items()},
+        "films": {name: film.fingerprint for name, film in films.items()},
         "oracle": any(len(film.truth) > 0 for film in films.values()),
     }
 
