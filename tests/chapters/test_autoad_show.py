@@ -49,7 +49,7 @@ def test_claims_are_of_rows_and_metrics_that_there_are() -> None:
         for metric in filter(None, (one.metric, one.worse_metric)):
             assert published.metric(metric).better == "higher"
         assert (one.better, one.metric) != (one.worse, one.worse_metric or one.metric)
-    said = list(itertools.chain(*show.SAID.values()))
+    said = list(itertools.chain(*show.ASKED.values()))
     assert sorted(said) == sorted(one.id for one in CLAIMS), "the text says each claim once"
 
 
@@ -130,7 +130,7 @@ def test_texts_are_those_that_were_judged(job: Job, monkeypatch: pytest.MonkeyPa
     assert found[0]["true context"] == ""
     assert found[1]["true context"] == " ".join(cue.text for cue in film.named[:2])
     for kind in ("recurrent", "oracle"):
-        path = trained.run.path / f"descriptions-synthetic_films-test-{kind}.jsonl"
+        (path,) = trained.run.path.glob(f"descriptions-synthetic_films-test-{kind}-????????.jsonl")
         rows = [json.loads(line) for line in path.read_text().splitlines()[1:]]
         kept = {row["clip"]: row["text"] for row in rows if row["film"] == film.movie}
         assert [one[kind] for one in found] == [kept[0], kept[2]]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from thesislib.chapters.compare import told
+import pytest
+
+from thesislib.chapters import compare
+from thesislib.chapters.compare import told, verdicts_page
+from thesislib.chapters.row import Job
 from thesislib.claims import Claim
+from thesislib.errors import ThesisError
 
 
 def claim(id: str, statement: str, verdict: str, ours: str) -> Claim:
@@ -33,3 +38,18 @@ def test_readers_of_one_comparison_are_one_sentence() -> None:
 def test_a_claim_alone_keeps_its_words() -> None:
     assert told(KNOWN, "c") == "A beats B, by linear probe. Not run."
     assert told(KNOWN, "a", "d").startswith("A beats B, fine-tuned. Holds: 5.0 against 2.0")
+
+
+def test_verdicts_stand_one_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "verdicts", lambda job: KNOWN)
+    page = verdicts_page(Job("dpc/5pred3"), "d", "c", "a").text
+    caption, _, head, _, *lines = page.split("\n")
+    assert caption == "**What the ledger says**"
+    assert [cell.strip() for cell in head.strip("|").split("|")] == ["claim", "verdict", "ours"]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line] == [
+        ["C beats B, fine-tuned.", "does not hold here", "1.0 against 2.0"],
+        ["A beats B, by linear probe.", "not run", "–"],
+        ["A beats B, fine-tuned.", "holds", "5.0 against 2.0, 95 % over seeds: +1 to +5"],
+    ]
+    with pytest.raises(ThesisError, match="claim 'e'"):
+        verdicts_page(Job("dpc/5pred3"), "e")

@@ -454,7 +454,7 @@ def test_guessing_is_the_loss_of_equal_cosines(made: Path) -> None:
 
 def test_what_the_text_says_is_asked_of_claims() -> None:
     known = {claim.id for claim in CLAIMS}
-    assert {name for names in show.SAID.values() for name in names} == known
+    assert {name for names in show.ASKED.values() for name in names} == known
     rows = {
         row
         for one in CLAIMS

@@ -123,6 +123,14 @@ def told(known: Mapping[str, Claim], *ids: str) -> str:
     return " ".join(texts)
 
 
+def verdicts_page(job: Job, *ids: str) -> Page:
+    """What the ledger says of claims, a line each; :func:`said` is for one or two in a sentence."""
+    known = verdicts(job)
+    found = [known[choose("claim", one, known)] for one in ids]
+    lines = [(c.statement, c.verdict, _figures(c) if c.ours else NO_VALUE) for c in found]
+    return Page("**What the ledger says**") + grid(("claim", "verdict", "ours"), lines)
+
+
 def _reader(claim: Claim) -> tuple[str, str]:
     """A statement without its reader, and the reader's name, if it ends with one."""
     for name in sorted(READERS.values(), key=len, reverse=True):

@@ -52,6 +52,10 @@ class Page:
     def __repr__(self) -> str:
         return self.text
 
+    def __add__(self, other: Page) -> Page:
+        """This one with the other below it."""
+        return Page(f"{self.text}\n\n{other.text}")
+
 
 def start(profile: str = "small") -> None:
     """The book's plot style, and in the small profile one thread.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +16,7 @@ from thesislib.data.film_clips import FilmItem
 from thesislib.evaluation.captions import caption_scores
 from thesislib.evaluation.describing import identity_recall
 from thesislib.evaluation.scores import Lacking, Scores
-from thesislib.language.describing import Description, FilmClips, describe_films
+from thesislib.language.describing import Description, FilmClips, describe_films, identity
 from thesislib.methods.autoad import AutoAD
 from thesislib.train import Trained
 
@@ -117,10 +119,13 @@ def described(
 def _written(
     trained: Trained, world: World, clips: Mapping[str, FilmClips], kind: str
 ) -> dict[str, list[Description]]:
-    out = None
+    out, given = None, (trained.model, world.language, clips)
     if trained.run is not None:
-        out = trained.run.path / f"descriptions-{world.manifest.name}-{kind}.jsonl"
-    return describe_films(trained.model, world.language, clips, out)
+        # Texts of films that have changed since lie beside the new ones, and are in nobody's way.
+        of = json.dumps(identity(*given), sort_keys=True)
+        mark = hashlib.sha256(of.encode()).hexdigest()[:8]
+        out = trained.run.path / f"descriptions-{world.manifest.name}-{kind}-{mark}.jsonl"
+    return describe_films(*given, out)
 
 
 def _called(found: Scores, kind: str) -> Scores:

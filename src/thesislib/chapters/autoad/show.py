@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thesislib import published, viz
-from thesislib.chapters import compare, pages, run
+from thesislib.chapters import pages, run
 from thesislib.chapters.autoad import judging, learning
 from thesislib.chapters.autoad.films import World
 from thesislib.chapters.autoad.rows import LONGEST
@@ -45,22 +45,37 @@ QUOTES = {
     "the same, begun with captions and text": ("8.2", "autoad/v+ad-text+webvid", "cider"),
 }
 # What the text takes from the ledger: its name there -> claims.
-SAID = {
-    "film": ("autoad-film", "autoad-film-context", "autoad-film-oracle"),
-    "frames": ("autoad-frames",),
+# Claims whose verdicts stand together, by what they ask.
+ASKED = {
+    "film": ("autoad-film", "autoad-film-context", "autoad-film-oracle", "autoad-frames"),
     "context": (
         "autoad-context",
         "autoad-oracle",
         "autoad-context-cont",
         "autoad-oracle-cont",
         "autoad-recurrent",
+        "autoad-length",
+        "autoad-length-oracle",
+        "autoad-length-half",
+        "autoad-dialogue",
+        "autoad-dialogue-names",
     ),
-    "length": ("autoad-length", "autoad-length-oracle", "autoad-length-half"),
-    "names": ("autoad-names", "autoad-names-oracle", "autoad-names-recurrent", "autoad-precision"),
-    "seen_first": ("autoad-stills", "autoad-clips", "autoad-clips-stills"),
-    "read_first": ("autoad-text", "autoad-text-oracle"),
-    "both_first": ("autoad-partial", "autoad-partial-oracle"),
-    "dialogue": ("autoad-dialogue", "autoad-dialogue-names", "autoad-dialogue-alone"),
+    "names": (
+        "autoad-names",
+        "autoad-names-oracle",
+        "autoad-names-recurrent",
+        "autoad-precision",
+        "autoad-dialogue-alone",
+    ),
+    "parts": (
+        "autoad-stills",
+        "autoad-clips",
+        "autoad-clips-stills",
+        "autoad-text",
+        "autoad-text-oracle",
+        "autoad-partial",
+        "autoad-partial-oracle",
+    ),
     "others": ("autoad-clipcap", "autoad-capdec"),
 }
 
@@ -326,5 +341,4 @@ def numbers(results: Mapping[str, Mapping[str, Any]], job: Job) -> dict[str, Any
         "beams": config.decoding.beams,
         "penalty": config.decoding.penalty,
         "no_repeat": config.decoding.no_repeat,
-        **compare.sayings(job, SAID),
     }

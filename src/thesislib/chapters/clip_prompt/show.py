@@ -41,16 +41,20 @@ QUOTES = {
 }
 # What the text takes from the ledger: its name there -> claims.
 SAID = {
-    "prompts": ("clip-prompts", "clip-prompts-probe", "clip-more-vectors"),
-    "layers": ("clip-one-layer", "clip-layers", "clip-second-layer"),
-    "order": ("clip-mean-pairs", "clip-layers-pairs", "clip-order-pairs"),
-    "frames": ("clip-frames",),
-    "few": ("clip-few-five", "clip-few-all", "clip-few-five-layers", "clip-few-all-layers"),
-    "open": ("clip-open", "clip-open-layers", "clip-open-harmonic"),
     "where": ("clip-localisation", "clip-localisation-lot"),
     "where_open": ("clip-localisation-open75", "clip-localisation-open50"),
-    "lookup": ("clip-retrieval", "clip-retrieval-five", "clip-retrieval-texts"),
 }
+# Claims whose verdicts stand together, by what they ask.
+ASKED = {
+    "prompts": (
+        "clip-prompts", "clip-prompts-probe", "clip-more-vectors", "clip-one-layer", "clip-layers",
+        "clip-second-layer",
+    ),
+    "order": ("clip-mean-pairs", "clip-layers-pairs", "clip-order-pairs", "clip-frames"),
+    "few": ("clip-few-five", "clip-few-all", "clip-few-five-layers", "clip-few-all-layers"),
+    "open": ("clip-open", "clip-open-layers", "clip-open-harmonic"),
+    "lookup": ("clip-retrieval", "clip-retrieval-five", "clip-retrieval-texts"),
+}  # fmt: skip
 _SCEPTIC = ("chance", "zero-shot", "linear-probe", "16+x+16", "16+x+16-1tfm", "16+x+16-2tfm")
 DOUBTED = tuple(f"clip_prompt/{row}" for row in _SCEPTIC)
 DOUBTS = (

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from thesislib import published, viz
 from thesislib.alignment_losses import alignment_nce
-from thesislib.chapters import compare, pages, run
+from thesislib.chapters import pages, run
 from thesislib.chapters.pages import Page
 from thesislib.chapters.row import Job
 from thesislib.chapters.tan import judging, learning
@@ -46,22 +46,28 @@ QUOTES = {
     "which sentences are seen, stage 2": ("7.1", "tan/d", "align_auc"),
 }
 # What the text takes from the ledger: its name there -> claims.
-SAID = {
-    "first": ("tan-chance", "tan-context-frozen", "tan-stamps", "tan-depth"),
-    "second": ("tan-second", "tan-second-longer", "tan-second-near", "tan-second-stamps"),
-    "alpha": ("tan-alpha-low", "tan-alpha-high"),
-    "window": ("tan-window", "tan-window-long"),
-    "parts": ("tan-agreement-dual", "tan-agreement-joint", "tan-slow", "tan-retimed"),
-    "literal": ("tan-literal",),
-    "alone": ("tan-alone", "tan-alone-second"),
-    "random": ("tan-random-second", "tan-random-longer"),
-    "prior": ("tan-prior", "tan-prior-second"),
-    "able": ("tan-able", "tan-able-longer", "tan-able-max", "tan-able-both"),
-    "kinds": ("tan-able-chatter", "tan-able-mention", "tan-able-kinds"),
+# Claims whose verdicts stand together, by what they ask.
+ASKED = {
+    "stages": (
+        "tan-chance", "tan-context-frozen", "tan-stamps", "tan-depth", "tan-second",
+        "tan-second-longer", "tan-second-near", "tan-second-stamps",
+    ),
+    "window": ("tan-alpha-low", "tan-alpha-high", "tan-window", "tan-window-long"),
+    "parts": (
+        "tan-agreement-dual", "tan-agreement-joint", "tan-slow", "tan-retimed", "tan-literal",
+    ),
+    "simple": (
+        "tan-random-second", "tan-random-longer", "tan-alone", "tan-alone-second", "tan-prior",
+        "tan-prior-second",
+    ),
+    "able": (
+        "tan-able", "tan-able-longer", "tan-able-max", "tan-able-both", "tan-able-chatter",
+        "tan-able-mention", "tan-able-kinds",
+    ),
     "steps": ("tan-steps", "tan-steps-inside", "tan-listed"),
     "pixels": ("tan-pixels", "tan-pixels-random"),
     "lookup": ("tan-lookup", "tan-lookup-five", "tan-lookup-frozen"),
-}
+}  # fmt: skip
 
 
 def _rows(*names: str) -> tuple[str, ...]:
@@ -269,5 +275,4 @@ def numbers(results: Mapping[str, Mapping[str, Any]], job: Job) -> dict[str, Any
         "momentum": config.momentum,
         "judged_on": run.judged_on(job),
         "corrected": published.table("7.1").notes[1],
-        **compare.sayings(job, SAID),
     }

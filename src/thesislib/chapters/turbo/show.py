@@ -46,16 +46,19 @@ AT_SCALE = {"gpu_all": "turbo/m0", "gpu_quarter": "turbo/m75-r25"}
 SAID = {
     "random": ("turbo-random",),
     "unfinished": ("turbo-random-long", "turbo-random-features"),
-    "epochs": ("turbo-epochs-m50", "turbo-epochs", "turbo-epochs-m90", "turbo-seconds"),
-    "pmae": ("turbo-pmae-m50", "turbo-pmae", "turbo-pmae-m90"),
-    "partial": ("turbo-partial", "turbo-partial-m90"),
-    "test": ("turbo-all-at-test", "turbo-all-at-test-m90"),
-    "time": ("turbo-time-m50", "turbo-time", "turbo-time-dropped", "turbo-time-m90"),
-    "runs": (
-        "turbo-runs-m50", "turbo-runs", "turbo-runs-own-m50", "turbo-runs-own", "turbo-runs-full",
-        "turbo-runs-auto",
+}
+# Claims whose verdicts stand together, by what they ask.
+ASKED = {
+    "epochs": (
+        "turbo-epochs-m50", "turbo-epochs", "turbo-epochs-m90", "turbo-seconds", "turbo-pmae-m50",
+        "turbo-pmae", "turbo-pmae-m90", "turbo-partial", "turbo-partial-m90", "turbo-all-at-test",
+        "turbo-all-at-test-m90",
     ),
-    "rivals": ("turbo-dual", "turbo-tubes"),
+    "time": ("turbo-time-m50", "turbo-time", "turbo-time-dropped", "turbo-time-m90"),
+    "rivals": (
+        "turbo-runs-m50", "turbo-runs", "turbo-runs-own-m50", "turbo-runs-own", "turbo-runs-full",
+        "turbo-runs-auto", "turbo-dual", "turbo-tubes",
+    ),
     "start": (
         "turbo-from-language", "turbo-from-language-scratch", "turbo-from-pixels-scratch",
     ),
