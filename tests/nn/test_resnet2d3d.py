@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from thesislib.nn.resnet2d3d import FewFrames
+from thesislib.nn.resnet2d3d import BLOCK, FewFrames, ResNet2D3D
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
@@ -31,3 +31,15 @@ def test_few_frames_are_convolved_as_torch_does(frames: int, stride: int, kernel
         layer.train(mode)
         for got, want in zip(through(FewFrames.forward), expected, strict=True):
             assert torch.allclose(got, want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("width", [4, BLOCK - 1, BLOCK])
+def test_narrow_networks_keep_away_from_a_fault_of_onednn(width: int) -> None:
+    """Channels last, what shortens a narrow stage writes past its memory on some processors."""
+    torch.manual_seed(width)
+    net, orders = ResNet2D3D(width=width), []
+    for layer in (net.layer2[0].downsample[0], net.layer3[0].downsample[0]):
+        layer.register_forward_pre_hook(lambda layer, given: orders.append(given[0].stride(1)))
+    for _ in range(20):  # before, the heap was damaged within these on AVX2
+        net(torch.randn(4, 3, 3, 48, 48)).square().mean().backward()
+    assert len(orders) == 20 * 2 and {order == 1 for order in orders} == {width >= BLOCK}

@@ -14,6 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Channels of a oneDNN block at the most. Channels last, its gradient of a 1 x 1 convolution with a
+# stride writes past its memory where the input has fewer (oneDNN issue 6035, torch 2.13): the
+# process dies, or goes on with wrong weights.
+BLOCK = 16
 LAYERS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 
@@ -157,7 +161,7 @@ class ResNet2D3D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         clips, _, frames = x.shape[:3]
         x = x.transpose(1, 2).flatten(0, 1)  # (M*T, 3, H, W)
-        if self.training:
+        if self.training and self.conv1.out_channels >= BLOCK:
             # A quarter faster on a CPU; but its batch norm adds in another order, which costs a
             # digit, so evaluation keeps the plain order.
             x = x.contiguous(memory_format=torch.channels_last)
