@@ -12,7 +12,7 @@ from thesislib.amounts import in_unit, percent
 from thesislib.chapters import run
 from thesislib.chapters.pages import Page, grid, minutes, scale
 from thesislib.chapters.row import Job
-from thesislib.claims import NOT_RUN, READERS, Claim, claims
+from thesislib.claims import MIN_SEEDS, NOT_RUN, READERS, UNCLEAR, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
 from thesislib.rendering import to_markdown
@@ -140,8 +140,15 @@ def _reader(claim: Claim) -> tuple[str, str]:
 
 
 def _figures(claim: Claim) -> str:
-    """Its figures with the interval over seeds alone, for prose; the table has the other too."""
-    return ", ".join(claim.ours.split("; ")[:2])
+    """Its figures with one interval, for prose; the table has both.
+
+    That over seeds, unless it excludes zero and the verdict is unclear because the other does not:
+    beside that word it would look like a mistake.
+    """
+    figures, *found = claim.ours.split("; ")
+    low, high = claim.numbers.get("t_interval") or (0.0, 0.0)
+    other = claim.verdict == UNCLEAR and claim.n >= MIN_SEEDS and (low > 0 or high < 0)
+    return ", ".join([figures, *(found[-1:] if other else found[:1])])
 
 
 def asked_for(job: Job) -> str:
