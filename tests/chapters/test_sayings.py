@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from thesislib.chapters import compare
-from thesislib.chapters.compare import told, verdicts_page
+from thesislib.chapters import compare, pages
+from thesislib.chapters.compare import repeat_page, told, verdicts_page
 from thesislib.chapters.row import Job
 from thesislib.claims import MIN_SEEDS, Claim, claims
 from thesislib.errors import ThesisError
@@ -77,3 +77,14 @@ def test_no_chapter_says_unclear_beside_an_interval_without_zero() -> None:
             text = told({claim.id: claim}, claim.id)
             low, high = re.findall(r"([+-]?\d+\.\d+) to ([+-]?\d+\.\d+)", text)[-1]
             assert float(low) <= 0 <= float(high), text
+
+
+def test_two_metrics_of_one_name_are_told_apart() -> None:
+    result = {"dataset": "none", "metrics": {"t2v_r1": 0.1, "align_r1": 0.4, "top1": 0.2}}
+    text = repeat_page({"tan/a": result}, Job("tan/a", "small", "none", 0)).text
+    assert "R@1 (`t2v_r1`)" in text and "R@1 (`align_r1`)" in text and "| top-1 |" in text
+
+
+def test_a_chapter_without_fine_tuning_trains_and_does_not_pre_train() -> None:
+    text = pages.settings_page(Job("autoad/v+ad", "small", "", 0)).text
+    assert "training, here" in text and "pre-training" not in text

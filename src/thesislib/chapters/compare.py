@@ -229,11 +229,13 @@ def repeat_page(results: Mapping[str, Mapping[str, Any]], job: Job) -> Page:
     for row, result in results.items():
         kept = ledger.select(row, job.profile, result["dataset"])
         same = kept[job.seed].metrics if job.seed in kept else {}
-        for metric in (m for m in REPEATED if m in result["metrics"]):
+        found = [m for m in REPEATED if m in result["metrics"]]
+        names = [published.metric(m).name for m in found]
+        for metric, name in zip(found, names, strict=True):
             mean = ledger.summary(row, metric, job.profile, result["dataset"])
             there = f"{100 * same[metric]:.1f}" if metric in same else NOT_RUN
             over = f"{percent(mean)} ({mean['n']})" if mean["n"] else NOT_RUN
-            name = published.metric(metric).name
+            name += f" (`{metric}`)" if names.count(name) > 1 else ""
             rows.append((f"`{row}`", name, f"{100 * result['metrics'][metric]:.1f}", there, over))
     head = ("row", "%", "this page", f"ledger, seed {job.seed}", "ledger, mean of its seeds")
     return grid(head, rows)
