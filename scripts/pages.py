@@ -412,8 +412,9 @@ def image_text() -> str:
     scores = {key: 100 * value for key, value in note["scores"].items()}
     return (
         f"It is worth prompting: the hand-written template names {scores['template']:.1f} % of the "
-        f"{note['judged']['test']:,} test videos of `synthetic_captions`, where chance is "
-        f"{scores['chance']:.1f} % and a linear probe of the same features reaches "
+        f"{note['judged']['test']:,} test videos of `synthetic_captions` as they were painted, "
+        "before a codec changed their pixels (the table above and chapter 5 read the files). "
+        f"Chance is {scores['chance']:.1f} %, and a linear probe of the same features reaches "
         f"{scores['linear_probe']:.1f} %. Actions that one frame cannot tell apart stay confused: "
         "asked for an action or the same one in reverse, the template is right in "
         f"{scores['template_pairs_two_way']:.1f} % of their videos, where chance is 50 %. With the "

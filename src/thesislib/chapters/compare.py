@@ -12,7 +12,7 @@ from thesislib.amounts import in_unit, percent
 from thesislib.chapters import run
 from thesislib.chapters.pages import Page, grid, minutes, scale
 from thesislib.chapters.row import Job
-from thesislib.claims import NOT_RUN, READERS, Claim, claims
+from thesislib.claims import MIN_SEEDS, NOT_RUN, READERS, UNCLEAR, Claim, claims
 from thesislib.errors import choose
 from thesislib.ledger import Entry, Ledger
 from thesislib.rendering import to_markdown
@@ -140,8 +140,15 @@ def _reader(claim: Claim) -> tuple[str, str]:
 
 
 def _figures(claim: Claim) -> str:
-    """Its figures with the interval over seeds alone, for prose; the table has the other too."""
-    return ", ".join(claim.ours.split("; ")[:2])
+    """Its figures with one interval, for prose; the table has both.
+
+    That over seeds, unless it excludes zero and the verdict is unclear because the other does not:
+    beside that word it would look like a mistake.
+    """
+    figures, *found = claim.ours.split("; ")
+    low, high = claim.numbers.get("t_interval") or (0.0, 0.0)
+    other = claim.verdict == UNCLEAR and claim.n >= MIN_SEEDS and (low > 0 or high < 0)
+    return ", ".join([figures, *(found[-1:] if other else found[:1])])
 
 
 def asked_for(job: Job) -> str:
@@ -222,11 +229,13 @@ def repeat_page(results: Mapping[str, Mapping[str, Any]], job: Job) -> Page:
     for row, result in results.items():
         kept = ledger.select(row, job.profile, result["dataset"])
         same = kept[job.seed].metrics if job.seed in kept else {}
-        for metric in (m for m in REPEATED if m in result["metrics"]):
+        found = [m for m in REPEATED if m in result["metrics"]]
+        names = [published.metric(m).name for m in found]
+        for metric, name in zip(found, names, strict=True):
             mean = ledger.summary(row, metric, job.profile, result["dataset"])
             there = f"{100 * same[metric]:.1f}" if metric in same else NOT_RUN
             over = f"{percent(mean)} ({mean['n']})" if mean["n"] else NOT_RUN
-            name = published.metric(metric).name
+            name += f" (`{metric}`)" if names.count(name) > 1 else ""
             rows.append((f"`{row}`", name, f"{100 * result['metrics'][metric]:.1f}", there, over))
     head = ("row", "%", "this page", f"ledger, seed {job.seed}", "ledger, mean of its seeds")
     return grid(head, rows)

@@ -204,7 +204,8 @@ def parts_page(manifest: Manifest) -> Page:
 def settings_page(job: Job) -> Page:
     """Where the settings of a row differ from the thesis's (the preset ``paper``)."""
     thesis = Job(job.row, "paper", seed=job.seed)
-    stages = [("pre-training", run.settings(job), run.settings(thesis))]
+    first = "pre-training" if run.tuning(job) else "training"
+    stages = [(first, run.settings(job), run.settings(thesis))]
     if run.tuning(job):
         stages.append(("fine-tuning", run.tuning(job), run.tuning(thesis)))
     return differences_page(*stages)
