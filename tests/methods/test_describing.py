@@ -106,6 +106,11 @@ def test_files_of_other_work_are_refused(tmp_path: Path) -> None:
         describe_films(other, LANGUAGE, some, path)
     with pytest.raises(ThesisError, match="another model, search or film"):
         describe_films(one, LANGUAGE, {"long": some["long"]}, path)
+    moved = {**some, "short": replace(some["short"], features=some["short"].features + 1)}
+    said = {**some, "long": replace(some["long"], subtitles=[["tom?"]] * 5)}
+    for others in (moved, said):  # of other pictures or words, and as many clips
+        with pytest.raises(ThesisError, match="another model, search or film"):
+            describe_films(one, LANGUAGE, others, path)
     assert path.read_bytes() == kept
     lines = kept.decode().split("\n")
     path.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]))
@@ -116,6 +121,30 @@ def test_files_of_other_work_are_refused(tmp_path: Path) -> None:
         describe_films(one, LANGUAGE, some, path)
     with pytest.raises(ThesisError, match="film has 5 clips and 3 lists of subtitles"):
         describe_clips(one, LANGUAGE, some["long"].features, LINES[:3])
+
+
+def test_the_true_context_is_part_of_a_film(tmp_path: Path) -> None:
+    """With names and without: the texts of the one are not those of the other."""
+    one, path = model(), tmp_path / "texts.jsonl"
+    named, hidden = (
+        {name: replace(film, truth=[text] * len(film)) for name, film in films().items()}
+        for text in ("anna waves.", "someone waves.")
+    )
+    describe_films(one, LANGUAGE, named, path)
+    with pytest.raises(ThesisError, match="another model, search or film"):
+        describe_films(one, LANGUAGE, hidden, path)
+
+
+def test_a_file_of_before_that_does_not_say_what_was_seen_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, some, path = model(), films(), tmp_path / "texts.jsonl"
+    expected = describe_films(one, LANGUAGE, some, path)
+    head, rest = path.read_text().split("\n", 1)
+    old = {key: value for key, value in json.loads(head).items() if key != "content"}
+    path.write_text(json.dumps(old, sort_keys=True) + "\n" + rest)
+    monkeypatch.setattr(describing, "_round", None)  # nothing is written again
+    assert describe_films(one, LANGUAGE, some, path) == expected
 
 
 def test_no_film_and_no_clip() -> None:
