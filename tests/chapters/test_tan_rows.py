@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -145,6 +146,44 @@ def test_a_result_is_named_by_all_that_decides_it(
     monkeypatch.setattr(learning, "SHARED", ())  # another beginning
     again = [run.folder(job(row)).name for row in rows]
     assert [a == b for a, b in zip(before, again, strict=True)] == [True, False, False, True, True]
+
+
+def test_steps_that_somebody_writes_beside_the_videos_name_a_result(made: Path) -> None:
+    """Those that were prepared have a checksum, and cannot change under the same name."""
+    manifest = read_manifest("synthetic_narrated")
+    file, note = manifest.root / "segments.json", manifest.root / "dataset.json"
+    kept, text = file.read_text(), note.read_text()
+
+    def prints() -> tuple[str, str, str]:
+        worlds = (learning.given(job(row)) for row in ("a", "d-finetuned"))
+        return narrated.fingerprint("synthetic_narrated"), *(one.fingerprint for one in worlds)
+
+    prepared = prints()
+    try:
+        own = json.loads(text)
+        del own["segments_sha256"], own["info_sha256"]
+        note.write_text(json.dumps(own))
+        first = prints()
+        file.write_text(kept.replace('"' + toy_narrated.STEPS[0] + '"', '"another"'))
+        assert file.read_text() != kept
+        second = prints()
+        file.unlink()
+        none = prints()
+    finally:
+        file.write_text(kept)
+        note.write_text(text)
+    assert first[0] != second[0] != none[0] == prepared[0]
+    assert first[1] == second[1] == prepared[1], "a row without lists reads no step"
+    assert len({first[2], second[2], none[2]}) == 3
+
+
+def test_given_features_name_a_result(made: Path, tmp_path: Path) -> None:
+    def name(model: str) -> str:
+        settings = {"model": model, "width": 12, "rate": 1.0, "dtype": "float32"}
+        write_note(tmp_path, {"dataset": "x", "settings": settings, "skipped": {}})
+        return run.folder(job("zero-shot", features=str(tmp_path))).name
+
+    assert name("one") == name("one") != name("other")
 
 
 def test_words_bring_their_vectors(
