@@ -315,6 +315,37 @@ def test_zero_shot_and_the_prior(made: Path) -> None:
     assert "align_auc" not in found
 
 
+def test_where_all_sentences_are_seen_they_are_pointed_at_all_the_same(made: Path) -> None:
+    """As in YouCook2: there is no ROC-AUC, and the rest is not lost with it."""
+    world = learning.given(job("a"))
+    seen, videos = judging.truth(world, "test"), world.told("test")
+    found, shown = {}, {}
+    for path, video in videos.items():
+        found[path] = judging.Found(seen[path], judging.heard(video), judging.cosines(video))
+        kept = np.array([one.alignable for one in seen[path]])
+        only = tuple(one for one in seen[path] if one.alignable)
+        shown[path] = judging.Found(only, found[path].heard[kept], found[path].similarity[kept])
+    whole, part = judging.measured(found).metrics, judging.measured(shown).metrics
+    assert part and part == {name: value for name, value in whole.items() if "auc" not in name}
+
+
+def test_no_time_stamps_where_nobody_knows_them(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in HTM-Align: they are not at second 0."""
+    said = judging.heard
+
+    def unknown(video: Any) -> Any:
+        times = said(video)
+        times[0] = math.nan
+        return times
+
+    monkeypatch.setattr(judging, "heard", unknown)
+    with pytest.raises(Lacking, match="nobody knows when they are heard"):
+        judging.stamps(plain("stamps"), run.train(plain("stamps")))
+    assert "align_r1" in judging.chance(plain("chance"), run.train(plain("chance"))).metrics
+
+
 def test_time_stamps_and_chance(made: Path) -> None:
     spoken = {
         path: np.array([[-abs(t + 0.5 - at) for t in range(90)] for at in middles(number)])
