@@ -133,7 +133,7 @@ def clip_of(rows: Rows, times: Times, start: float, end: float, frames: int) -> 
         rows: ``(N, D)`` of the whole film.
         times: ``(N,)`` seconds, rising.
         start: Seconds.
-        end: Seconds; a clip behind the last row, or shorter than a row, is the nearest one.
+        end: Seconds; a clip behind the last row is that, and one between two rows the later.
         frames: T; of a clip with fewer rows some are repeated.
 
     Returns:
