@@ -180,6 +180,27 @@ def test_who_learns_without_names_is_judged_with_them(made: dict[str, Any]) -> N
     assert all("omeone" in item.text for item in learnt)
 
 
+def test_another_file_of_features_under_the_same_name_is_another_run(
+    made: dict[str, Any], tmp_path: Path
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "features.h5"
+
+    def names() -> tuple[str, str]:
+        asked = job("v", made, features=str(path))
+        return learning.given(asked).fingerprint("films"), run.folder(asked).name
+
+    found = []
+    for scale in (1, 1, 2):
+        path.unlink(missing_ok=True)
+        with h5py.File(path, "w") as file:
+            for number in range(sum(toy_films.SPLIT.values())):
+                file[f"f{number}"] = scale * toy_films.film(number)[1].astype(np.float32)
+        found.append(names())
+    assert found[0] == found[1]
+    assert found[0][0] != found[2][0] and found[0][1] != found[2][1]
+
+
 def test_partial_data_come_together(made: dict[str, Any]) -> None:
     """The pictures' part of the run on captions, the words' of the run on text (8.3.3)."""
     both = run.train(job("v+ad-text+webvid", made, lr=0.0))

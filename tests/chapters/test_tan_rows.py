@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -147,6 +148,44 @@ def test_a_result_is_named_by_all_that_decides_it(
     assert [a == b for a, b in zip(before, again, strict=True)] == [True, False, False, True, True]
 
 
+def test_steps_that_somebody_writes_beside_the_videos_name_a_result(made: Path) -> None:
+    """Those that were prepared have a checksum, and cannot change under the same name."""
+    manifest = read_manifest("synthetic_narrated")
+    file, note = manifest.root / "segments.json", manifest.root / "dataset.json"
+    kept, text = file.read_text(), note.read_text()
+
+    def prints() -> tuple[str, str, str]:
+        worlds = (learning.given(job(row)) for row in ("a", "d-finetuned"))
+        return narrated.fingerprint("synthetic_narrated"), *(one.fingerprint for one in worlds)
+
+    prepared = prints()
+    try:
+        own = json.loads(text)
+        del own["segments_sha256"], own["info_sha256"]
+        note.write_text(json.dumps(own))
+        first = prints()
+        file.write_text(kept.replace('"' + toy_narrated.STEPS[0] + '"', '"another"'))
+        assert file.read_text() != kept
+        second = prints()
+        file.unlink()
+        none = prints()
+    finally:
+        file.write_text(kept)
+        note.write_text(text)
+    assert first[0] != second[0] != none[0] == prepared[0]
+    assert first[1] == second[1] == prepared[1], "a row without lists reads no step"
+    assert len({first[2], second[2], none[2]}) == 3
+
+
+def test_given_features_name_a_result(made: Path, tmp_path: Path) -> None:
+    def name(model: str) -> str:
+        settings = {"model": model, "width": 12, "rate": 1.0, "dtype": "float32"}
+        write_note(tmp_path, {"dataset": "x", "settings": settings, "skipped": {}})
+        return run.folder(job("zero-shot", features=str(tmp_path))).name
+
+    assert name("one") == name("one") != name("other")
+
+
 def test_words_bring_their_vectors(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +313,37 @@ def test_zero_shot_and_the_prior(made: Path) -> None:
     found = run.run(plain("zero-shot-prior"))["metrics"]
     agrees(found, naive(nearer), "align_r1", "align_within_0.5", "align_within_5")
     assert "align_auc" not in found
+
+
+def test_where_all_sentences_are_seen_they_are_pointed_at_all_the_same(made: Path) -> None:
+    """As in YouCook2: there is no ROC-AUC, and the rest is not lost with it."""
+    world = learning.given(job("a"))
+    seen, videos = judging.truth(world, "test"), world.told("test")
+    found, shown = {}, {}
+    for path, video in videos.items():
+        found[path] = judging.Found(seen[path], judging.heard(video), judging.cosines(video))
+        kept = np.array([one.alignable for one in seen[path]])
+        only = tuple(one for one in seen[path] if one.alignable)
+        shown[path] = judging.Found(only, found[path].heard[kept], found[path].similarity[kept])
+    whole, part = judging.measured(found).metrics, judging.measured(shown).metrics
+    assert part and part == {name: value for name, value in whole.items() if "auc" not in name}
+
+
+def test_no_time_stamps_where_nobody_knows_them(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in HTM-Align: they are not at second 0."""
+    said = judging.heard
+
+    def unknown(video: Any) -> Any:
+        times = said(video)
+        times[0] = math.nan
+        return times
+
+    monkeypatch.setattr(judging, "heard", unknown)
+    with pytest.raises(Lacking, match="nobody knows when they are heard"):
+        judging.stamps(plain("stamps"), run.train(plain("stamps")))
+    assert "align_r1" in judging.chance(plain("chance"), run.train(plain("chance"))).metrics
 
 
 def test_time_stamps_and_chance(made: Path) -> None:

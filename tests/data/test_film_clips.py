@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from thesislib.data.features import Rows, Times
+from thesislib.data.features import FeatureStore, Rows, Times, write_note
 from thesislib.data.film_clips import FilmItem, FilmSequences, cut, items_of
-from thesislib.data.film_features import H5Films, clip_of
+from thesislib.data.film_features import H5Films, KeptFilms, clip_of
 from thesislib.data.films import Cue, Film
+from thesislib.data.manifest import Manifest, Video
 from thesislib.errors import ThesisError
 
 
@@ -119,6 +120,17 @@ def test_features_of_mad(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ThesisError, match="5fps"):
         H5Films(path).read("1005_Signs")
+
+
+def test_two_videos_of_one_name_are_no_film(tmp_path: Path) -> None:
+    """The one would be told by the pictures of the other."""
+    videos = [Video(f"{part}/film.mp4", "", part, "", 50, 25.0, 64, 64) for part in ("a", "b")]
+    settings = {"model": "x", "width": 3, "rate": 5.0, "dtype": "float32"}
+    write_note(tmp_path, {"dataset": "x", "settings": settings, "skipped": {}})
+    store = FeatureStore(tmp_path)
+    assert not KeptFilms(Manifest("x", tmp_path, tuple(videos[:1]), {}), store).has("film")
+    with pytest.raises(ThesisError, match=r"a/film\.mp4 and b/film\.mp4 are both named 'film'"):
+        KeptFilms(Manifest("x", tmp_path, tuple(videos), {}), store)
 
 
 def test_h5_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from thesislib.data.anonymise import names_in
 from thesislib.errors import ThesisError
 from thesislib.evaluation import describing
 from thesislib.evaluation.bertscore import bertscore, bertscore_matrix, load_text_encoder
@@ -75,6 +76,20 @@ def test_identities() -> None:
     assert not holds(["annabel"], "Anna") and not holds(["a"], "!")
     with pytest.raises(ThesisError, match="0 of these hold one"):
         identity_recall(["a"], [[]])
+
+
+def test_a_part_of_a_name_says_it() -> None:
+    """As in the truth: who repeats the true description has named everybody."""
+    cast = ["Anna Gray", "Mr. Hugo Benson", "Man in Bar", "Tom"]
+    texts = ["Anna runs to Benson.", "A man sits in the bar.", "ANNA GRAY waves.", "Tom runs."]
+    names = [names_in(text, cast) for text in texts]
+    assert names == [["Anna Gray", "Mr. Hugo Benson"], [], ["Anna Gray"], ["Tom"]]
+    same = identity_recall(texts, names, cast)
+    assert same.items == {"identity_recall": [1, 1, 1], "identity_precision": [1, 1, 1]}
+    wrong = identity_recall(["Anna sits.", "", "tom waves.", "Gray runs."], names, cast)
+    assert wrong.items == {"identity_recall": [0.5, 0, 0], "identity_precision": [1, 0, 0]}
+    two = identity_recall(["Anna runs."], [["Anna"]], ["Anna", "Anna Lee"])
+    assert two.metrics["identity_precision"] == 1, "she who is called Anna and nothing else"
 
 
 # -- BERTScore -----------------------------------------------------------------------------

@@ -132,6 +132,18 @@ def test_files_of_other_work_are_refused(tmp_path: Path) -> None:
         describe_clips(one, LANGUAGE, some["long"].features, LINES[:3])
 
 
+def test_the_true_context_is_part_of_a_film(tmp_path: Path) -> None:
+    """With names and without: the texts of the one are not those of the other."""
+    one, path = model(), tmp_path / "texts.jsonl"
+    named, hidden = (
+        {name: replace(film, truth=[text] * len(film)) for name, film in films().items()}
+        for text in ("anna waves.", "someone waves.")
+    )
+    describe_films(one, LANGUAGE, named, path)
+    with pytest.raises(ThesisError, match="another model, search or film"):
+        describe_films(one, LANGUAGE, hidden, path)
+
+
 def test_no_film_and_no_clip() -> None:
     assert describe_films(model(), LANGUAGE, {}) == {}
     assert describe_clips(model(), LANGUAGE, torch.zeros(0, 4, 16)) == []

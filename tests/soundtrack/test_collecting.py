@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -67,6 +68,38 @@ def test_sound_of_a_file(tmp_path: Path) -> None:
     for name in ("b.wav", "none.wav"):
         with pytest.raises(ThesisError, match=name):
             read_sound(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+@pytest.mark.parametrize(
+    ("pictures", "tone", "heard"), [(0, 2, 2), (0, 0, 0), (1, 3, 2), (1, 0, 0)]
+)
+def test_sound_begins_with_the_first_picture(
+    ending: str, pictures: int, tone: int, heard: int, tmp_path: Path
+) -> None:
+    """Two seconds of a tone that is in the file from one time on; pictures are from another on."""
+    path = tmp_path / f"film.{ending}"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=10, options={"bf": "0"})
+        video.width = video.height = 64
+        audio = container.add_stream("aac", rate=RATE, layout="mono")
+        for i in range(50):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), i, np.uint8))
+            picture.pts, picture.time_base = i + 10 * pictures, Fraction(1, 10)
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE).astype(np.float32)
+        for at in range(0, len(wave), 1000):
+            frame = av.AudioFrame.from_ndarray(wave[None, at : at + 1000], "fltp", "mono")
+            frame.sample_rate, frame.pts = RATE, tone * RATE + at
+            frame.time_base = Fraction(1, RATE)
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+    sound = read_sound(path)
+    assert sound.dtype == np.float32
+    loud = np.flatnonzero(np.abs(sound) > 0.1) / RATE
+    assert loud[0] == pytest.approx(heard, abs=0.08)
+    assert loud[-1] == pytest.approx(tone + 2 - pictures, abs=0.08)
 
 
 # --- who speaks ---

@@ -39,11 +39,21 @@ class KeptFilms:
     Args:
         manifest: The videos of the films.
         store: Their features.
+
+    Raises:
+        ThesisError: Two videos have the same stem.
     """
 
     def __init__(self, manifest: Manifest, store: FeatureStore) -> None:
         self.store, self.width = store, store.width
-        self.paths = {PurePosixPath(video.path).stem: video.path for video in manifest.videos}
+        self.paths: dict[str, str] = {}
+        for video in manifest.videos:
+            other = self.paths.setdefault(PurePosixPath(video.path).stem, video.path)
+            if other != video.path:
+                raise ThesisError(
+                    f"{other} and {video.path} are both named {PurePosixPath(video.path).stem!r}, "
+                    "by which a film is known: rename one, and prepare the data set again."
+                )
 
     def has(self, movie: str) -> bool:
         """Whether there are features of a film."""
@@ -123,7 +133,7 @@ def clip_of(rows: Rows, times: Times, start: float, end: float, frames: int) -> 
         rows: ``(N, D)`` of the whole film.
         times: ``(N,)`` seconds, rising.
         start: Seconds.
-        end: Seconds; a clip behind the last row, or shorter than a row, is the nearest one.
+        end: Seconds; a clip behind the last row is that, and one between two rows the later.
         frames: T; of a clip with fewer rows some are repeated.
 
     Returns:

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from thesislib.data.anonymise import names_in, parts_of
 from thesislib.errors import ThesisError, choose
 from thesislib.evaluation.caption_tokens import tokens
 from thesislib.evaluation.captions import Scored, Words
@@ -82,8 +83,9 @@ def identity_recall(
 ) -> Scores:
     """How often a text names those that its clip's true description names.
 
-    Capitals do not matter. CRITIC (AutoAD-III) first puts names for pronouns; of texts without
-    pronouns it asks the same.
+    Capitals do not matter; and as in the true descriptions (:func:`~thesislib.data.anonymise.
+    names_in`) a part of a name that is written with one says it: "Anna" is "Anna Gray". CRITIC
+    (AutoAD-III) first puts names for pronouns; of texts without pronouns it asks the same.
 
     Args:
         candidates: What was written, one for each clip.
@@ -108,9 +110,10 @@ def identity_recall(
     for text, true in zip(candidates, names, strict=True):
         words = tokens(text)
         if true:
-            recall.append(float(np.mean([holds(words, name) for name in true])))
+            right = [holds(words, name) or bool(names_in(text, [name])) for name in true]
+            recall.append(float(np.mean(right)))
         wanted = {tuple(tokens(name)) for name in true}
-        said = [name for name in cast if holds(words, name)]
+        said = _said(text, words, cast)
         if said:
             precision.append(float(np.mean([tuple(tokens(name)) in wanted for name in said])))
     items = {"identity_recall": recall}
@@ -121,6 +124,16 @@ def identity_recall(
         items=items,
         counts={"evaluated": len(recall), "skipped": len(names) - len(recall)},
     )
+
+
+def _said(text: str, words: Words, cast: Sequence[str]) -> list[str]:
+    """The names that a text says; "Anna" is not "Anna Gray" where somebody is called "Anna"."""
+    whole = [name for name in cast if holds(words, name)]
+    taken = {part for name in whole for part in parts_of(name)}
+    others = ((name, [p for p in parts_of(name) if p not in taken]) for name in cast)
+    return whole + [
+        name for name, left in others if name not in whole and names_in(text, [" ".join(left)])
+    ]
 
 
 def holds(words: Words, name: str) -> bool:

@@ -19,6 +19,7 @@ RATE = 16000  # samples a second, of everything here
 HOP = 160  # samples from one value of an envelope to the next
 MINUTE = 60 * RATE // HOP  # such values
 BANDS = 8  # of the spectrum, in which loudness is compared
+LATEST = 3600.0  # seconds from picture to sound; what says more has a broken clock
 PLAY = "look whether a player plays it."
 SILENT = "{path} has no sound: give a file with an audio track."
 Sound = NDArray[np.float32]
@@ -27,18 +28,34 @@ Sound = NDArray[np.float32]
 def read_sound(path: str | Path) -> Sound:
     """The first audio stream of a file, ``(n,)`` in [-1, 1] at 16 kHz, one channel.
 
+    It begins with the first picture where the file has pictures: sound that sets in later has
+    silence before it, and what is heard before them is left out.
+
     Raises:
         ThesisError: It cannot be read, or has no sound.
     """
-    pieces = []
+    pieces, late = [], None
     with _heard(path) as container:
         resampler = av.AudioResampler("flt", "mono", RATE)
         for frame in container.decode(audio=0):
+            late = _late(container, frame) if late is None else late
             pieces += [one.to_ndarray()[0] for one in resampler.resample(frame)]
         pieces += [one.to_ndarray()[0] for one in resampler.resample(None)]
     if not pieces:
         raise ThesisError(SILENT.format(path=path))
-    return np.concatenate(pieces).astype(np.float32)
+    before = round((late or 0.0) * RATE)
+    sound = np.concatenate([np.zeros(max(before, 0), np.float32), *pieces])
+    return sound[max(-before, 0) :].astype(np.float32)
+
+
+def _late(container: Any, frame: Any) -> float:
+    """Seconds from the first picture to the first sound; 0 where that is not known."""
+    for one in container.streams.video:
+        cover = one.disposition & av.stream.Disposition.attached_pic
+        if one.start_time is not None and frame.time is not None and not cover:
+            late = float(frame.time - one.start_time * one.time_base)
+            return late if abs(late) <= LATEST else 0.0
+    return 0.0
 
 
 def check_sound(path: str | Path) -> None:

@@ -21,7 +21,7 @@ def beside(video: str | Path, language: str = "en") -> list[Path]:
     """Subtitle files that are named after a video, the best first.
 
     ``film.srt`` before ``film.en.vtt`` before ``film.en-US.vtt`` before ``film.de.srt``; of one
-    language the kinds
+    language the kinds in the order of ``ENDINGS``.
 
     Args:
         video: ``film.mp4``; need not be there itself.

@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from thesislib.chapters import frame_features
 from thesislib.data.captions import read_captions
 from thesislib.data.features import Rows, Times
+from thesislib.data.features import fingerprint as fingerprint_of
 from thesislib.data.film_clips import FilmItem, FilmSequences, items_of
 from thesislib.data.film_features import RATE, FilmFeatures, H5Films, KeptFilms, clip_of
 from thesislib.data.film_files import FilmSet, read_films
@@ -60,7 +61,9 @@ class World:
     def fingerprint(self, *more: str) -> str:
         """Of words, pictures, both frozen models, and of what else is read."""
         text = f"{_mark(self.manifest, self.films)} {self.language.weights_hash} {more}"
-        if not self.config.features:
+        if self.config.features:  # a file of others: whatever stands in it under that name
+            text += f" {fingerprint_of(Path(self.config.features).expanduser())}"
+        else:
             text += f" {frame_features.encoder(self.config.model).weights_hash}"
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -141,15 +141,15 @@ def measured(found: Mapping[str, Found], strengths: bool = True) -> Scores:
     Args:
         found: Of each video.
         strengths: Whether the similarities of different sentences can be compared; else there is
-            no ROC-AUC.
+            no ROC-AUC, nor is there one where all sentences are seen.
     """
     videos = list(found.values())
     points = [one.pointing for one in videos]
     scores = near(points, WITHIN) | alignment(points, "strict", "align_r1_strict")
     scores |= alignment(points)
-    if not strengths:
-        return scores
     truths = np.concatenate([one.alignable for one in videos])
+    if not strengths or truths.all():
+        return scores
     by = {"max": np.concatenate([one.similarity.max(1) for one in videos])}
     if all(one.head is not None for one in videos):
         by["head"] = np.concatenate([one.head for one in videos])
@@ -217,8 +217,18 @@ def zero_shot(job: Job, trained: Trained, split: str = "test", prior: float = 0.
 
 
 def stamps(job: Job, trained: Trained, split: str = "test") -> Scores:
-    """Every sentence is seen when it is heard."""
-    return measured(_scored(job, split, as_heard), strengths=False)
+    """Every sentence is seen when it is heard.
+
+    Raises:
+        Lacking: Of a sentence that is seen nobody knows when it is heard, as in HTM-Align.
+    """
+    found = _scored(job, split, as_heard)
+    if unknown := sum(int(np.isnan(one.heard[one.alignable]).sum()) for one in found.values()):
+        raise Lacking(
+            f"Of {unknown} sentences that are seen nobody knows when they are heard: judge the "
+            "times of speech on a data set that has them."
+        )
+    return measured(found, strengths=False)
 
 
 def chance(job: Job, trained: Trained, split: str = "test") -> Scores:

@@ -19,6 +19,7 @@ from thesislib.chapters.tan import narrated
 from thesislib.chapters.tan.narrated import World
 from thesislib.checkpoint import load_weights
 from thesislib.config import RunConfig
+from thesislib.data.features import FeatureStore
 from thesislib.data.words import Vocabulary
 from thesislib.errors import ThesisError
 from thesislib.methods.tan import TAN
@@ -114,7 +115,7 @@ def with_vectors(words: Vocabulary) -> Callable[[TAN], None] | None:
 
 
 def identity(job: Job, start: Job | None = None) -> tuple[RunConfig, dict[str, Any]]:
-    """Results also depend on the weights of the frozen encoder, and on what a row starts from.
+    """Results also depend on the frozen encoder, given features, and what a row starts from.
 
     Args:
         job: Of the row.
@@ -125,6 +126,8 @@ def identity(job: Job, start: Job | None = None) -> tuple[RunConfig, dict[str, A
     text = more["init"]
     if config.texts != "words":
         text += f" {frame_features.encoder(config.model).weights_hash}"
+    if config.features:
+        text += f" {FeatureStore(config.features).fingerprint}"
     if start is not None:
         first, others = run.identity(start)
         text += f" from {first.hash(**others)}"

@@ -21,7 +21,8 @@ from thesislib.data.features import FeatureStore, Rows, Times
 from thesislib.data.manifest import Manifest, read_manifest
 from thesislib.data.narrated_windows import NarratedWindows, Told
 from thesislib.data.narrations import Narration
-from thesislib.data.segments import Segment, read_segments
+from thesislib.data.segments import SEGMENTS_FILE, Segment, read_segments
+from thesislib.data.side_files import checksum_key
 from thesislib.data.step_lists import StepLists
 from thesislib.data.words import Vocabulary, read_vocabulary
 from thesislib.errors import ThesisError
@@ -47,9 +48,10 @@ class World:
 
     @property
     def fingerprint(self) -> str:
-        """Of videos, what is said, and features."""
+        """Of videos, what is said, and features; of their steps where these are learnt from."""
         text = f"{narrations.fingerprint(self.manifest)} {self.kept.fingerprint}"
-        return hashlib.sha256(text.encode()).hexdigest()
+        steps = _own_steps(self.manifest) if self.config.stage == 3 else ""
+        return _with(hashlib.sha256(text.encode()).hexdigest(), steps)
 
     def texts(self, sentences: Sequence[str]) -> Tensor:
         """Ids of words ``(S, L)``, or features ``(S, E)``; computed once a process."""
@@ -172,4 +174,21 @@ def by_second(features: Rows, times: Times) -> Tensor:
 
 def fingerprint(dataset: str) -> str:
     """Of a data set with what is heard and seen in it, for the names of rows."""
-    return narrations.fingerprint(read_manifest(dataset))
+    manifest = read_manifest(dataset)
+    return _with(narrations.fingerprint(manifest), _own_steps(manifest))
+
+
+def _own_steps(manifest: Manifest) -> str:
+    """The steps of videos where somebody has put their list beside them; else "".
+
+    A list that was prepared with the videos cannot be another, as its checksum is kept, and the
+    names of runs are without it.
+    """
+    prepared = checksum_key(SEGMENTS_FILE) in manifest.info
+    if prepared or not (manifest.root / SEGMENTS_FILE).is_file():
+        return ""
+    return f"{read_segments(manifest)!r} {manifest.info.get('step_texts')!r}"
+
+
+def _with(fingerprint: str, more: str) -> str:
+    return hashlib.sha256(f"{fingerprint} {more}".encode()).hexdigest() if more else fingerprint
