@@ -67,6 +67,10 @@ class RunConfig:
         """
         return _override(self, values)
 
+    def of_a_batch(self, momentum: float) -> float:
+        """How much of a slow copy stays at a batch, so that ``momentum`` of it stays at a step."""
+        return momentum ** (1 / self.accumulate)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return json.loads(json.dumps(dataclasses.asdict(self)))

@@ -78,6 +78,19 @@ def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 # ---- counts and settings ---------------------------------------------------------------------
 
 
+def test_batches_of_one_step_move_the_key_encoder_as_one_batch_would() -> None:
+    made = [model_of("infonce", accumulate=count) for count in (1, 4)]
+    for count, model in zip((1, 4), made, strict=True):
+        with torch.no_grad():
+            for p in model.pair.query.parameters():
+                p.add_(1.0)
+        for _ in range(count):
+            model(batch_of(TINY))
+    keys = (list(model.pair.key.parameters()) for model in made)
+    for one, four in zip(*keys, strict=True):
+        torch.testing.assert_close(one, four)
+
+
 def test_info_counts_the_thesiss_networks(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["info", "coclr", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -433,6 +433,12 @@ def test_the_slow_copy_follows_and_learns_nothing_itself() -> None:
     made(data)
     torch.testing.assert_close(made.target.network.head.bias, 0.75 * before + 0.25 * moved)
     assert all(p.grad is None and not p.requires_grad for p in made.target.parameters())
+    far = (moved - made.target.network.head.bias).abs().sum()
+    made.config = replace(config, accumulate=3)
+    for _ in range(3):  # the batches of one step move it as one batch would
+        made(data)
+    left = (moved - made.target.network.head.bias).abs().sum()
+    torch.testing.assert_close(left, 0.75 * far)
     after = made.target.network.head.bias.clone()
     made.eval()(data)
     assert torch.equal(made.target.network.head.bias, after), "not in evaluation"

@@ -144,7 +144,7 @@ def encoder(config: CoCLRConfig) -> ProjectedEncoder:
 
 def momentum_pair(config: CoCLRConfig) -> MomentumPair:
     """A query encoder and the slow copy of it that makes the keys."""
-    return MomentumPair(encoder(config), config.momentum, config.bn_splits)
+    return MomentumPair(encoder(config), config.of_a_batch(config.momentum), config.bn_splits)
 
 
 def streams_of(batch: dict[str, Tensor], config: CoCLRConfig) -> dict[str, Tensor]:

@@ -113,7 +113,7 @@ class TAN(nn.Module, PyTorchModelHubMixin):
             return lists_loss(self.online, batch, config)
         spoken = check_batch(batch)
         if self.training and self.target is not None:
-            momentum_update(self.target, self.online, config.momentum)
+            momentum_update(self.target, self.online, config.of_a_batch(config.momentum))
         encoded = self.online(batch, self._offset(batch["video"].shape[1]))
         pairs = [None if one is None else all_pairs(one) for one in encoded]
         if config.stage == 1:
