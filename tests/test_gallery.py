@@ -515,6 +515,8 @@ def test_wrong_calls_get_one_sentence(
     home: Home, index: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (home.root / "page").mkdir()
+    video = str(next(home.videos.rglob("*.mp4")))
+    before = Path(video).read_bytes()
     for words, message in (
         (["features", "nowhere"], "There is no data set and no folder 'nowhere'"),
         (["features", "holiday", "--run", "x"], "There is no run 'x'"),
@@ -525,11 +527,14 @@ def test_wrong_calls_get_one_sentence(
         (["retrieve", "nowhere"], "There is no index in nowhere"),
         (["retrieve", str(index), "gone.mp4"], "gone.mp4: no such file"),
         (["retrieve", str(index), "--out", "page"], "page is a folder"),
+        (["retrieve", str(index), "--out", video], "does not end in .html"),
+        (["retrieve", str(index), "--csv", video], "does not end in .csv"),
     ):
         capsys.readouterr()
         assert main(words) == 1
         said = capsys.readouterr().err
         assert message in said and "Traceback" not in said
+    assert Path(video).read_bytes() == before
 
 
 def test_one_video_has_no_neighbour(home: Home, index: Path) -> None:
