@@ -281,6 +281,11 @@ def test_runs_are_found_and_named(home: Home, tmp_path: Path) -> None:
         load_run(home.rgb[:-1] + "x")
     with pytest.raises(ThesisError, match=f"There is no run 'zzz' in .*choose one of .*{home.rgb}"):
         load_run("zzz")
+    (home.runs / "dpc-lost").mkdir()
+    (home.runs / "dpc-lost" / "result.json").write_text("{}")
+    with pytest.raises(ThesisError, match=r"dpc-lost has lost its config\.json: delete"):
+        load_run("dpc-lost")
+    shutil.rmtree(home.runs / "dpc-lost")
 
 
 @pytest.mark.parametrize(
