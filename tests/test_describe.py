@@ -215,7 +215,7 @@ def test_what_a_human_has_written_or_changed_is_not_replaced(
     track = film.with_name("my film.descriptions.vtt")
     assert said([str(film)], capsys) == said([str(film)], capsys)  # its own is
     changed = track.read_text().replace("waves", "greets")
-    empty = [str(film), "--longest", "0.01", "--min-gap", "8", "--out", str(film.parent / "none")]
+    empty = [str(film), "--rate", "0.01", "--out", str(film.parent / "none")]
     for _ in range(2):  # a track without a cue is its own, too
         assert not said(empty, capsys)["cues"]
     for text in (changed, "WEBVTT\n\n00:01.000 --> 00:02.000\nTom waves.\n", ""):
