@@ -401,6 +401,8 @@ def test_prompts_of_a_run(home: Home, encoder: ImageText) -> None:
         ([], "Which classes? Give --classes FILE"),
         (["--classes", "LIST", "--template", "a video"], "no place for a name: write {}"),
         (["--classes", "LIST", "--out", "."], "is a folder: name a file for the page"),
+        (["--classes", "LIST", "--out", "VIDEO"], "does not end in .html: name a file"),
+        (["--classes", "LIST", "--out", "LIST"], "does not end in .html: name a file"),
         (["--classes", "LIST", "--layers", "2"], "--layers are learnt on examples"),
         (["--classes", "LIST", "--shots", "SHOTS", "--prompts", "x"], "give one of them"),
         (["--classes", "LIST", "--prompts", "x", "--template", "{}"], "needs no template"),
@@ -414,12 +416,15 @@ def test_each_wrong_call_is_one_sentence(
     words: list[str], message: str, home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = {"LIST": home.list, "SHOTS": home.root / "shots", "VIDEOS": home.videos}
+    places["VIDEO"] = home.videos / "a.mp4"
+    before = [path.read_bytes() for path in (places["VIDEO"], home.list)]
     words = [str(places.get(word, word)) for word in words]
     words += [] if "--prompts" in words else ["--model", str(home.model)]
     capsys.readouterr()
     assert main(["classify", str(home.videos / "a.mp4"), *words]) == 1
     last = capsys.readouterr().err.rstrip("\n").rsplit("\n", 1)[-1]
     assert last.startswith("thesislib: ") and message in last and last.endswith(".")
+    assert [path.read_bytes() for path in (places["VIDEO"], home.list)] == before
 
 
 def test_templates_are_averaged(encoder: ImageText) -> None:

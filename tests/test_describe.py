@@ -17,6 +17,7 @@ from methods.writing import little
 from thesislib import describing
 from thesislib.checkpoint import RunFolder, save_state
 from thesislib.cli import main
+from thesislib.errors import VideoError
 from thesislib.language.describing import Description
 from thesislib.methods.autoad import AutoAD, AutoADConfig
 from thesislib.methods.autoad_config import Decoding
@@ -214,6 +215,9 @@ def test_what_a_human_has_written_or_changed_is_not_replaced(
     track = film.with_name("my film.descriptions.vtt")
     assert said([str(film)], capsys) == said([str(film)], capsys)  # its own is
     changed = track.read_text().replace("waves", "greets")
+    empty = [str(film), "--rate", "0.01", "--out", str(film.parent / "none")]
+    for _ in range(2):  # a track without a cue is its own, too
+        assert not said(empty, capsys)["cues"]
     for text in (changed, "WEBVTT\n\n00:01.000 --> 00:02.000\nTom waves.\n", ""):
         track.write_text(text)
         assert main(["describe", str(film)]) == 1
@@ -233,10 +237,16 @@ def test_what_is_refused(
     assert "there is no finished one here" in refused(str(film))
     assert "Name the film to describe" in refused()
     assert "--tolerance is of judging" in refused(str(film), "--tolerance", "0.2")
-    assert "--rate, --out is of describing" in refused(
+    assert "--rate, --out is of describing: do without --check" in refused(
         "--check", str(film), "--rate", "2", "--out", "x"
     )
     assert "are two films" in refused(str(film), "--check", "x.vtt", "--film", str(film))
+    assert "describing: do without --check, or leave it out" in refused(
+        "--check", str(film), "--silent"
+    )
+    for more in (["--sound"], ["--subtitles", str(film.with_suffix(".srt"))]):
+        assert "leave --silent out, or alone" in refused(str(film), "--silent", *more)
+    assert "a folder: name a video in it" in refused(str(tmp_path), "--silent")
     film.with_suffix(".srt").unlink()
     assert "let --sound go by" in refused(str(film))
     assert "has no sound" in refused(str(film), "--sound")
@@ -262,3 +272,35 @@ def test_what_is_wrong_is_said_before_a_film_is_listened_to(
     assert main(["describe", str(film), "--sound", f"--{wrong}", given]) == 1
     assert given in capsys.readouterr().err
     assert sorted(path.name for path in film.parent.glob("my film*")) == ["my film.mp4"]
+
+
+def test_a_track_is_not_held_against_itself(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    track = film.with_suffix(".srt")
+    words = ["describe", "--check", str(track), "--film", str(film)]
+
+    def known(code: int) -> str:
+        capsys.readouterr()
+        assert main([*words, "--json"]) == code
+        return str(json.loads(capsys.readouterr().out)["subtitles"])
+
+    assert known(0) == "None"
+    other = film.with_suffix(".de.srt")
+    other.write_text(track.read_text())
+    assert known(1) == str(other)
+    capsys.readouterr()
+    assert main([*words, "--subtitles", str(track)]) == 1
+    assert "is the track itself: name the dialogue" in capsys.readouterr().err
+
+
+def test_a_film_that_does_not_decode_is_named(
+    run: str, film: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **more: Any) -> Any:
+        raise VideoError(film, "a frame does not decode")
+
+    monkeypatch.setattr("thesislib.data.extraction._rows_of", broken)
+    assert main(["describe", str(film), "--json"]) == 1
+    done = capsys.readouterr()
+    assert done.out == "" and "skipped: " in done.err and "doctor" not in done.err
+    assert "my film.mp4: a frame does not decode: name a whole copy of it." in done.err
+    assert not film.with_name("my film.describing").exists()

@@ -281,6 +281,11 @@ def test_runs_are_found_and_named(home: Home, tmp_path: Path) -> None:
         load_run(home.rgb[:-1] + "x")
     with pytest.raises(ThesisError, match=f"There is no run 'zzz' in .*choose one of .*{home.rgb}"):
         load_run("zzz")
+    (home.runs / "dpc-lost").mkdir()
+    (home.runs / "dpc-lost" / "result.json").write_text("{}")
+    with pytest.raises(ThesisError, match=r"dpc-lost has lost its config\.json: delete"):
+        load_run("dpc-lost")
+    shutil.rmtree(home.runs / "dpc-lost")
 
 
 @pytest.mark.parametrize(
@@ -515,6 +520,8 @@ def test_wrong_calls_get_one_sentence(
     home: Home, index: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (home.root / "page").mkdir()
+    video = str(next(home.videos.rglob("*.mp4")))
+    before = Path(video).read_bytes()
     for words, message in (
         (["features", "nowhere"], "There is no data set and no folder 'nowhere'"),
         (["features", "holiday", "--run", "x"], "There is no run 'x'"),
@@ -525,11 +532,14 @@ def test_wrong_calls_get_one_sentence(
         (["retrieve", "nowhere"], "There is no index in nowhere"),
         (["retrieve", str(index), "gone.mp4"], "gone.mp4: no such file"),
         (["retrieve", str(index), "--out", "page"], "page is a folder"),
+        (["retrieve", str(index), "--out", video], "does not end in .html"),
+        (["retrieve", str(index), "--csv", video], "does not end in .csv"),
     ):
         capsys.readouterr()
         assert main(words) == 1
         said = capsys.readouterr().err
         assert message in said and "Traceback" not in said
+    assert Path(video).read_bytes() == before
 
 
 def test_one_video_has_no_neighbour(home: Home, index: Path) -> None:

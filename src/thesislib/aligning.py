@@ -59,8 +59,8 @@ TOO_FEW = (
     "--min-score."
 )
 UNTOLD = (
-    "Fewer than three sentences are spoken within the video, too few to tell whether the subtitles "
-    "are its own."
+    "Fewer than three sentences have film both within ten seconds of their speech and beyond that, "
+    "too few to tell whether the subtitles are this video's."
 )
 
 

@@ -18,7 +18,7 @@ from thesislib.classifying.answers import warning_of
 from thesislib.classifying.names import load_encoder
 from thesislib.data.containers import probe
 from thesislib.data.extraction import extract_features
-from thesislib.data.features import FeatureStore, fingerprint
+from thesislib.data.features import NOTE_FILE, FeatureStore, fingerprint, read_note
 from thesislib.data.film_features import RATE, clip_of
 from thesislib.data.films import Cue, names_of, recent
 from thesislib.data.manifest import Manifest, Video
@@ -39,8 +39,8 @@ from thesislib.runs import finished_runs, load_run, settings_of
 from thesislib.soundtrack.loudness import Loud
 from thesislib.soundtrack.parts import FindsSpeech, Silero
 from thesislib.soundtrack.sound import check_sound, read_sound
-from thesislib.subtitles import Subtitles, parse_subtitles, read_subtitles
-from thesislib.subtitles.siblings import DESCRIPTIONS, STDIN, beside, subtitles_of
+from thesislib.subtitles import parse_subtitles, read_subtitles
+from thesislib.subtitles.siblings import DESCRIPTIONS, STDIN, dialogue_of
 from thesislib.subtitles.writing import untouched, vtt
 from thesislib.synthetic.describer import NAMES
 from thesislib.viz.described_page import described_page, pictures_of_clips
@@ -99,7 +99,7 @@ def check(
     """
     track = read_subtitles(file)
     seconds = Stream(film).duration if film is not None else None
-    dialogue = dialogue_of(film, subtitles, language=language, encoding=encoding)
+    dialogue = dialogue_of(film, subtitles, language=language, encoding=encoding, track=file)
     for read in (track, dialogue):
         for line in read.summary() if read else ():
             log(line)
@@ -107,16 +107,6 @@ def check(
     report = check_track(track, dialogue.cues if dialogue else None, seconds, limits, cast)
     about = {"file": str(file), "subtitles": dialogue.name if dialogue else None}
     return {**about, **report.as_dict(), "limits": asdict(limits)}
-
-
-def dialogue_of(
-    film: str | Path | None, subtitles: str | None, *, language: str, encoding: str | None
-) -> Subtitles | None:
-    """What is spoken in a film: the file that is named, or lies beside it; ``None``: neither."""
-    if subtitles is not None or (film is not None and beside(film, language)):
-        where = film if film is not None else STDIN
-        return subtitles_of(where, subtitles, language=language, encoding=encoding)
-    return None
 
 
 @dataclass(frozen=True)
@@ -213,6 +203,8 @@ def describe(
     Raises:
         ThesisError: A file cannot be used, there is no gap, or no run.
     """
+    if silent and (sound or subtitles is not None):
+        raise ThesisError("Where nobody speaks there is no dialogue: leave --silent out, or alone.")
     film = Path(film).expanduser()
     stream = Stream(film)
     dialogue = None
@@ -309,8 +301,15 @@ def _texts(
     asked = json.dumps([fingerprint(film), clips, heard, by.encoder.describe()], default=str)
     text = work / f"texts-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.jsonl"
     frames = work / hashlib.sha256(json.dumps(by.encoder.describe()).encode()).hexdigest()[:12]
-    if (report := extract_features(manifest, by.encoder, frames, rate=RATE, jobs=1)).skipped:
-        raise ThesisError(f"{film}: {next(iter(report.skipped.values()))}.")
+    try:
+        extract_features(manifest, by.encoder, frames, rate=RATE, jobs=1)
+    except ThesisError:
+        skipped = read_note(frames)["skipped"] if (frames / NOTE_FILE).is_file() else {}
+        if not skipped:
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+        why = next(iter(skipped.values()))
+        raise ThesisError(f"{film}: {why}: name a whole copy of it.") from None
     rows, times = FeatureStore(frames).read(video)
     count = by.model.config.frames
     features: Tensor = torch.stack([clip_of(rows, times, *clip, count) for clip in clips])
@@ -336,7 +335,7 @@ def _check_ours(path: Path) -> None:
     if not path.exists():
         return
     text = read_text(path, "name another folder with --out.")
-    note = re.search(r"NOTE\n.*?\n\n", text, re.DOTALL)
+    note = re.search(r"\nNOTE\n.*?\n(?=\n|\Z)", text, re.DOTALL)  # ends a track without a cue
     if note is None or f"{SEAL}{_seal(text.replace(note[0], '', 1))}" not in note[0]:
         raise ThesisError(
             f"{path} is there and is not as this command writes it: move it away, or name another "

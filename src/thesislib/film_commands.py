@@ -192,7 +192,8 @@ def describe_film(args: argparse.Namespace) -> Any:
     other = CHECKING if args.check is None else WRITING
     if given := [name for name in other if getattr(args, name) not in (None, False)]:
         names = ", ".join(f"--{OPTIONS.get(n, n).replace('_', '-')}" for n in given)
-        use = "of judging: name the track with --check" if args.check is None else "of describing"
+        ways = ("judging: name the track with --check", "describing: do without --check")
+        use = f"of {ways[args.check is not None]}"
         raise ThesisError(f"{names} is {use}, or leave it out.")
     if args.check is not None:
         return _check(args)

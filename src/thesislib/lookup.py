@@ -23,7 +23,7 @@ from thesislib.errors import ThesisError
 from thesislib.evaluation.index import FeatureIndex, Stream, join
 from thesislib.evaluation.indexing import build_index, weights_hash
 from thesislib.files import sheet_text, write_text
-from thesislib.own_videos import IMAGENET, Say, encoder, to_stderr
+from thesislib.own_videos import IMAGENET, Say, encoder, output_file, to_stderr
 from thesislib.train import placed
 from thesislib.viz.gallery import Match, Shot, Thumbnail, gallery_page, notes_on, thumbnails
 
@@ -69,9 +69,8 @@ def retrieve(
     Raises:
         ThesisError: There is no index or run any more, a run has changed, or no query can be read.
     """
-    out = Path(out).expanduser()
-    if out.is_dir():
-        raise ThesisError(f"{out} is a folder: name a file for the page, such as gallery.html.")
+    out = output_file(out, "gallery.html")
+    table = None if table is None else output_file(table, "near.csv")
     if k < 1 or limit < 0:
         raise ThesisError("Ask for at least one neighbour, and for 0 (all) or more queries.")
     if above is not None and not -1 <= above <= 1:

@@ -36,6 +36,27 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def output_file(out: str | Path, example: str) -> Path:
+    """Where a page or a table goes, which is told by its ending: a slip replaces no video.
+
+    Args:
+        out: What the user named.
+        example: A name that would do; its ending is asked for.
+
+    Raises:
+        ThesisError: It is a folder, or ends otherwise.
+    """
+    path, ending = Path(out).expanduser(), Path(example).suffix
+    what = "table" if ending == ".csv" else "page"
+    if path.is_dir():
+        raise ThesisError(f"{path} is a folder: name a file for the {what}, such as {example}.")
+    if path.suffix.lower() != ending:
+        raise ThesisError(
+            f"{path} does not end in {ending}: name a file for the {what}, such as {example}."
+        )
+    return path
+
+
 def index_videos(
     source: str,
     runs: Sequence[str] = (),

@@ -151,6 +151,10 @@ def _find(name: str | Path, methods: tuple[str, ...]) -> RunFolder:
         if (folder / "config.json").is_file():
             return RunFolder(folder.resolve())
     runs = finished_runs(methods=methods)
+    if (root / name / "result.json").is_file():
+        raise ThesisError(
+            f"The run {root / name} has lost its config.json: delete the folder and train again."
+        )
     if not runs:
         which = "pre-training run" if methods == encoders() else f"run of {' or '.join(methods)}"
         raise ThesisError(

@@ -410,6 +410,7 @@ def test_xml_says_its_encoding() -> None:
         (b"1\nxx:00:01,000 --> 00:x0:02,00\nlost", "holds 1 cues and none with a time"),
         (b"<html><body>1</body></html>", "is XML of another kind, <html>"),
         (b"<tt><body>", "is not valid XML"),
+        (b"{25}{75}Hello.\n", "is MicroDVD, which counts frames: save the subtitles as srt"),
         (b'{"a": 1}', "is JSON of another kind"),
         (b'[{"start": 1, ', "is not valid JSON"),
         (b'{"start": [1], "end": [], "text": ["a"]}', "no lists of one length"),

@@ -31,7 +31,7 @@ from thesislib.errors import ThesisError, VideoError
 from thesislib.files import write_text
 from thesislib.image_text import ImageText
 from thesislib.image_text.model import RANDOM
-from thesislib.own_videos import Say, to_stderr
+from thesislib.own_videos import Say, output_file, to_stderr
 from thesislib.synthetic.wording import NAMES
 from thesislib.synthetic.world import DEFAULT_ACTIONS
 from thesislib.viz.timeline_page import PICTURES, Picture, TimeLine, timeline_page
@@ -109,7 +109,7 @@ def classify(
     Raises:
         ThesisError: Nothing can be used, or settings that do not fit.
     """
-    target = _page_file(out)
+    target = None if out is None else output_file(out, "page.html")
     names = _names(classes, how)
     found = _candidates(videos)
     classifier, facts = _classifier(names, how, timing, log)
@@ -139,15 +139,6 @@ def classify(
         "page": str(target or ""),
         "videos": [_plain(line, classifier.classes) for line in lines],
     }
-
-
-def _page_file(out: str | Path | None) -> Path | None:
-    if out is None:
-        return None
-    path = Path(out).expanduser()
-    if path.is_dir():
-        raise ThesisError(f"{path} is a folder: name a file for the page, such as page.html.")
-    return path
 
 
 def _names(classes: str | Path | None, how: How) -> ClassList:

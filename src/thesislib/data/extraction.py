@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
@@ -194,7 +195,7 @@ def _fill(
                 present += found
                 if reason:
                     skipped[video.path] = reason
-                    bar.write(f"skipped: {video.path}: {reason}")
+                    bar.write(f"skipped: {video.path}: {reason}", file=sys.stderr)
     finally:
         torch.set_num_threads(threads)
     names = {video.path for video in manifest.videos}

@@ -11,6 +11,7 @@ The files lie beside the videos; see :mod:`thesislib.data.flow_files`.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -222,7 +223,7 @@ def _fill(
                 bar.update(video.n_frames - 1)
                 if reason:
                     skipped[video.path] = reason
-                    bar.write(f"skipped: {video.path}: {reason}")
+                    bar.write(f"skipped: {video.path}: {reason}", file=sys.stderr)
     finally:
         cv2.setNumThreads(threads)
     # A subset of the data set says nothing of the videos outside of it.

@@ -45,6 +45,8 @@ def check_readable(path: Path) -> None:
     """
     with named(path):
         str(path).encode()  # no manifest could hold another name, and decord cannot open it
+        if path.is_dir():
+            raise VideoError(path, "a folder: name a video in it")
         if not path.is_file():
             raise VideoError(path, "no such file")
         with path.open("rb") as file:

@@ -17,6 +17,7 @@ from thesislib.subtitles.substation import parse_ass
 from thesislib.subtitles.times import spanned
 
 LARGEST = 64 * 2**20  # bytes: the subtitles of a day have some two
+_MICRODVD = re.compile(r"\{\d+\}\{\d+\}")
 _ASS = re.compile(
     r"^\s*(\[(Script Info|V4\+? Styles\+?|Events)\]|Dialogue:[^,\n]*,\s*-?\d+:)",
     re.MULTILINE | re.IGNORECASE,
@@ -71,6 +72,8 @@ def _parsed(text: str, name: str) -> tuple[str, Parsed]:
         return "ass", parse_ass(text)
     if begin.startswith("<") and not any(spanned(line) for line in begin.split("\n", 3)[:3]):
         return parse_xml(begin, name)
+    if _MICRODVD.match(begin):
+        raise ThesisError(f"{name} is MicroDVD, which counts frames: save the subtitles as srt.")
     if begin.startswith(("{", "[")) and "-->" not in begin:
         return parse_json(begin, name)
     parsed = parse_srt(text)

@@ -80,3 +80,36 @@ def subtitles_of(
             f"{Path(video).stem}.srt (or {Path(video).stem}.en.vtt, ...)."
         )
     return read_subtitles(found[0], encoding=encoding, duration=duration)
+
+
+def dialogue_of(
+    film: str | Path | None,
+    named: str | None,
+    *,
+    language: str = "en",
+    encoding: str | None = None,
+    track: str | Path | None = None,
+) -> Subtitles | None:
+    """What is spoken in a film: the file that is named, or lies beside it; ``None``: neither.
+
+    Args:
+        film: The file.
+        named: Its subtitles; ``-``: the standard input.
+        language: See :func:`beside`.
+        encoding: See :func:`~thesislib.subtitles.read_subtitles`.
+        track: A track of descriptions, which is no dialogue whatever its name.
+
+    Raises:
+        ThesisError: They cannot be read, or the track itself is named.
+    """
+
+    def is_track(path: str | Path) -> bool:
+        return track is not None and Path(path).exists() and Path(path).samefile(track)
+
+    if named is not None and named != STDIN and is_track(named):
+        raise ThesisError(f"{named} is the track itself: name the dialogue, or nothing.")
+    if named is None and film is not None:
+        named = next((str(one) for one in beside(film, language) if not is_track(one)), None)
+    if named is None:
+        return None
+    return subtitles_of(film or STDIN, named, language=language, encoding=encoding)
