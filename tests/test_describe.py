@@ -86,7 +86,8 @@ def test_a_film_and_the_subtitles_beside_it(
     assert found["clips"] == 1 + 2 + 2  # 0 to 4, 5 to 16 and 20 to 29.5 s; music is no dialogue
     assert found["cues"], [one["written"] for one in found["silent"]]
     track = film.with_name("my film.descriptions.vtt")
-    assert track.read_text().startswith("WEBVTT\n\nNOTE\nkind: descriptions.")
+    note = track.read_text().split("\n\n")[1]
+    assert note.startswith("NOTE\nkind: descriptions.") and "a machine; nobody" in note
     read = read_subtitles(track)
     assert [cue.text for cue in read.cues] == [one["text"] for one in found["cues"]]
     for cue in read.cues:

@@ -63,7 +63,10 @@ REAL = (
     "name a run that has learnt from films by the features of a real model (--set model=ViT-B-16)"
 )
 LOOKS = "Looking at the film, {rate:g} frames a second; that takes longest."
-KIND = "kind: descriptions. Spoken by a player or a screen reader while the film goes on."
+KIND = (
+    "kind: descriptions. Spoken by a player or a screen reader while the film goes on.\n"
+    "Written by a machine; nobody has looked at what it says."
+)
 SEAL = "Written by thesislib describe, "
 STOPS = "Cues that are longer than their gap, at which the film has to stop: "
 
