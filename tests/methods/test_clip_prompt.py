@@ -419,8 +419,11 @@ def test_hub_folder_round_trip(tmp_path: Path) -> None:
     made.save_pretrained(tmp_path)
     again = ClipPrompt.from_pretrained(tmp_path, tower=tower(), tokens=NAMES)
     assert again.config == TINY
-    with torch.no_grad():
-        assert float(made(batch())[0]) == float(again(batch())[0])
+    weights = made.state_dict()
+    assert weights.keys() == again.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in again.state_dict().items())
+    with torch.no_grad():  # where memory lies decides a last digit on some processors
+        torch.testing.assert_close(made(batch())[0], again(batch())[0], rtol=1e-6, atol=0)
 
 
 # -- the authors' model ------------------------------------------------------------------------

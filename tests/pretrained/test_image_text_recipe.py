@@ -197,7 +197,9 @@ def test_the_judge_tells_seeing_from_seeing_half(
     assert scores["chance"] == 1 / 16 and scores["retrieval_videos"] == 64
     right = 11 / 16 if blind else 1.0  # five pairs of sixteen actions: one of each two is right
     for name in ("template", "template_1_frame", "linear_probe"):
-        assert scores[name] == pytest.approx(right), name
+        # Of two actions that look alike the probe takes one or the other by a last digit.
+        unsure = 1 / 64 if blind and name == "linear_probe" else 1e-9
+        assert scores[name] == pytest.approx(right, abs=unsure), name
     assert scores["template_pairs_merged"] == scores["linear_probe_pairs_merged"] == 1
     assert scores["template_pairs_two_way"] == (0.5 if blind else 1.0)
     assert scores["text_to_video_r1"] == scores["video_to_text_r1"] == 0, "equals count against it"

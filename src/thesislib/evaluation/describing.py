@@ -83,9 +83,10 @@ def identity_recall(
 ) -> Scores:
     """How often a text names those that its clip's true description names.
 
-    Capitals do not matter; and as in the true descriptions (:func:`~thesislib.data.anonymise.
-    names_in`) a part of a name that is written with one says it: "Anna" is "Anna Gray". CRITIC
-    (AutoAD-III) first puts names for pronouns; of texts without pronouns it asks the same.
+    Capitals do not matter; and as in the true descriptions
+    (:func:`~thesislib.data.anonymise.names_in`) a part of a name that is written with one says it:
+    "Anna" is "Anna Gray". CRITIC (AutoAD-III) first puts names for pronouns; of texts without
+    pronouns it asks the same.
 
     Args:
         candidates: What was written, one for each clip.
