@@ -113,7 +113,12 @@ def test_a_signal_lets_the_command_clean_up_and_say_so(
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(commands, "doctor", work)
-    assert cli.main(["doctor", "x"]) == code and cleaned == [number]
+    # What a shell has put into the background ignores it, and so would this process.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(["doctor", "x"]) == code and cleaned == [number]
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     assert word in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before, "as it was found"
 
