@@ -44,7 +44,6 @@ QUOTES = {
     "the same, begun with text alone": ("8.2", "autoad/v+ad-text", "cider"),
     "the same, begun with captions and text": ("8.2", "autoad/v+ad-text+webvid", "cider"),
 }
-# What the text takes from the ledger: its name there -> claims.
 # Claims whose verdicts stand together, by what they ask.
 ASKED = {
     "film": ("autoad-film", "autoad-film-context", "autoad-film-oracle", "autoad-frames"),

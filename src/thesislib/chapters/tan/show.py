@@ -45,7 +45,6 @@ QUOTES = {
     "stage 2": ("7.1", "tan/d", "align_r1"),
     "which sentences are seen, stage 2": ("7.1", "tan/d", "align_auc"),
 }
-# What the text takes from the ledger: its name there -> claims.
 # Claims whose verdicts stand together, by what they ask.
 ASKED = {
     "stages": (
